@@ -1,0 +1,326 @@
+/**
+ * The published vCPU block, the guest block, and the exit record: what the core, the Host, the snapshot and the JIT all see.
+ *
+ * A vCPU block is one 4 KiB pool frame; every field is little-endian and at a fixed byte offset from the block's base.
+ * Nothing that another party must see lives anywhere else. Plain constants, valid as AssemblyScript and as TypeScript.
+ */
+
+// ---------------------------------------------------------------------------------------------------------------
+// vCPU block: registers
+// ---------------------------------------------------------------------------------------------------------------
+
+/** u32[8], EAX ECX EDX EBX ESP EBP ESI EDI. Byte registers are at `4*(n&3) + (n>>2)`. */
+export const VCPU_GPR = 0x000;
+/** Always 0: stands for an absent base or index register in a micro-op. */
+export const VCPU_ZERO = 0x020;
+/** Linear address computed by an address-generation micro-op (segments that are not flat, 16-bit addressing). */
+export const VCPU_EA = 0x024;
+/** Scratch value between the micro-ops of one instruction. */
+export const VCPU_TMP = 0x028;
+/** u32, offset of the next instruction in CS. */
+export const VCPU_EIP = 0x02c;
+/** u32, every EFLAGS bit but the arithmetic ones (EFLAGS_ARITH is 0 here; bit 1 is set). */
+export const VCPU_EFLAGS = 0x030;
+/** Lazy flags, see core-as/state/flags.ts: result, sign-extended to 32 bits. */
+export const VCPU_FLAG_RES = 0x034;
+/** Lazy flags: bit 31 CF, bit 31 xor bit 30 OF, bit 3 AF, bit 0 SF delta, bits 8-15 parity delta. */
+export const VCPU_FLAG_AUX = 0x038;
+/** i32, instructions left in the run slice; exact whenever the core is not inside a block. */
+export const VCPU_BUDGET = 0x03c;
+/** u64, instructions retired since the vCPU was created; exact at every exit. */
+export const VCPU_RETIRED = 0x040;
+/** u32, 0-3. */
+export const VCPU_CPL = 0x048;
+/** u32, code-cache mode: MODE_* bits. */
+export const VCPU_MODE = 0x04c;
+/** Pointer to the TLB that serves the current directory and privilege; owned by the running thread, 0 while asleep. */
+export const VCPU_TLB = 0x050;
+/** Pointer to the guest block. */
+export const VCPU_GUEST = 0x054;
+/** u32, trap policy: POLICY_*. */
+export const VCPU_POLICY = 0x058;
+/** u32, how linear addresses become guest-physical ones: PAGING_*. */
+export const VCPU_PAGING = 0x05c;
+/** Eight segment registers of 16 bytes: ES CS SS DS FS GS LDTR TR. */
+export const VCPU_SEGS = 0x060;
+export const SEG_STRIDE = 16;
+export const SEG_SELECTOR = 0;
+export const SEG_BASE = 4;
+/** u32, last valid byte offset (granularity applied); for expand-down segments the last *invalid* one. */
+export const SEG_LIMIT = 8;
+/** u32, ATTR_* of abi/x86.ts. */
+export const SEG_ATTR = 12;
+
+export const VCPU_CR0 = 0x0e0;
+export const VCPU_CR2 = 0x0e4;
+export const VCPU_CR3 = 0x0e8;
+export const VCPU_CR4 = 0x0ec;
+/** u32[4], DR0-DR3. */
+export const VCPU_DR0 = 0x0f0;
+export const VCPU_DR6 = 0x100;
+export const VCPU_DR7 = 0x104;
+export const VCPU_GDTR_BASE = 0x108;
+export const VCPU_GDTR_LIMIT = 0x10c;
+export const VCPU_IDTR_BASE = 0x110;
+export const VCPU_IDTR_LIMIT = 0x114;
+/** u64[4], the PDPT entries that PAE keeps in registers. */
+export const VCPU_PDPTE = 0x118;
+export const VCPU_SYSENTER_CS = 0x138;
+export const VCPU_SYSENTER_ESP = 0x13c;
+export const VCPU_SYSENTER_EIP = 0x140;
+export const VCPU_EFER = 0x144;
+/** u64, added to the derived time-stamp counter. */
+export const VCPU_TSC_OFFSET = 0x148;
+/** u32, time-stamp ticks per retired instruction (1 or more). */
+export const VCPU_TSC_RATIO = 0x150;
+/** u32, CPU model: CPUID_* policy index, see core-as/protect/cpuid.ts. */
+export const VCPU_CPU_MODEL = 0x154;
+/** u64, IA32_PAT. */
+export const VCPU_PAT = 0x158;
+/** u64, IA32_APIC_BASE. */
+export const VCPU_APIC_BASE = 0x160;
+
+// ---------------------------------------------------------------------------------------------------------------
+// vCPU block: events
+// ---------------------------------------------------------------------------------------------------------------
+
+/** u32, EVENT_*: why the current instruction could not retire; EVENT_NONE in between. */
+export const VCPU_EVENT = 0x170;
+/** u32, vector of the pending fault or trap. */
+export const VCPU_FAULT_VECTOR = 0x174;
+/** u32, its error code (meaningful for VECTORS_WITH_ERROR_CODE). */
+export const VCPU_FAULT_ERROR = 0x178;
+/** u32, the linear address for #PF. */
+export const VCPU_FAULT_ADDRESS = 0x17c;
+/** u64, VCPU_RETIRED right after STI, MOV SS or POP SS: while equal, interrupts are held off for one instruction. */
+export const VCPU_SHADOW = 0x180;
+/** u32, 1 while the Host waits for EFLAGS.IF to open: the core leaves with EXIT_INTERRUPT_WINDOW when it does. */
+export const VCPU_WANT_WINDOW = 0x188;
+/** u32, 1 between NMI delivery and the next IRET. */
+export const VCPU_NMI_BLOCKED = 0x18c;
+/** u32, TSC ticks (low) of the Host's clock to add: reserved for real time. */
+export const VCPU_RESERVED0 = 0x190;
+/** Pointer to the frame of u64 counters, see COUNTER_*. */
+export const VCPU_COUNTERS = 0x194;
+/** u32, vCPU number within the guest. */
+export const VCPU_ID = 0x198;
+/** u32, 1 when debug mode drops all cached translations at pseudo-random moments. */
+export const VCPU_CHAOS = 0x19c;
+/** u32, state of the generator behind VCPU_CHAOS. */
+export const VCPU_CHAOS_SEED = 0x1a0;
+/** Pointer to the block header being executed (thread-owned, meaningless while asleep). */
+export const VCPU_BLOCK = 0x1a4;
+/** Double-fault detection: vector being delivered, or NO_VECTOR. */
+export const VCPU_DELIVERING = 0x1a8;
+export const NO_VECTOR = 0xffffffff | 0;
+
+/** Exit record: reason, then up to eight words whose meaning the reason gives. */
+export const VCPU_EXIT_REASON = 0x1b0;
+export const VCPU_EXIT_ARG = 0x1b4;
+
+/**
+ * Memory-mapped accesses that the Host has already performed for the instruction about to be re-executed.
+ * COUNT entries are valid; CURSOR is how many the re-execution has consumed. An entry is {u32 value low, u32 value high}.
+ */
+export const VCPU_MMIO_COUNT = 0x1d8;
+export const VCPU_MMIO_CURSOR = 0x1dc;
+export const VCPU_MMIO_VALUES = 0x1e0;
+export const MMIO_QUEUE_MAX = 8;
+
+// ---------------------------------------------------------------------------------------------------------------
+// vCPU block: x87, MMX, SSE
+// ---------------------------------------------------------------------------------------------------------------
+
+/** u32 each. FTW is the full 16-bit tag word; TOP lives in FSW. */
+export const VCPU_FCW = 0x220;
+export const VCPU_FSW = 0x224;
+export const VCPU_FTW = 0x228;
+export const VCPU_FOP = 0x22c;
+export const VCPU_FIP = 0x230;
+export const VCPU_FCS = 0x234;
+export const VCPU_FDP = 0x238;
+export const VCPU_FDS = 0x23c;
+export const VCPU_MXCSR = 0x240;
+/** Eight physical x87 registers of 16 bytes: u64 significand, u16 sign and exponent, 6 bytes zero. */
+export const VCPU_FPR = 0x250;
+export const FPR_STRIDE = 16;
+/** Eight XMM registers of 16 bytes. */
+export const VCPU_XMM = 0x2d0;
+
+// ---------------------------------------------------------------------------------------------------------------
+// vCPU block: descriptor tables held by the Host, and the lguest personality's words
+// ---------------------------------------------------------------------------------------------------------------
+
+/** u32, number of 8-byte descriptors in VCPU_HELD_GDT that replace the table at GDTR; 0 when the guest's own is used. */
+export const VCPU_HELD_GDT_COUNT = 0x350;
+/** u32, guest-physical address of struct lguest_data, 0 before LGUEST_INIT. */
+export const VCPU_LG_DATA = 0x358;
+/** u32, SS and ESP of the last SET_STACK, and its page count. */
+export const VCPU_LG_STACK_SS = 0x35c;
+export const VCPU_LG_STACK_ESP = 0x360;
+export const VCPU_LG_STACK_PAGES = 0x364;
+/** u32, first address of the guest kernel (lguest_data.kernel_address). */
+export const VCPU_LG_KERNEL = 0x368;
+/** u32, the system-call vector accepted at LGUEST_INIT. */
+export const VCPU_LG_SYSCALL_VECTOR = 0x36c;
+/** u32, next slot of the asynchronous ring. */
+export const VCPU_LG_RING_CURSOR = 0x370;
+/** u32, pending interrupts, bit n for IRQ n. */
+export const VCPU_LG_IRQS_PENDING = 0x374;
+/** u32, EIP window in which no interrupt may be delivered: start <= EIP < end. */
+export const VCPU_LG_NOIRQ_START = 0x378;
+export const VCPU_LG_NOIRQ_END = 0x37c;
+/** u32, 1 when the guest halted by hypercall. */
+export const VCPU_HALTED = 0x380;
+/** u32, 1 for a guest built with PAE: NEW_PGTABLE takes a PDPT. Known at the first NEW_PGTABLE by CR4-less convention. */
+export const VCPU_LG_PAE = 0x384;
+/** u32, guest-physical RAM limit in frames, and limit including the device pages above it. */
+export const VCPU_LG_RAM_FRAMES = 0x388;
+export const VCPU_LG_DEVICE_FRAMES = 0x38c;
+
+/** 32-byte bounce buffer for accesses that straddle two pages. */
+export const VCPU_BOUNCE = 0x3c0;
+/** While BOUNCE is in use for a write: host pointers of the two halves and the length of the first. */
+export const VCPU_BOUNCE_FIRST = 0x3e0;
+export const VCPU_BOUNCE_SECOND = 0x3e4;
+export const VCPU_BOUNCE_SPLIT = 0x3e8;
+export const VCPU_BOUNCE_SIZE = 0x3ec;
+export const VCPU_BOUNCE_LINEAR = 0x3f0;
+
+/** 32 descriptors. */
+export const VCPU_HELD_GDT = 0x400;
+/** 256 gates of 8 bytes, present bit clear when empty: the interrupt table that lguest and Xen guests register by hypercall. */
+export const VCPU_HELD_IDT = 0x800;
+/** Size of the block, one pool frame. */
+export const VCPU_SIZE = 0x1000;
+
+// ---------------------------------------------------------------------------------------------------------------
+// Values of the fields above
+// ---------------------------------------------------------------------------------------------------------------
+
+/** VCPU_MODE bits: everything a decoded block depends on besides its bytes. */
+export const MODE_CODE32 = 1;
+export const MODE_STACK32 = 2;
+/** CS, SS, DS and ES have base 0, limit 4 GiB and full rights: no segment arithmetic in the block. */
+export const MODE_FLAT = 4;
+
+/** VCPU_POLICY: who decides what a trap means. */
+export const POLICY_NATIVE = 0;
+export const POLICY_LGUEST = 1;
+export const POLICY_XEN = 2;
+
+/** VCPU_PAGING. */
+export const PAGING_NONE = 0;
+export const PAGING_32 = 1;
+export const PAGING_PAE = 2;
+
+/** VCPU_EVENT: what stopped an instruction before it changed anything. */
+export const EVENT_NONE = 0;
+/** A fault: vector, error code and address are recorded. */
+export const EVENT_FAULT = 1;
+/** The instruction must run alone, outside any cached block (it stores into its own code). */
+export const EVENT_STEP = 2;
+/** An access to device memory: the exit record is filled, the Host performs it, the instruction is executed again. */
+export const EVENT_MMIO = 3;
+/** The guest broke a rule of its ABI: the exit record names it. */
+export const EVENT_KILL = 4;
+/** The instruction retired and the Host must act: the exit record is filled. */
+export const EVENT_EXIT = 5;
+/** A trap that is delivered after the instruction retired (INT n, INTO, single step). */
+export const EVENT_TRAP = 6;
+
+/** VCPU_EXIT_REASON and the meaning of VCPU_EXIT_ARG[0..]. */
+export const EXIT_BUDGET = 0;
+/** [0] trap vector used. Registers hold the call. EIP is past the instruction. */
+export const EXIT_HYPERCALL = 1;
+/** [0] vector, [1] error code, [2] address: a trap the Host must judge; EIP is at the instruction. */
+export const EXIT_TRAP = 2;
+/** HLT or a halting hypercall. EIP is past the instruction. */
+export const EXIT_HALT = 3;
+/** [0] port, [1] bytes: the Host writes AL/AX/EAX. EIP is past the instruction. */
+export const EXIT_IO_IN = 4;
+/** [0] port, [1] bytes, [2] value. EIP is past the instruction. */
+export const EXIT_IO_OUT = 5;
+/** [0] guest-physical address, [1] bytes (1, 2, 4, 8): the Host appends the value to the MMIO queue. */
+export const EXIT_MMIO_READ = 6;
+/** [0] guest-physical address, [1] bytes, [2] value, [3] value high: the Host appends an empty entry to the MMIO queue. */
+export const EXIT_MMIO_WRITE = 7;
+/** [0] KILL_*, [1..] its arguments: the guest dies with a named reason. */
+export const EXIT_KILL = 8;
+/** A fault while delivering a double fault. */
+export const EXIT_TRIPLE_FAULT = 9;
+/** EFLAGS.IF opened while VCPU_WANT_WINDOW was set. */
+export const EXIT_INTERRUPT_WINDOW = 10;
+/** The pool of frames is exhausted and could not grow. */
+export const EXIT_OUT_OF_MEMORY = 11;
+/** Too many traps were delivered without an instruction retiring; call run again. */
+export const EXIT_LIVELOCK = 12;
+/** [0] MSR index, [1] 1 for a write, [2] value low, [3] value high: an MSR outside the core's policy. EIP is past the instruction. */
+export const EXIT_MSR = 13;
+export const EXIT_REASONS = 14;
+
+/** EXIT_KILL reasons raised inside the core. The text belongs to the personality's table. */
+export const KILL_BAD_PGD = 1;
+export const KILL_BAD_PMD = 2;
+export const KILL_BAD_PTE = 3;
+/** [1] linear address. */
+export const KILL_BAD_ADDRESS = 4;
+/** [1] vector, [2] EIP, [3] CR2 or error code. */
+export const KILL_UNHANDLED_TRAP = 5;
+/** [1] guest-physical address, [2] length. */
+export const KILL_BAD_READ = 6;
+export const KILL_BAD_WRITE = 7;
+/** [1] linear address. */
+export const KILL_SWITCHER_PTE = 8;
+/** [1] index, [2] entries. */
+export const KILL_BAD_PGD_INDEX = 9;
+/** [1] index. */
+export const KILL_BAD_PMD_INDEX = 10;
+/** [1] guest frame number. */
+export const KILL_BAD_PAGE = 11;
+/** [1] selector. */
+export const KILL_BAD_SEGMENT = 12;
+
+// ---------------------------------------------------------------------------------------------------------------
+// Guest block (one pool frame)
+// ---------------------------------------------------------------------------------------------------------------
+
+/** Pointer to the frame-table root: u32[1024] pointers to leaves, each u32[1024] frame entries. */
+export const GUEST_FRAME_ROOT = 0x00;
+/** u32, frames of RAM: guest frame numbers 0..n-1. */
+export const GUEST_RAM_FRAMES = 0x04;
+/** u32, first frame number past all memory including RAM-like device pages. */
+export const GUEST_LIMIT_FRAMES = 0x08;
+/** u32, first and past-the-end frame of memory-mapped device space. */
+export const GUEST_MMIO_START = 0x0c;
+export const GUEST_MMIO_END = 0x10;
+/** u32, pool frames this guest holds (shared ones included). */
+export const GUEST_FRAMES_HELD = 0x14;
+/** u32, vCPUs created. */
+export const GUEST_VCPUS = 0x18;
+/** u32, identifier unique within the shared memory, never 0. */
+export const GUEST_ID = 0x1c;
+
+/** Frame entry: pointer to the pool frame (4 KiB aligned) plus these bits; 0 is a frame never touched, which reads as zero. */
+export const FRAME_COW = 1;
+export const FRAME_DIRTY = 2;
+export const FRAME_PTR_MASK = 0xfffff000 | 0;
+
+// ---------------------------------------------------------------------------------------------------------------
+// Counters (u64 each, in the frame at VCPU_COUNTERS)
+// ---------------------------------------------------------------------------------------------------------------
+
+/** u64[256], traps reflected into the guest by vector, counted where they are delivered. */
+export const COUNTER_TRAPS = 0x000;
+/** u64[64], paravirtual calls completed inside the core, by number. */
+export const COUNTER_CORE_CALLS = 0x800;
+/** u64[32], exits to the Host by EXIT_*: the crossings. */
+export const COUNTER_EXITS = 0xa00;
+export const COUNTER_TLB_FILLS = 0xb00;
+export const COUNTER_TLB_FLUSHES = 0xb08;
+export const COUNTER_BLOCKS_DECODED = 0xb10;
+export const COUNTER_CODE_INVALIDATIONS = 0xb18;
+export const COUNTER_COW_BREAKS = 0xb20;
+export const COUNTER_DIRECTORY_SWITCHES = 0xb28;
+export const COUNTER_DIRECTORY_MISSES = 0xb30;
+export const COUNTER_ARENA_RESETS = 0xb38;

@@ -1,0 +1,168 @@
+/**
+ * The 32-bit x86 architecture as numbers: vectors, flag bits, control registers, descriptors, page-table entries.
+ * Owned by nobody in particular and valid as AssemblyScript and as TypeScript; plain constants only.
+ * Source: Intel SDM, volumes 1 and 3A; the section is named at each group.
+ */
+
+/** General registers, in encoding order (SDM 2A, "ModR/M and SIB Bytes"). */
+export const REG_EAX = 0;
+export const REG_ECX = 1;
+export const REG_EDX = 2;
+export const REG_EBX = 3;
+export const REG_ESP = 4;
+export const REG_EBP = 5;
+export const REG_ESI = 6;
+export const REG_EDI = 7;
+
+/** Segment registers, in encoding order; LDTR and TR follow because they too have a hidden part. */
+export const SEG_ES = 0;
+export const SEG_CS = 1;
+export const SEG_SS = 2;
+export const SEG_DS = 3;
+export const SEG_FS = 4;
+export const SEG_GS = 5;
+export const SEG_LDTR = 6;
+export const SEG_TR = 7;
+
+/** Exception vectors (SDM 3A, "Exception and Interrupt Vectors"). */
+export const VECTOR_DE = 0;
+export const VECTOR_DB = 1;
+export const VECTOR_NMI = 2;
+export const VECTOR_BP = 3;
+export const VECTOR_OF = 4;
+export const VECTOR_BR = 5;
+export const VECTOR_UD = 6;
+export const VECTOR_NM = 7;
+export const VECTOR_DF = 8;
+export const VECTOR_TS = 10;
+export const VECTOR_NP = 11;
+export const VECTOR_SS = 12;
+export const VECTOR_GP = 13;
+export const VECTOR_PF = 14;
+export const VECTOR_MF = 16;
+export const VECTOR_AC = 17;
+export const VECTOR_MC = 18;
+export const VECTOR_XM = 19;
+
+/** Vectors that push an error code, as a bit mask: 8, 10-14, 17. */
+export const VECTORS_WITH_ERROR_CODE = 0x00027d00;
+
+/** Page-fault error code (SDM 3A, "Interrupt 14—Page-Fault Exception (#PF)"). */
+export const PFERR_PRESENT = 1;
+export const PFERR_WRITE = 2;
+export const PFERR_USER = 4;
+export const PFERR_RESERVED = 8;
+export const PFERR_FETCH = 16;
+
+/** Selector error code bits (SDM 3A, "Error Code"). */
+export const ERR_EXT = 1;
+export const ERR_IDT = 2;
+export const ERR_TI = 4;
+
+/** EFLAGS (SDM 3A, "System Flags and Fields in the EFLAGS Register"). */
+export const EFLAGS_CF = 0x00000001;
+export const EFLAGS_FIXED = 0x00000002;
+export const EFLAGS_PF = 0x00000004;
+export const EFLAGS_AF = 0x00000010;
+export const EFLAGS_ZF = 0x00000040;
+export const EFLAGS_SF = 0x00000080;
+export const EFLAGS_TF = 0x00000100;
+export const EFLAGS_IF = 0x00000200;
+export const EFLAGS_DF = 0x00000400;
+export const EFLAGS_OF = 0x00000800;
+export const EFLAGS_IOPL = 0x00003000;
+export const EFLAGS_IOPL_SHIFT = 12;
+export const EFLAGS_NT = 0x00004000;
+export const EFLAGS_RF = 0x00010000;
+export const EFLAGS_VM = 0x00020000;
+export const EFLAGS_AC = 0x00040000;
+export const EFLAGS_VIF = 0x00080000;
+export const EFLAGS_VIP = 0x00100000;
+export const EFLAGS_ID = 0x00200000;
+/** The six arithmetic flags, kept lazily. */
+export const EFLAGS_ARITH = 0x000008d5;
+
+/** CR0 and CR4 (SDM 3A, "Control Registers"). */
+export const CR0_PE = 0x00000001;
+export const CR0_MP = 0x00000002;
+export const CR0_EM = 0x00000004;
+export const CR0_TS = 0x00000008;
+export const CR0_ET = 0x00000010;
+export const CR0_NE = 0x00000020;
+export const CR0_WP = 0x00010000;
+export const CR0_AM = 0x00040000;
+export const CR0_NW = 0x20000000;
+export const CR0_CD = 0x40000000;
+export const CR0_PG = 0x80000000 | 0;
+export const CR4_VME = 0x001;
+export const CR4_PVI = 0x002;
+export const CR4_TSD = 0x004;
+export const CR4_DE = 0x008;
+export const CR4_PSE = 0x010;
+export const CR4_PAE = 0x020;
+export const CR4_MCE = 0x040;
+export const CR4_PGE = 0x080;
+export const CR4_PCE = 0x100;
+export const CR4_OSFXSR = 0x200;
+export const CR4_OSXMMEXCPT = 0x400;
+/** IA32_EFER: only NXE means anything in a 32-bit machine. */
+export const EFER_NXE = 0x800;
+
+/** Page-table entries (SDM 3A, "32-Bit Paging" and "PAE Paging"). */
+export const PTE_P = 0x001;
+export const PTE_RW = 0x002;
+export const PTE_US = 0x004;
+export const PTE_PWT = 0x008;
+export const PTE_PCD = 0x010;
+export const PTE_A = 0x020;
+export const PTE_D = 0x040;
+export const PTE_PS = 0x080;
+export const PTE_G = 0x100;
+/** NX lives in bit 63, i.e. bit 31 of a PAE entry's high half. */
+export const PTE_NX_HIGH = 0x80000000 | 0;
+
+/** Descriptor type field with S, bits 8-12 of the high dword (SDM 3A, "Segment Descriptors"). */
+export const DESC_TYPE_MASK = 0x1f;
+export const DESC_ACCESSED = 0x01;
+export const DESC_WRITABLE = 0x02;
+export const DESC_READABLE = 0x02;
+export const DESC_EXPAND_DOWN = 0x04;
+export const DESC_CONFORMING = 0x04;
+export const DESC_CODE = 0x08;
+export const DESC_S = 0x10;
+
+/** System descriptor types with S = 0 (SDM 3A, "System Descriptor Types"). */
+export const SYSDESC_TSS16 = 1;
+export const SYSDESC_LDT = 2;
+export const SYSDESC_TSS16_BUSY = 3;
+export const SYSDESC_CALL_GATE16 = 4;
+export const SYSDESC_TASK_GATE = 5;
+export const SYSDESC_INT_GATE16 = 6;
+export const SYSDESC_TRAP_GATE16 = 7;
+export const SYSDESC_TSS32 = 9;
+export const SYSDESC_TSS32_BUSY = 11;
+export const SYSDESC_CALL_GATE32 = 12;
+export const SYSDESC_INT_GATE32 = 14;
+export const SYSDESC_TRAP_GATE32 = 15;
+
+/**
+ * Segment attributes as the vCPU block keeps them: the descriptor's high dword shifted right by 8 and masked to
+ * {type+S, DPL, P, AVL, L, D/B, G}; 0 in bit 7 (P) marks an unusable (null) segment.
+ */
+export const ATTR_TYPE = 0x001f;
+export const ATTR_DPL = 0x0060;
+export const ATTR_DPL_SHIFT = 5;
+export const ATTR_P = 0x0080;
+export const ATTR_AVL = 0x1000;
+export const ATTR_DB = 0x4000;
+export const ATTR_G = 0x8000;
+export const ATTR_MASK = 0xf0ff;
+
+/** MSRs a 32-bit kernel asks for (SDM 4, "Architectural MSRs"). */
+export const MSR_TSC = 0x10;
+export const MSR_APIC_BASE = 0x1b;
+export const MSR_SYSENTER_CS = 0x174;
+export const MSR_SYSENTER_ESP = 0x175;
+export const MSR_SYSENTER_EIP = 0x176;
+export const MSR_PAT = 0x277;
+export const MSR_EFER = 0xc0000080 | 0;

@@ -1,0 +1,72 @@
+/**
+ * Recording why an instruction cannot go on. One idiom in the whole core: record, return 0 (or STEP_EVENT), change nothing more.
+ * News travels upward as data: whoever started the instruction looks at VCPU_EVENT.
+ */
+import {
+  EVENT_EXIT,
+  EVENT_FAULT,
+  EVENT_KILL,
+  EVENT_TRAP,
+  EXIT_KILL,
+  VCPU_EVENT,
+  VCPU_FAULT_ADDRESS,
+  VCPU_FAULT_ERROR,
+  VCPU_FAULT_VECTOR,
+} from "../../abi/vcpu.ts";
+import { VECTOR_GP, VECTOR_PF, VECTOR_SS, VECTOR_UD } from "../../abi/x86.ts";
+import { setExit } from "./vcpu.ts";
+
+/** What executing one micro-op led to: the next micro-op, */
+export const STEP_NEXT: u32 = 0;
+/** ... the end of the block (VCPU_EIP holds where to go on; the instruction retired), */
+export const STEP_END: u32 = 1;
+/** ... or an event: VCPU_EVENT says which. Unless that is EVENT_EXIT or EVENT_TRAP the instruction changed nothing. */
+export const STEP_EVENT: u32 = 2;
+
+/** Records a fault. @returns 0, the value of a pointer that could not be had. */
+export function raise(v: usize, vector: u32, errorCode: u32 = 0): u32 {
+  store<u32>(v, EVENT_FAULT, VCPU_EVENT);
+  store<u32>(v, vector, VCPU_FAULT_VECTOR);
+  store<u32>(v, errorCode, VCPU_FAULT_ERROR);
+  return 0;
+}
+export function raisePageFault(v: usize, lin: u32, errorCode: u32): u32 {
+  store<u32>(v, lin, VCPU_FAULT_ADDRESS);
+  return raise(v, VECTOR_PF, errorCode);
+}
+/** #GP with an error code. @returns 0. */
+export function raiseGp(v: usize, errorCode: u32 = 0): u32 {
+  return raise(v, VECTOR_GP, errorCode);
+}
+export function raiseSs(v: usize, errorCode: u32 = 0): u32 {
+  return raise(v, VECTOR_SS, errorCode);
+}
+export function raiseUd(v: usize): u32 {
+  return raise(v, VECTOR_UD, 0);
+}
+/** A software interrupt: delivered after the instruction retired, VCPU_EIP already past it. @returns STEP_EVENT. */
+export function trap(v: usize, vector: u32): u32 {
+  store<u32>(v, EVENT_TRAP, VCPU_EVENT);
+  store<u32>(v, vector, VCPU_FAULT_VECTOR);
+  store<u32>(v, 0, VCPU_FAULT_ERROR);
+  return STEP_EVENT;
+}
+/** The guest broke a rule of its ABI. @returns 0. */
+export function kill(v: usize, reason: u32, arg1: u32 = 0, arg2: u32 = 0, arg3: u32 = 0): u32 {
+  setExit(v, EXIT_KILL, reason, arg1, arg2, arg3);
+  store<u32>(v, EVENT_KILL, VCPU_EVENT);
+  return 0;
+}
+/** The instruction retired (VCPU_EIP is past it) and the Host must act. @returns STEP_EVENT. */
+export function leave(
+  v: usize,
+  reason: u32,
+  arg0: u32 = 0,
+  arg1: u32 = 0,
+  arg2: u32 = 0,
+  arg3: u32 = 0,
+): u32 {
+  setExit(v, reason, arg0, arg1, arg2, arg3);
+  store<u32>(v, EVENT_EXIT, VCPU_EVENT);
+  return STEP_EVENT;
+}
