@@ -98,8 +98,8 @@ export const VCPU_SHADOW = 0x180;
 export const VCPU_WANT_WINDOW = 0x188;
 /** u32, 1 between NMI delivery and the next IRET. */
 export const VCPU_NMI_BLOCKED = 0x18c;
-/** u32, TSC ticks (low) of the Host's clock to add: reserved for real time. */
-export const VCPU_RESERVED0 = 0x190;
+/** Pointer to the directory context (two TLBs) in use; owned by the running thread, meaningless while asleep. */
+export const VCPU_CONTEXT = 0x190;
 /** Pointer to the frame of u64 counters, see COUNTER_*. */
 export const VCPU_COUNTERS = 0x194;
 /** u32, vCPU number within the guest. */
@@ -185,7 +185,8 @@ export const VCPU_BOUNCE_FIRST = 0x3e0;
 export const VCPU_BOUNCE_SECOND = 0x3e4;
 export const VCPU_BOUNCE_SPLIT = 0x3e8;
 export const VCPU_BOUNCE_SIZE = 0x3ec;
-export const VCPU_BOUNCE_LINEAR = 0x3f0;
+/** u32, guest-physical address + 1 when the bounced access is to device memory, else 0. */
+export const VCPU_BOUNCE_MMIO = 0x3f0;
 
 /** 32 descriptors. */
 export const VCPU_HELD_GDT = 0x400;
@@ -208,6 +209,8 @@ export const MODE_FLAT = 4;
 export const POLICY_NATIVE = 0;
 export const POLICY_LGUEST = 1;
 export const POLICY_XEN = 2;
+/** Every trap leaves with EXIT_TRAP: the Host judges (CPU tests, tracing). */
+export const POLICY_EXIT = 3;
 
 /** VCPU_PAGING. */
 export const PAGING_NONE = 0;

@@ -83,3 +83,30 @@ export const ARENA_WRITE_HINT = 0x680000;
 export const ARENA_UOPS = 0x780000;
 export const ARENA_UOPS_END = 0x1780000;
 export const ARENA_BYTES = 0x1780000;
+
+// ---------------------------------------------------------------------------------------------------------------
+// Decoded blocks (in the micro-op arena)
+// ---------------------------------------------------------------------------------------------------------------
+
+/** Block header, 32 bytes, micro-ops follow. Host pointer of the first code byte; 0 = invalidated or never cached. */
+export const BLOCK_HOST = 0;
+/** EIP of the first instruction. */
+export const BLOCK_EIP = 4;
+/** VCPU_MODE it was decoded for. */
+export const BLOCK_MODE = 8;
+/** CS base it was decoded for. */
+export const BLOCK_CS_BASE = 12;
+/** Instructions in the block. */
+export const BLOCK_COUNT = 16;
+/** Next block of the same code page, and next block of the same hash bucket. */
+export const BLOCK_NEXT_IN_PAGE = 20;
+export const BLOCK_NEXT_IN_HASH = 24;
+/** Times entered, for the next tier. */
+export const BLOCK_HEAT = 28;
+export const BLOCK_HEADER = 32;
+
+/** Code-page record, 16 bytes: u64 mask of the 64-byte lines that hold decoded code, first block, generation. */
+export const CODE_LINES = 0;
+export const CODE_FIRST_BLOCK = 8;
+export const CODE_GENERATION = 12;
+export const CODE_RECORD = 16;
