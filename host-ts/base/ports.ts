@@ -130,6 +130,10 @@ export interface Virtqueue {
   push(request: VirtqueueRequest, writtenBytes: number): void;
   /** Whether the driver wants an interrupt for what was pushed since the last call. */
   wantsInterrupt(): boolean;
+  /** Tells the driver whether kicks on this ring are worth its while; they are until a device says otherwise. */
+  wantKicks(wanted: boolean): void;
+  /** A request was malformed beyond any reply: the ring is broken, with this reason, until the device is reset. */
+  fail(reason: string): void;
 }
 
 /** How a device calls the driver, given to it at activation. */
@@ -151,6 +155,8 @@ export interface VirtioDevice {
   readonly queueSizes: readonly number[];
   /** Length of the device configuration in bytes. */
   readonly configBytes: number;
+  /** What the device counted since it was made, by name. */
+  readonly metrics: Readonly<Record<string, number>>;
   readConfig(offset: number, size: number): number;
   writeConfig(offset: number, size: number, value: number): void;
   /** The driver accepted `features` and the queues are live. */

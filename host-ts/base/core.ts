@@ -1,0 +1,119 @@
+/**
+ * The machine as the Host sees it: the shared memory, one core instance per thread, and the verbs of core-as/index.ts.
+ * This is the only file that touches WebAssembly and the AssemblyScript loader; it must run in Node, workers and browsers.
+ */
+
+import { instantiateSync } from "@assemblyscript/loader";
+import { BugError, OutOfMemoryError } from "./errors.ts";
+
+/** What core-as/index.ts exports. Pointers and addresses come back signed; apply `>>> 0`. */
+export interface CoreExports extends Record<string, unknown> {
+  /** Once per shared memory, before anything else. */
+  poolInit(): void;
+  /** Once per instance: claims the thread's arena. 0 when memory is exhausted. */
+  threadInit(): number;
+  guestCreate(ramFrames: number): number;
+  guestDestroy(guest: number): void;
+  guestSetLimits(
+    guest: number,
+    limitFrames: number,
+    mmioStartFrame: number,
+    mmioEndFrame: number,
+  ): void;
+  vcpuCreate(guest: number, policy: number): number;
+  /** Runs at most `budget` instructions and returns EXIT_*. */
+  run(vcpu: number, budget: number): number;
+  /** Host pointer of a frame for reading; 0 when it is neither RAM nor a device page. */
+  frameForRead(guest: number, gfn: number): number;
+  /** Host pointer of a frame for writing: breaks sharing, drops decoded code, marks it dirty; 0 when it cannot be had. */
+  frameForWrite(guest: number, gfn: number): number;
+  /** Guest-physical address that the guest's own tables give for `lin`, or -1. */
+  walk(vcpu: number, lin: number, write: number, user: number): number;
+  flushAll(vcpu: number): void;
+  flushPage(vcpu: number, lin: number): void;
+  /** 1 when delivered; 0 when the exit record says why not. */
+  deliverTrap(vcpu: number, vector: number, errorCode: number, address: number): number;
+  deliverInterrupt(vcpu: number, vector: number): number;
+  syncDescriptors(vcpu: number): number;
+  updateMode(vcpu: number): void;
+}
+
+/** Wasm pages of 64 KiB; the same numbers stand in asconfig.json because the import must match. */
+const INITIAL_PAGES = 128;
+const MAXIMUM_PAGES = 65536;
+
+/** What threads of one process share: the compiled module and the memory that holds every guest. */
+export interface CoreImage {
+  readonly module: WebAssembly.Module;
+  readonly memory: WebAssembly.Memory;
+}
+
+/** Creates the shared memory of this process and initialises the frame pool in it. */
+export function createCoreImage(module: WebAssembly.Module): CoreImage {
+  const memory = new WebAssembly.Memory({
+    initial: INITIAL_PAGES,
+    maximum: MAXIMUM_PAGES,
+    shared: true,
+  });
+  const image = { module, memory };
+  instantiate(image).poolInit();
+  return image;
+}
+
+/** One thread's core. */
+export class Core {
+  readonly exports: CoreExports;
+  readonly #memory: WebAssembly.Memory;
+  #bytes: Uint8Array;
+  #words: DataView;
+
+  /** @throws OutOfMemoryError when the shared memory has no room for this thread's arena. */
+  constructor(image: CoreImage) {
+    this.#memory = image.memory;
+    this.exports = instantiate(image);
+    if (this.exports.threadInit() === 0) {
+      throw new OutOfMemoryError("the shared memory has no room for another thread");
+    }
+    this.#bytes = new Uint8Array(this.#memory.buffer);
+    this.#words = new DataView(this.#memory.buffer);
+  }
+
+  /** The whole memory as bytes, long enough to hold `end`; do not keep it across a call into the core. */
+  bytes(end: number): Uint8Array {
+    if (end > this.#bytes.length) this.#refresh(end);
+    return this.#bytes;
+  }
+
+  /** The same as little-endian words. */
+  words(end: number): DataView {
+    if (end > this.#bytes.length) this.#refresh(end);
+    return this.#words;
+  }
+
+  /** Another thread may have grown the memory: growing by zero makes this thread see it. */
+  #refresh(end: number): void {
+    if (this.#memory.buffer.byteLength < end) this.#memory.grow(0);
+    this.#bytes = new Uint8Array(this.#memory.buffer);
+    this.#words = new DataView(this.#memory.buffer);
+    if (this.#bytes.length < end) throw new BugError(`pointer past the end of memory: ${end}`);
+  }
+}
+
+function instantiate(image: CoreImage): CoreExports {
+  const { instance } = instantiateSync<CoreExports>(image.module, {
+    env: { memory: image.memory, abort: (...where) => reportAbort(image.memory, where) },
+  });
+  return instance.exports as unknown as CoreExports;
+}
+
+/** An assertion of the core failed. Message and file are UTF-16 strings with their byte length just before them. */
+function reportAbort(memory: WebAssembly.Memory, where: number[]): never {
+  const [message = 0, file = 0, line = 0, column = 0] = where;
+  const text = (ptr: number): string => {
+    if (ptr === 0) return "?";
+    const sizeBytes = new DataView(memory.buffer).getUint32(ptr - 4, true);
+    const units = new Uint16Array(memory.buffer.slice(ptr, ptr + sizeBytes));
+    return String.fromCharCode(...units);
+  };
+  throw new BugError(`core: ${text(message)} at ${text(file)}:${line}:${column}`);
+}

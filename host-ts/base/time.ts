@@ -1,0 +1,123 @@
+/**
+ * Guest time. Every clock the guest sees is `retired instructions x ratio + offset`: the time-stamp counter in the core and
+ * the nanoseconds here are the same number. Virtual time moves the offset only when the guest idles; real time moves it at
+ * slice boundaries, forwards only, to follow the monotonic clock.
+ */
+
+import { VCPU_TSC_OFFSET, VCPU_TSC_RATIO } from "../../abi/vcpu.ts";
+import type { VcpuBlock } from "./vcpu-block.ts";
+
+/** The time-stamp counter ticks once per guest nanosecond. */
+export const TSC_KHZ = 1_000_000;
+const NS_PER_MS = 1_000_000;
+
+/** Monotonic host time in milliseconds; injected so that tests need not wait. */
+export type MonotonicMs = () => number;
+
+/** One guest's clock. Times are guest nanoseconds since boot, exact to 2^53. */
+export class GuestClock {
+  readonly isVirtual: boolean;
+  readonly nsPerInstruction: number;
+  readonly #vcpu: VcpuBlock;
+  readonly #startTimeMs: number;
+  readonly #hostMs: MonotonicMs;
+  #offsetNs = 0;
+  #anchorMs: number | undefined;
+
+  constructor(
+    vcpu: VcpuBlock,
+    options: {
+      readonly time: "virtual" | "real";
+      readonly nsPerInstruction: number;
+      readonly startTimeMs: number;
+    },
+    hostMs: MonotonicMs,
+  ) {
+    this.#vcpu = vcpu;
+    this.isVirtual = options.time === "virtual";
+    this.nsPerInstruction = options.nsPerInstruction;
+    this.#startTimeMs = options.startTimeMs;
+    this.#hostMs = hostMs;
+    vcpu.setU32(VCPU_TSC_RATIO, this.nsPerInstruction);
+    vcpu.setU64(VCPU_TSC_OFFSET, 0n);
+  }
+
+  /** Guest nanoseconds now. */
+  get nowNs(): number {
+    return this.#vcpu.retired * this.nsPerInstruction + this.#offsetNs;
+  }
+
+  /** Real time: catches up with the host's clock. Virtual time: nothing. Called at slice boundaries only. */
+  sync(): void {
+    if (this.isVirtual) return;
+    const hostMs = this.#hostMs();
+    this.#anchorMs ??= hostMs - this.nowNs / NS_PER_MS;
+    this.jumpTo(Math.floor((hostMs - this.#anchorMs) * NS_PER_MS));
+  }
+
+  /** A pause of the embedder's is no time that passes for the guest. */
+  stop(): void {
+    this.#anchorMs = undefined;
+  }
+
+  /** Moves forwards to `ns`; a time in the past changes nothing. */
+  jumpTo(ns: number): void {
+    const ahead = ns - this.nowNs;
+    if (ahead <= 0) return;
+    this.#offsetNs += ahead;
+    this.#vcpu.setU64(VCPU_TSC_OFFSET, BigInt(this.#offsetNs));
+  }
+
+  /** Instructions that fit before `ns`, at least 1. */
+  instructionsUntil(ns: number): number {
+    return Math.max(1, Math.ceil((ns - this.nowNs) / this.nsPerInstruction));
+  }
+
+  /** Wall-clock time as whole seconds since 1970 and nanoseconds. */
+  wallClock(): { seconds: number; nanoseconds: number } {
+    const nowNs = this.nowNs;
+    const seconds = Math.floor(nowNs / 1e9);
+    const startSeconds = Math.floor(this.#startTimeMs / 1000);
+    const nanoseconds = (this.#startTimeMs % 1000) * NS_PER_MS + (nowNs - seconds * 1e9);
+    const carry = Math.floor(nanoseconds / 1e9);
+    return {
+      seconds: startSeconds + seconds + carry,
+      nanoseconds: Math.floor(nanoseconds - carry * 1e9),
+    };
+  }
+}
+
+/** One-shot timers by name, as data: who set one asks which are due. */
+export class Timers {
+  readonly #deadlines = new Map<string, number>();
+
+  set(name: string, deadlineNs: number): void {
+    this.#deadlines.set(name, deadlineNs);
+  }
+
+  cancel(name: string): void {
+    this.#deadlines.delete(name);
+  }
+
+  /** The earliest deadline, undefined when no timer runs. */
+  nextNs(): number | undefined {
+    let next: number | undefined;
+    for (const deadline of this.#deadlines.values()) {
+      if (next === undefined || deadline < next) next = deadline;
+    }
+    return next;
+  }
+
+  /** Removes and returns the names of the timers due at `nowNs`, earliest first. */
+  takeDue(nowNs: number): string[] {
+    const due = [...this.#deadlines].filter(([, deadline]) => deadline <= nowNs);
+    due.sort(([, a], [, b]) => a - b);
+    for (const [name] of due) this.#deadlines.delete(name);
+    return due.map(([name]) => name);
+  }
+
+  /** Serialisable state. */
+  save(): Record<string, number> {
+    return Object.fromEntries(this.#deadlines);
+  }
+}

@@ -1,0 +1,265 @@
+/**
+ * What an embedder may ask for: every option with its unit, default and limits, and the check that turns options into a
+ * complete configuration. A configuration is plain data but for backends given as objects, so it can cross to a worker.
+ */
+
+import { PAGE_BYTES } from "../../abi/memory.ts";
+import { ConfigError } from "../base/errors.ts";
+import type { BlockBackend, HostInput, NetBackend } from "../base/ports.ts";
+
+/** A disk: a raw image file (Node only), bytes in memory, or a backend of the embedder's own (inline mode only). */
+export interface BlockOptions {
+  readonly file?: string | undefined;
+  readonly bytes?: Uint8Array | undefined;
+  readonly backend?: BlockBackend | undefined;
+  /** "rw" writes through, "ro" refuses writes, "overlay" keeps writes in memory and drops them at the end. Default "rw". */
+  readonly access?: "rw" | "ro" | "overlay" | undefined;
+}
+
+/** A network port: on a hub that joins guests of this process by name, or a backend of the embedder's own (inline mode only). */
+export interface NetOptions {
+  readonly hub?: string | undefined;
+  readonly backend?: NetBackend | undefined;
+  /** Six bytes as "52:54:00:12:34:56". Default: locally administered, from the guest's name and the port's position. */
+  readonly mac?: string | undefined;
+}
+
+/** What only the lguest personality asks. */
+export interface LguestOptions {
+  /** Device variety: "page" (Linux up to 4.0), "pci" (4.1 to 4.13), or "auto", told apart at LGUEST_INIT. Default "auto". */
+  readonly bus?: "auto" | "page" | "pci" | undefined;
+  /** A system-call vector accepted besides 0x80, 0x20-0xff. Default none. */
+  readonly syscallVector?: number | undefined;
+}
+
+/** Switches for finding bugs; they never change what a guest computes. */
+export interface DebugOptions {
+  /** Drops all cached translations at pseudo-random moments, from this seed (1 to 2^32-1). Default off. */
+  readonly chaosSeed?: number | undefined;
+  /** Runs the core that keeps assertions and names. Default false. */
+  readonly assertions?: boolean | undefined;
+}
+
+/** One host input with the instruction count at which the guest sees it. */
+export interface RecordedInput {
+  readonly atInstruction: bigint;
+  readonly input: HostInput;
+}
+
+/** Options of `createGuest`. */
+export interface GuestOptions {
+  /** The kernel image, vmlinux (ELF) or bzImage. */
+  readonly kernel: Uint8Array;
+  /** Initial RAM disk. Default none. */
+  readonly initrd?: Uint8Array | undefined;
+  /** Kernel command line, at most 2047 bytes. Default "". */
+  readonly commandLine?: string | undefined;
+  /** Guest RAM in bytes, a multiple of 4096 from 1 MiB to 1 GiB. Default 64 MiB. */
+  readonly memoryBytes?: number | undefined;
+  /** Personality. Default "lguest". */
+  readonly abi?: "lguest" | undefined;
+  /** A name for messages and for MAC addresses. Default "guest". */
+  readonly name?: string | undefined;
+  /** Disks, in the order in which the guest sees them. At most 8. */
+  readonly block?: readonly BlockOptions[] | undefined;
+  /** Network ports, in order. At most 4. */
+  readonly net?: readonly NetOptions[] | undefined;
+  /** Whether there is a random-number device. Default true. */
+  readonly rng?: boolean | undefined;
+  /** Size of the terminal in characters. Default: none told. */
+  readonly terminal?: { readonly columns: number; readonly rows: number } | undefined;
+  /** "virtual": time follows retired instructions and jumps while the guest idles. "real": it follows the clock. Default "virtual". */
+  readonly time?: "virtual" | "real" | undefined;
+  /** Guest nanoseconds per retired instruction in virtual time, 1 to 1000. Default 1. */
+  readonly nsPerInstruction?: number | undefined;
+  /** Wall clock at boot, in milliseconds since 1970. Default: 2026-01-01 in virtual time, now in real time. */
+  readonly startTimeMs?: number | undefined;
+  /** Seed of the random-number device in virtual time, 0 to 2^32-1. Default 0. */
+  readonly seed?: number | undefined;
+  /** Longest run slice in instructions, 100 to 10,000,000. Default 100,000. */
+  readonly sliceInstructions?: number | undefined;
+  /** What a restart asked by the guest does: "end" ends the run, "reboot" boots a fresh guest from the same options. Default "end". */
+  readonly onRestart?: "end" | "reboot" | undefined;
+  /** "worker" runs the guest off this thread, "inline" on it. Default "worker" where workers exist. */
+  readonly mode?: "inline" | "worker" | undefined;
+  /** Console input is a recording, replayed at its stamps. Default none. */
+  readonly replay?: readonly RecordedInput[] | undefined;
+  /** Aborting it ends the guest; `run` rejects with the signal's reason. */
+  readonly signal?: AbortSignal | undefined;
+  readonly lguest?: LguestOptions | undefined;
+  readonly debug?: DebugOptions | undefined;
+}
+
+/** A complete configuration: what the options mean after defaults and checks. */
+export interface GuestConfig {
+  readonly kernel: Uint8Array;
+  readonly initrd: Uint8Array | undefined;
+  readonly commandLine: string;
+  readonly memoryBytes: number;
+  readonly abi: "lguest";
+  readonly name: string;
+  readonly block: readonly (BlockOptions & { readonly access: "rw" | "ro" | "overlay" })[];
+  readonly net: readonly (NetOptions & { readonly macBytes: Uint8Array })[];
+  readonly rng: boolean;
+  readonly terminal: { readonly columns: number; readonly rows: number } | undefined;
+  readonly time: "virtual" | "real";
+  readonly nsPerInstruction: number;
+  readonly startTimeMs: number;
+  readonly seed: number;
+  readonly sliceInstructions: number;
+  readonly onRestart: "end" | "reboot";
+  readonly mode: "inline" | "worker" | undefined;
+  readonly replay: readonly RecordedInput[];
+  readonly lguest: { readonly bus: "auto" | "page" | "pci"; readonly syscallVector: number };
+  readonly debug: { readonly chaosSeed: number; readonly assertions: boolean };
+}
+
+const MIB = 0x100000;
+/** Limits and defaults of the numeric options, as a table. */
+export const LIMITS = {
+  memoryBytes: { min: MIB, max: 1024 * MIB, default: 64 * MIB },
+  nsPerInstruction: { min: 1, max: 1000, default: 1 },
+  seed: { min: 0, max: 0xffffffff, default: 0 },
+  sliceInstructions: { min: 100, max: 10_000_000, default: 100_000 },
+  startTimeMs: { min: 0, max: 0xffffffff * 1000, default: Date.UTC(2026, 0, 1) },
+  columns: { min: 1, max: 0xffff, default: 80 },
+  rows: { min: 1, max: 0xffff, default: 25 },
+  chaosSeed: { min: 0, max: 0xffffffff, default: 0 },
+  syscallVector: { min: 0x20, max: 0xff, default: 0x80 },
+} as const;
+const MAX_COMMAND_LINE_BYTES = 2047;
+const MAX_DISKS = 8;
+const MAX_PORTS = 4;
+
+/**
+ * Checks options and fills in the defaults.
+ * @throws ConfigError naming the option, what was found and what was wanted.
+ */
+export function resolveConfig(options: GuestOptions): GuestConfig {
+  const time = choice("time", options.time, ["virtual", "real"] as const);
+  const name = options.name ?? "guest";
+  const memoryBytes = integer("memoryBytes", options.memoryBytes);
+  if (memoryBytes % PAGE_BYTES !== 0) {
+    throw new ConfigError(`memoryBytes is ${memoryBytes}; it must be a multiple of ${PAGE_BYTES}`);
+  }
+  return {
+    kernel: bytes("kernel", options.kernel),
+    initrd: options.initrd === undefined ? undefined : bytes("initrd", options.initrd),
+    commandLine: commandLine(options.commandLine ?? ""),
+    memoryBytes,
+    abi: choice("abi", options.abi, ["lguest"] as const),
+    name,
+    block: list("block", options.block, MAX_DISKS).map(disk),
+    net: list("net", options.net, MAX_PORTS).map((port, index) => netPort(port, index, name)),
+    rng: options.rng ?? true,
+    terminal: options.terminal && {
+      columns: integer("columns", options.terminal.columns),
+      rows: integer("rows", options.terminal.rows),
+    },
+    time,
+    nsPerInstruction: integer("nsPerInstruction", options.nsPerInstruction),
+    startTimeMs: integer(
+      "startTimeMs",
+      options.startTimeMs ?? (time === "real" ? Date.now() : undefined),
+    ),
+    seed: integer("seed", options.seed),
+    sliceInstructions: integer("sliceInstructions", options.sliceInstructions),
+    onRestart: choice("onRestart", options.onRestart, ["end", "reboot"] as const),
+    mode:
+      options.mode === undefined
+        ? undefined
+        : choice("mode", options.mode, ["inline", "worker"] as const),
+    replay: options.replay ?? [],
+    lguest: {
+      bus: choice("lguest.bus", options.lguest?.bus, ["auto", "page", "pci"] as const),
+      syscallVector: integer("syscallVector", options.lguest?.syscallVector),
+    },
+    debug: {
+      chaosSeed: integer("chaosSeed", options.debug?.chaosSeed),
+      assertions: options.debug?.assertions ?? false,
+    },
+  };
+}
+
+/** Whether a configuration holds objects that cannot cross to a worker. */
+export function needsInline(config: GuestConfig): boolean {
+  return [...config.block, ...config.net].some((device) => device.backend !== undefined);
+}
+
+function integer(name: keyof typeof LIMITS, value: number | undefined): number {
+  const limit = LIMITS[name];
+  if (value === undefined) return limit.default;
+  if (!Number.isInteger(value) || value < limit.min || value > limit.max) {
+    throw new ConfigError(
+      `${name} is ${value}; it must be an integer from ${limit.min} to ${limit.max}`,
+    );
+  }
+  return value;
+}
+
+function choice<T extends string>(name: string, value: T | undefined, allowed: readonly T[]): T {
+  const chosen = value ?? allowed[0];
+  if (chosen === undefined || !allowed.includes(chosen)) {
+    throw new ConfigError(`${name} is "${value}"; it must be one of ${allowed.join(", ")}`);
+  }
+  return chosen;
+}
+
+function bytes(name: string, value: unknown): Uint8Array {
+  if (!(value instanceof Uint8Array) || value.length === 0) {
+    throw new ConfigError(`${name} must be a Uint8Array that is not empty`);
+  }
+  return value;
+}
+
+function list<T>(name: string, value: readonly T[] | undefined, max: number): readonly T[] {
+  if (value === undefined) return [];
+  if (value.length > max)
+    throw new ConfigError(`${name} has ${value.length} entries, at most ${max} fit`);
+  return value;
+}
+
+function commandLine(text: string): string {
+  if (text.includes("\0")) throw new ConfigError("commandLine must not contain a NUL character");
+  const sizeBytes = new TextEncoder().encode(text).length;
+  if (sizeBytes > MAX_COMMAND_LINE_BYTES) {
+    throw new ConfigError(
+      `commandLine is ${sizeBytes} bytes, at most ${MAX_COMMAND_LINE_BYTES} fit`,
+    );
+  }
+  return text;
+}
+
+function disk(options: BlockOptions): GuestConfig["block"][number] {
+  const sources = [options.file, options.bytes, options.backend].filter((s) => s !== undefined);
+  if (sources.length !== 1) {
+    throw new ConfigError("a block entry must have exactly one of file, bytes and backend");
+  }
+  return { ...options, access: choice("access", options.access, ["rw", "ro", "overlay"] as const) };
+}
+
+function netPort(options: NetOptions, index: number, guest: string): GuestConfig["net"][number] {
+  if ((options.hub === undefined) === (options.backend === undefined)) {
+    throw new ConfigError("a net entry must have exactly one of hub and backend");
+  }
+  return {
+    ...options,
+    macBytes: options.mac === undefined ? defaultMac(guest, index) : parseMac(options.mac),
+  };
+}
+
+function parseMac(text: string): Uint8Array {
+  if (!/^[0-9a-f]{2}(:[0-9a-f]{2}){5}$/i.test(text)) {
+    throw new ConfigError(`mac is "${text}"; it must look like 52:54:00:12:34:56`);
+  }
+  const mac = Uint8Array.from(text.split(":"), (byte) => Number.parseInt(byte, 16));
+  if ((mac[0]! & 1) !== 0) throw new ConfigError(`mac ${text} is a multicast address`);
+  return mac;
+}
+
+/** FNV-1a over the guest's name: stable across runs, different for guests of different names. */
+function defaultMac(guest: string, index: number): Uint8Array {
+  let hash = 0x811c9dc5;
+  for (const byte of new TextEncoder().encode(guest)) hash = Math.imul(hash ^ byte, 0x01000193);
+  return Uint8Array.of(0x52, 0x54, hash >>> 16, hash >>> 8, hash, index);
+}
