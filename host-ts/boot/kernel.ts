@@ -1,0 +1,36 @@
+/** The shape of a parsed kernel image: types only. */
+
+/** A range of guest-physical memory to fill: `bytes` at `gpa`, then zeroes up to `memSize`. */
+export interface KernelSegment {
+  readonly gpa: number;
+  readonly bytes: Uint8Array;
+  /** At least `bytes.length`; `gpa + memSize` is at most 2^32. */
+  readonly memSize: number;
+}
+
+/** One ELF note, for instance of the name "Xen". */
+export interface KernelNote {
+  readonly name: string;
+  readonly type: number;
+  readonly desc: Uint8Array;
+}
+
+/** A named address; `size` is 0 when unknown. Addresses are linear, as the kernel is linked. */
+export interface KernelSymbol {
+  readonly name: string;
+  readonly address: number;
+  readonly size: number;
+}
+
+/** A kernel ready to be placed in memory. */
+export interface KernelImage {
+  readonly kind: "elf" | "bzimage";
+  /** Guest-physical address of the first instruction (a Xen kernel's may be linear). */
+  readonly entry: number;
+  readonly segments: readonly KernelSegment[];
+  readonly notes: readonly KernelNote[];
+  /** Release of a Linux kernel such as "4.1.15", undefined when none was found. */
+  readonly version: string | undefined;
+  /** Functions and objects by ascending address; parsed at the first call. Empty for a stripped or a damaged table: never throws. */
+  symbols(): readonly KernelSymbol[];
+}
