@@ -178,6 +178,14 @@ export const VCPU_LG_PAE = 0x384;
 export const VCPU_LG_RAM_FRAMES = 0x388;
 export const VCPU_LG_DEVICE_FRAMES = 0x38c;
 
+/** x87 scratch, meaningless between instructions: u64 significand and u32 sign and exponent of the result being formed, */
+export const VCPU_FX_SIG = 0x390;
+export const VCPU_FX_SE = 0x398;
+/** ... u32 exceptions (and C1, stack fault) it raises, in status-word places, */
+export const VCPU_FX_FLAGS = 0x39c;
+/** ... u64 second half of a 128-bit or two-valued result. */
+export const VCPU_FX_LOW = 0x3a0;
+
 /** 32-byte bounce buffer for accesses that straddle two pages. */
 export const VCPU_BOUNCE = 0x3c0;
 /** While BOUNCE is in use for a write: host pointers of the two halves and the length of the first. */
