@@ -74,6 +74,7 @@ export const LG_DATA_TSC_KHZ = 0x55c;
 /** Old bus: interrupts are held off while NOIRQ_START <= EIP < NOIRQ_END. */
 export const LG_DATA_OLD_NOIRQ_START = 0x560;
 export const LG_DATA_OLD_NOIRQ_END = 0x564;
+/** Also the word that tells the layouts apart: a kernel address here, a system-call vector in the pci layout. */
 export const LG_DATA_OLD_KERNEL_ADDRESS = 0x568;
 export const LG_DATA_OLD_SYSCALL_VECTOR = 0x56c;
 export const LG_DATA_OLD_BYTES = 0x570;
@@ -91,6 +92,11 @@ export const LG_HCALL_FREE = 0xff;
 export const LGUEST_IRQ_BASE = 0x20;
 export const LGUEST_IRQS = 32;
 export const LGUEST_TIMER_IRQ = 0;
+
+/** The system-call vector every known guest uses. */
+export const LGUEST_SYSCALL_VECTOR = 0x80;
+/** From here to 4 GiB linear addresses belong to the Host: reserve_mem is 2^32 minus this. */
+export const LGUEST_SWITCHER_LIN = 0xffc00000 | 0;
 
 // ---------------------------------------------------------------------------------------------------------------
 // Start of day

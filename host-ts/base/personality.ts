@@ -1,0 +1,75 @@
+/**
+ * The seam between the run loop and a personality: how a domain is built, its hypercalls, its traps, its interrupts.
+ * The run loop knows nothing else about the kind of guest it runs.
+ */
+
+import type { Core } from "./core.ts";
+import type { FrameMemory } from "./guest-memory.ts";
+import type { VirtioDevice } from "./ports.ts";
+import type { GuestClock, Timers } from "./time.ts";
+import type { VcpuBlock } from "./vcpu-block.ts";
+
+/** How a guest's life can end by its own doing. */
+export type GuestEndKind = "power-off" | "restart" | "panic";
+
+/** What a personality may ask of the Host it runs in. */
+export interface PersonalityHost {
+  readonly core: Core;
+  /** Pointer of the guest block. */
+  readonly guest: number;
+  readonly vcpu: VcpuBlock;
+  readonly memory: FrameMemory;
+  readonly clock: GuestClock;
+  readonly timers: Timers;
+  /** In the order of the options: console, disks, network ports, rng. */
+  readonly devices: readonly VirtioDevice[];
+  readonly isDead: boolean;
+  /** The guest broke a rule: it never runs again. The first reason sticks. */
+  kill(reason: string): void;
+  /** A verb of the core failed: kills with the words of the exit record it left. */
+  killFromCore(): void;
+  /** The guest asked for its end. */
+  end(kind: GuestEndKind, message: string): void;
+  /** Output from before the console device works. */
+  print(bytes: Uint8Array): void;
+  /** A notification that no device took. */
+  notifyLauncher(address: number): void;
+  /** Counts one call performed by the Host, by its ABI name. */
+  countHypercall(name: string): void;
+}
+
+/** One guest's personality. Every method returns for whatever the guest does. */
+export interface Personality {
+  readonly name: string;
+  /** Performs the calls that the last exit asked for, if any. */
+  runHypercalls(): void;
+  /** Takes a notification raised by a call to its device, or out to the launcher. */
+  deliverNotify(): void;
+  /** Chooses a deliverable interrupt and delivers it. */
+  deliverInterrupts(): void;
+  /** Whether the guest waits for an interrupt. */
+  readonly isHalted: boolean;
+  /** The second look: whether an interrupt would wake the halted guest now. */
+  readonly canWake: boolean;
+  /** Most instructions to run before the Host must look again; Infinity when nothing waits. */
+  readonly sliceLimit: number;
+  /** A timer that this personality set has expired. */
+  timerExpired(name: string): void;
+  /** A hypercall exit: remembered for the next runHypercalls. */
+  requestHypercalls(): void;
+  /** HLT, as an instruction. */
+  halt(): void;
+  /** A trap the core left to the Host. */
+  trap(vector: number, errorCode: number, address: number): void;
+  /** @returns `size` bytes as an unsigned number; all ones when nobody answers. */
+  ioRead(port: number, size: number): number;
+  ioWrite(port: number, size: number, value: number): void;
+  mmioRead(gpa: number, size: number): number;
+  mmioWrite(gpa: number, size: number, value: number): void;
+  /** The words for a death that the core found: KILL_* and its arguments. */
+  killText(code: number, args: readonly number[]): string;
+  /** Names of the calls that the core performs, by number, for statistics. */
+  readonly coreCalls: readonly (string | undefined)[];
+  /** Plain serialisable state besides the vCPU block and guest memory. */
+  save(): Record<string, unknown>;
+}

@@ -1,0 +1,160 @@
+/**
+ * The lguest personality: Linux kernels built with lguest guest support, both device varieties.
+ * The core performs page tables, descriptors, traps and the asynchronous ring; here are the calls that concern the Host,
+ * interrupts, ports and devices.
+ */
+
+import { LGUEST_TIMER_IRQ } from "../../abi/lguest.ts";
+import { VCPU_HALTED } from "../../abi/vcpu.ts";
+import type { Personality, PersonalityHost } from "../base/personality.ts";
+import { type LguestBuses, planBuses } from "./buses.ts";
+import { shakeHands, type Variety } from "./handshake.ts";
+import { CALL_NAMES, type CallContext, CLOCK_EVENT_TIMER, performHypercall } from "./hypercalls.ts";
+import { LguestInterrupts } from "./interrupts.ts";
+import { readPort, writePort } from "./io-ports.ts";
+import { coreDeathText, DEATHS } from "./kill-reasons.ts";
+import { type Domain, startOfDay } from "./start-of-day.ts";
+
+/** What the personality is told besides the domain. */
+export interface LguestSettings {
+  readonly bus: "auto" | Variety;
+  /** A system-call vector accepted besides 0x80. */
+  readonly syscallVector: number;
+}
+
+/** Builds the domain in fresh guest memory. Throws ImageError or ConfigError when it does not fit. */
+export function createLguest(
+  host: PersonalityHost,
+  domain: Domain,
+  settings: LguestSettings,
+): Personality {
+  const interrupts = new LguestInterrupts(host);
+  const buses = planBuses(host, interrupts, settings.bus);
+  startOfDay(host, domain);
+  return new Lguest(host, interrupts, buses, settings);
+}
+
+class Lguest implements Personality, CallContext {
+  readonly name = "lguest";
+  readonly coreCalls = CALL_NAMES;
+  readonly host: PersonalityHost;
+  readonly #interrupts: LguestInterrupts;
+  readonly #buses: LguestBuses;
+  readonly #settings: LguestSettings;
+  #hasCall = false;
+  #notifyGpa = 0;
+
+  constructor(
+    host: PersonalityHost,
+    interrupts: LguestInterrupts,
+    buses: LguestBuses,
+    settings: LguestSettings,
+  ) {
+    this.host = host;
+    this.#interrupts = interrupts;
+    this.#buses = buses;
+    this.#settings = settings;
+  }
+
+  requestHypercalls(): void {
+    this.#hasCall = true;
+  }
+
+  runHypercalls(): void {
+    if (!this.#hasCall) return;
+    this.#hasCall = false;
+    performHypercall(this);
+  }
+
+  initialise(dataGpa: number): void {
+    const { bus, syscallVector } = this.#settings;
+    const variety = shakeHands(this.host, dataGpa, bus, syscallVector);
+    if (variety === undefined) return;
+    this.#interrupts.publishTime();
+    this.#buses.choose(variety);
+  }
+
+  get hasNotify(): boolean {
+    return this.#buses.page !== undefined;
+  }
+
+  requestNotify(gpa: number): void {
+    // Address 0 stands for "none pending", as in the original, so it is refused at once.
+    if (gpa === 0) this.host.kill(DEATHS.badNotify(gpa));
+    else this.#notifyGpa = gpa;
+  }
+
+  deliverNotify(): void {
+    const gpa = this.#notifyGpa;
+    if (gpa === 0) return;
+    this.#notifyGpa = 0;
+    const outcome = this.#buses.page?.notify(gpa);
+    if (outcome?.kind === "early-console") {
+      this.host.print(Uint8Array.from(outcome.text, (char) => char.charCodeAt(0)));
+      this.host.notifyLauncher(gpa);
+    } else if (outcome?.kind === "bad") {
+      this.host.kill(outcome.reason);
+    }
+  }
+
+  deliverInterrupts(): void {
+    if (this.#interrupts.deliver() === "refused") this.host.killFromCore();
+  }
+
+  get isHalted(): boolean {
+    return this.host.vcpu.u32(VCPU_HALTED) !== 0;
+  }
+
+  get canWake(): boolean {
+    return this.#interrupts.canWake;
+  }
+
+  get sliceLimit(): number {
+    return this.#interrupts.sliceLimit;
+  }
+
+  timerExpired(name: string): void {
+    if (name === CLOCK_EVENT_TIMER) this.#interrupts.raise(LGUEST_TIMER_IRQ);
+  }
+
+  halt(): void {
+    this.host.vcpu.setU32(VCPU_HALTED, 1);
+  }
+
+  /** The classic path: a trap that belongs to the guest came out to the Host and goes back in. */
+  trap(vector: number, errorCode: number, address: number): void {
+    const { core, vcpu } = this.host;
+    if (core.exports.deliverTrap(vcpu.ptr, vector, errorCode, address) === 0) {
+      this.host.killFromCore();
+    }
+  }
+
+  ioRead(port: number, size: number): number {
+    return readPort(this.#buses.pci, port, size);
+  }
+
+  ioWrite(port: number, size: number, value: number): void {
+    writePort(this.#buses.pci, port, size, value);
+  }
+
+  mmioRead(gpa: number, size: number): number {
+    return this.#buses.pci?.mmioRead(gpa, size) ?? 0xffffffff;
+  }
+
+  mmioWrite(gpa: number, size: number, value: number): void {
+    this.#buses.pci?.mmioWrite(gpa, size, value);
+  }
+
+  killText(code: number, args: readonly number[]): string {
+    return coreDeathText(code, args);
+  }
+
+  save(): Record<string, unknown> {
+    return {
+      version: 1,
+      hasCall: this.#hasCall,
+      notifyGpa: this.#notifyGpa,
+      buses: this.#buses.save(),
+    };
+  }
+}
