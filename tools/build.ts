@@ -1,10 +1,9 @@
 /**
  * `npm run build`: the machine (core-as → build/core.wasm) and the Host (abi, host-ts → dist), side by side.
- * `dist` mirrors the repository (dist/host-ts, dist/build/core.wasm, dist/guests/…), so that a URL relative to a module is
- * right in both. Arguments: `core` builds only the release and debug modules; `--quiet` prints failures only.
+ * Arguments: `core` builds the core alone, both with and without assertions; `--quiet` prints failures only.
  */
-import { chmodSync, cpSync, existsSync, mkdirSync, statSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { chmodSync, existsSync, statSync } from "node:fs";
+import { join } from "node:path";
 import { ROOT, runNode, sourceFiles } from "./files.ts";
 
 const ASC = "node_modules/assemblyscript/bin/asc.js";
@@ -30,20 +29,6 @@ async function buildHost(): Promise<boolean> {
   return report("host", code, output, seconds);
 }
 
-/** Copies what the modules in `dist` load at run time. */
-function copyAssets(): void {
-  const images = sourceFiles(["guests"], [".elf", ".img"]).filter((path) =>
-    path.includes("prebuilt"),
-  );
-  for (const path of ["build/core.wasm", ...images]) {
-    const target = join(ROOT, "dist", path);
-    mkdirSync(dirname(target), { recursive: true });
-    cpSync(join(ROOT, path), target);
-  }
-  const main = join(ROOT, "dist/host-ts/launcher/main.js");
-  if (existsSync(main)) chmodSync(main, 0o755);
-}
-
 function report(what: string, code: number, output: string, seconds: number): boolean {
   if (code !== 0) console.error(`${output}\nbuild: ${what} failed`);
   else if (!quiet)
@@ -57,4 +42,5 @@ if (process.argv.includes("core")) {
 }
 const done = await Promise.all([buildCore("release"), buildHost()]);
 if (!done.every(Boolean)) process.exit(1);
-copyAssets();
+const main = join(ROOT, "dist/host-ts/launcher/main.js");
+if (existsSync(main)) chmodSync(main, 0o755);
