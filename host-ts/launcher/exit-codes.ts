@@ -1,0 +1,33 @@
+/** What the process's exit code says. Documented in `wasmvisor --help` and README.md. */
+
+/** The guest powered itself off. */
+export const EXIT_POWER_OFF = 0;
+/** This side failed: an unreadable file, an image that is no kernel, no memory. */
+export const EXIT_HOST_ERROR = 1;
+/** The command line makes no sense. */
+export const EXIT_USAGE = 2;
+/** The guest's kernel panicked. */
+export const EXIT_PANIC = 3;
+/** The Host killed the guest because it broke a rule. */
+export const EXIT_KILLED = 4;
+/** The guest asked to be restarted and --reboot was not given. */
+export const EXIT_RESTART = 5;
+/** The person at the terminal left with Ctrl-A X. */
+export const EXIT_LEFT = 6;
+
+/** Exit code of a process ended by a signal, by the shell's convention. */
+export function exitCodeOfSignal(signal: "SIGINT" | "SIGTERM" | "SIGHUP"): number {
+  return 128 + { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 }[signal];
+}
+
+/** The list of exit codes for the help text. */
+export const EXIT_CODE_HELP: readonly [number | string, string][] = [
+  [EXIT_POWER_OFF, "the guest powered off"],
+  [EXIT_HOST_ERROR, "host error: a file cannot be read, the image is no kernel, ..."],
+  [EXIT_USAGE, "bad usage"],
+  [EXIT_PANIC, "the guest's kernel panicked"],
+  [EXIT_KILLED, "the guest was killed for breaking a rule (see the crash report)"],
+  [EXIT_RESTART, "the guest asked for a restart and --reboot was not given"],
+  [EXIT_LEFT, "left with Ctrl-A X"],
+  ["128+n", "ended by signal n (130 SIGINT, 143 SIGTERM)"],
+];

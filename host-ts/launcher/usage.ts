@@ -1,0 +1,183 @@
+/** The command line: its grammar, its help text, and the sentences for what is wrong with it. */
+import { parseArgs } from "node:util";
+import type { BlockOptions, GuestOptions, NetOptions } from "../guest/config.ts";
+import { EXIT_CODE_HELP } from "./exit-codes.ts";
+
+/** The command line makes no sense; the message says what to write instead. */
+export class UsageError extends Error {}
+
+/** A parsed `run` or `demo` command: the guest's options but for the files' contents, and what the launcher itself does. */
+export interface RunCommand {
+  readonly verb: "run" | "demo";
+  /** Path of the kernel image; undefined for the embedded guest. */
+  readonly kernelFile: string | undefined;
+  readonly initrdFile: string | undefined;
+  readonly symbolsFile: string | undefined;
+  readonly options: Omit<GuestOptions, "kernel" | "initrd">;
+  readonly showStats: boolean;
+  readonly showTraces: boolean;
+}
+
+/** Any command line that made sense. */
+export type Command = RunCommand | { readonly verb: "help" } | { readonly verb: "version" };
+
+const OPTIONS = {
+  abi: { type: "string" },
+  kernel: { type: "string", short: "k" },
+  initrd: { type: "string", short: "i" },
+  append: { type: "string", short: "a" },
+  memory: { type: "string", short: "m" },
+  block: { type: "string", short: "b", multiple: true },
+  net: { type: "string", multiple: true },
+  time: { type: "string" },
+  bus: { type: "string" },
+  symbols: { type: "string" },
+  reboot: { type: "boolean" },
+  stats: { type: "boolean" },
+  seed: { type: "string" },
+  slice: { type: "string" },
+  chaos: { type: "string" },
+  "no-worker": { type: "boolean" },
+  debug: { type: "boolean" },
+  help: { type: "boolean", short: "h" },
+  version: { type: "boolean", short: "V" },
+} as const;
+
+/** Text of `wasmvisor --help`. */
+export const HELP = `wasmvisor: runs 32-bit x86 paravirtual guests in WebAssembly
+
+  wasmvisor demo [options]                   boot the embedded guest
+  wasmvisor run --kernel FILE [options]      boot a kernel of yours
+
+Guest
+  -k, --kernel FILE        vmlinux (ELF) or bzImage; detected
+  -i, --initrd FILE        initial RAM disk
+  -a, --append TEXT        kernel command line
+  -m, --memory SIZE        RAM, such as 64M (the default) or 1G
+      --abi lguest         paravirtual interface (the default)
+      --bus auto|page|pci  lguest devices: descriptor page (Linux up to 4.0), PCI (4.1 and later), or
+                           found out at boot (the default)
+  -b, --block FILE[,HOW]   disk, a raw image; HOW is ro (read-only) or overlay (writes are dropped at the
+                           end); may be repeated
+      --net hub:NAME       network port on a hub; may be repeated
+
+Run
+      --time virtual|real  virtual time follows executed instructions, so that every run is the same (the
+                           default); real time follows the clock
+      --reboot             boot again when the guest asks for a restart
+      --seed N             seed of the guest's random-number device in virtual time
+      --slice N            longest run of instructions between two looks at the outside world
+      --no-worker          run the guest on the main thread
+
+Diagnosis
+      --stats              print what the guest did: exits, hypercalls, faults, speed
+      --symbols FILE       System.map for crash reports, where the kernel image has no symbols
+      --chaos N            drop all cached translations at random moments, from seed N
+      --debug              print stack traces of errors
+  -h, --help               this text
+  -V, --version            the version
+
+In a terminal, Ctrl-A X leaves, Ctrl-A H lists the other keys.
+
+Exit codes
+${EXIT_CODE_HELP.map(([code, text]) => `  ${String(code).padEnd(7)}${text}`).join("\n")}
+`;
+
+/**
+ * Parses the arguments after the program's name.
+ * @throws UsageError
+ */
+export function parseCommandLine(args: string[]): Command {
+  const { values, positionals } = parse(args);
+  if (values.help) return { verb: "help" };
+  if (values.version) return { verb: "version" };
+  const [verb, extra] = positionals;
+  if (verb === undefined)
+    throw new UsageError("a command is missing: wasmvisor run or wasmvisor demo");
+  if (verb === "help") return { verb: "help" };
+  if (verb !== "run" && verb !== "demo") {
+    throw new UsageError(`"${verb}" is no command; there are run and demo`);
+  }
+  if (extra !== undefined) {
+    throw new UsageError(
+      `"${extra}" is one argument too many; files are given as --kernel ${extra}`,
+    );
+  }
+  if (verb === "run" && values.kernel === undefined)
+    throw new UsageError("--kernel FILE is missing");
+  if (verb === "demo" && values.kernel !== undefined) {
+    throw new UsageError("demo boots the embedded guest; use run for a kernel of yours");
+  }
+  return {
+    verb,
+    kernelFile: values.kernel,
+    initrdFile: values.initrd,
+    symbolsFile: values.symbols,
+    showStats: values.stats ?? false,
+    showTraces: values.debug ?? false,
+    options: {
+      abi: choice("--abi", values.abi, ["lguest"]),
+      commandLine: values.append,
+      memoryBytes: size("--memory", values.memory),
+      block: (values.block ?? []).map(disk),
+      net: (values.net ?? []).map(netPort),
+      time: choice("--time", values.time, ["virtual", "real"]),
+      onRestart: values.reboot ? "reboot" : "end",
+      seed: count("--seed", values.seed),
+      sliceInstructions: count("--slice", values.slice),
+      mode: values["no-worker"] ? "inline" : undefined,
+      lguest: { bus: choice("--bus", values.bus, ["auto", "page", "pci"]) },
+      debug: { chaosSeed: count("--chaos", values.chaos) },
+    },
+  };
+}
+
+function parse(args: string[]) {
+  try {
+    return parseArgs({ args, options: OPTIONS, allowPositionals: true, strict: true });
+  } catch (error) {
+    // Node's message goes on with advice about "--" that does not apply here.
+    throw new UsageError((error as Error).message.split(". ")[0]);
+  }
+}
+
+function choice<T extends string>(
+  name: string,
+  value: string | undefined,
+  allowed: readonly T[],
+): T | undefined {
+  const chosen = allowed.find((each) => each === value);
+  if (value !== undefined && chosen === undefined) {
+    throw new UsageError(`${name} is "${value}"; it must be one of ${allowed.join(", ")}`);
+  }
+  return chosen;
+}
+
+function count(name: string, value: string | undefined): number | undefined {
+  if (value === undefined) return undefined;
+  if (!/^\d{1,15}$/.test(value)) throw new UsageError(`${name} is "${value}"; it must be a number`);
+  return Number(value);
+}
+
+function size(name: string, value: string | undefined): number | undefined {
+  if (value === undefined) return undefined;
+  const match = /^(\d{1,6})([KMG])$/i.exec(value);
+  const unit = { K: 2 ** 10, M: 2 ** 20, G: 2 ** 30 }[match?.[2]?.toUpperCase() ?? ""];
+  if (match === null || unit === undefined) {
+    throw new UsageError(`${name} is "${value}"; write it as 65536K, 64M or 1G`);
+  }
+  return Number(match[1]) * unit;
+}
+
+function disk(text: string): BlockOptions {
+  const match = /^(.*),(rw|ro|overlay)$/.exec(text);
+  const file = match?.[1] ?? text;
+  if (file === "") throw new UsageError("--block needs a file: --block disk.img or disk.img,ro");
+  return { file, access: (match?.[2] ?? "rw") as "rw" | "ro" | "overlay" };
+}
+
+function netPort(text: string): NetOptions {
+  const hub = /^hub:(.+)$/.exec(text)?.[1];
+  if (hub === undefined) throw new UsageError(`--net is "${text}"; it must look like hub:lan`);
+  return { hub };
+}

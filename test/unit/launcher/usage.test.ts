@@ -1,0 +1,108 @@
+import { describe, expect, test } from "vitest";
+import {
+  HELP,
+  parseCommandLine,
+  type RunCommand,
+  UsageError,
+} from "../../../host-ts/launcher/usage.ts";
+
+const run = (...args: string[]): RunCommand =>
+  parseCommandLine(["run", "--kernel", "vmlinux", ...args]) as RunCommand;
+
+test("a kernel alone is enough", () => {
+  expect(run()).toMatchObject({
+    verb: "run",
+    kernelFile: "vmlinux",
+    initrdFile: undefined,
+    showStats: false,
+    options: { block: [], net: [], onRestart: "end" },
+  });
+});
+
+test("every option reaches the guest's options", () => {
+  const command = run(
+    ...["--abi", "lguest", "--initrd", "rd.gz", "--append", "quiet init=/x", "--memory", "128M"],
+    ...[
+      "--block",
+      "a.img",
+      "--block",
+      "b.img,ro",
+      "--block",
+      "c,d.img,overlay",
+      "--net",
+      "hub:lan",
+    ],
+    ...["--time", "real", "--bus", "pci", "--reboot", "--stats", "--seed", "7", "--slice", "5000"],
+    ...["--no-worker", "--chaos", "9", "--symbols", "System.map", "--debug"],
+  );
+  expect(command).toEqual({
+    verb: "run",
+    kernelFile: "vmlinux",
+    initrdFile: "rd.gz",
+    symbolsFile: "System.map",
+    showStats: true,
+    showTraces: true,
+    options: {
+      abi: "lguest",
+      commandLine: "quiet init=/x",
+      memoryBytes: 128 * 2 ** 20,
+      block: [
+        { file: "a.img", access: "rw" },
+        { file: "b.img", access: "ro" },
+        { file: "c,d.img", access: "overlay" },
+      ],
+      net: [{ hub: "lan" }],
+      time: "real",
+      onRestart: "reboot",
+      seed: 7,
+      sliceInstructions: 5000,
+      mode: "inline",
+      lguest: { bus: "pci" },
+      debug: { chaosSeed: 9 },
+    },
+  });
+});
+
+test.each([
+  ["65536K", 2 ** 26],
+  ["64m", 2 ** 26],
+  ["1G", 2 ** 30],
+])("--memory %s is %i bytes", (text, bytes) => {
+  expect(run("--memory", text).options.memoryBytes).toBe(bytes);
+});
+
+test("help and version win over everything else", () => {
+  expect(parseCommandLine(["run", "--help"])).toEqual({ verb: "help" });
+  expect(parseCommandLine(["--version"])).toEqual({ verb: "version" });
+});
+
+describe("nonsense is answered with one sentence that names it", () => {
+  test.each([
+    [[], "command is missing"],
+    [["walk"], '"walk" is no command'],
+    [["run"], "--kernel FILE is missing"],
+    [["run", "vmlinux"], "one argument too many"],
+    [["run", "--kernel"], "--kernel"],
+    [["run", "--kernel", "k", "--colour"], "--colour"],
+    [["run", "--kernel", "k", "--memory", "64"], "write it as"],
+    [["run", "--kernel", "k", "--memory", "-1M"], "--memory"],
+    [["run", "--kernel", "k", "--time", "mountain"], "virtual, real"],
+    [["run", "--kernel", "k", "--abi", "kvm"], "lguest"],
+    [["run", "--kernel", "k", "--seed", "x"], "must be a number"],
+    [["run", "--kernel", "k", "--net", "tap0"], "hub:lan"],
+    [["run", "--kernel", "k", "--block", ",ro"], "--block needs a file"],
+    [["demo", "--kernel", "k"], "use run"],
+  ])("%j", (args, sentence) => {
+    expect(() => parseCommandLine(args)).toThrow(UsageError);
+    expect(() => parseCommandLine(args)).toThrow(sentence);
+  });
+});
+
+test("the help text names every option and fits 110 columns", () => {
+  const options =
+    "abi kernel initrd append memory block net time bus symbols reboot stats seed slice";
+  for (const name of `${options} chaos no-worker debug help version`.split(" ")) {
+    expect(HELP).toContain(`--${name}`);
+  }
+  expect(Math.max(...HELP.split("\n").map((line) => line.length))).toBeLessThanOrEqual(110);
+});
