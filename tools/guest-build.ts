@@ -1,0 +1,151 @@
+/**
+ * Builds our own guests with gcc: the demonstration kernel, whose image is kept in the repository, and the microkernels
+ * of guests/tests, which tests build when they need them.
+ *
+ * Usage: `tsx tools/guest-build.ts` writes guests/demo/demo.elf; `--check` only compares its loadable segments with a
+ * fresh build, and says why when it cannot. Another version of gcc makes other code, so the check needs the same one.
+ */
+import { execFileSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { ROOT, sourceFiles } from "./files.ts";
+
+/** Major version of the gcc that built the committed demo.elf. */
+export const DEMO_GCC_MAJOR = "12";
+const DEMO_IMAGE = "guests/demo/demo.elf";
+const OUTPUT = "build/guests";
+
+const COMPILE = [
+  ..."-m32 -march=i686 -mno-sse -mno-mmx -O2 -std=gnu11 -Wall -Wextra -Werror".split(" "),
+  ..."-ffreestanding -fno-pic -fno-pie -fno-stack-protector".split(" "),
+  ..."-fno-asynchronous-unwind-tables -fno-tree-loop-distribute-patterns".split(" "),
+  "-Iguests/include",
+];
+const LINK = "-nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,noexecstack".split(" ");
+
+/** Which lguest ABI a microkernel is built for. */
+export interface Variant {
+  readonly bus: "page" | "pci";
+  readonly paging: "2-level" | "pae";
+}
+
+/** @returns the major version of a gcc that can make 32-bit code, or why there is none. */
+export function findGcc(): { major: string } | { missing: string } {
+  try {
+    execFileSync("gcc", ["-m32", "-xc", "-c", "-o", "/dev/null", "-"], {
+      input: "",
+      stdio: "pipe",
+    });
+    return {
+      major: execFileSync("gcc", ["-dumpversion"], { encoding: "utf8" }).trim().split(".")[0]!,
+    };
+  } catch {
+    return { missing: "gcc -m32 is not installed" };
+  }
+}
+
+/**
+ * Compiles and links one image, unless an earlier run built the same sources with the same arguments.
+ * @returns the image's path, absolute. @throws with gcc's output when it fails.
+ */
+function link(name: string, sources: string[], inputs: string[], args: string[]): string {
+  const hash = createHash("sha256").update(JSON.stringify([sources, args, COMPILE, LINK]));
+  for (const path of inputs) hash.update(readFileSync(join(ROOT, path)));
+  const image = join(ROOT, OUTPUT, `${name}-${hash.digest("hex").slice(0, 16)}.elf`);
+  if (existsSync(image)) return image;
+  mkdirSync(join(ROOT, OUTPUT), { recursive: true });
+  const unfinished = `${image}.${process.pid}`;
+  execFileSync("gcc", [...COMPILE, ...LINK, ...args, "-o", unfinished, ...sources], {
+    cwd: ROOT,
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  renameSync(unfinished, image);
+  return image;
+}
+
+/** Builds the demonstration kernel: first its programs, then the kernel with them inside. @returns the image's path. */
+export function buildDemo(): string {
+  const inputs = sourceFiles(["guests"], [".c", ".S", ".h", ".lds"]).filter(
+    (path) => !path.startsWith("guests/tests/"),
+  );
+  const sourcesIn = (folder: string) =>
+    inputs.filter((path) => path.startsWith(folder) && /\.[cS]$/.test(path));
+  const text = "guests/lib/text.c";
+  const programs = link("user", [...sourcesIn("guests/demo/user/"), text], inputs, [
+    "-s",
+    "-Wl,-T,guests/demo/user/user.lds",
+  ]);
+  const kernel = sourcesIn("guests/demo/").filter((path) => !path.includes("/user/"));
+  const staged = join(ROOT, OUTPUT, "embedded");
+  mkdirSync(staged, { recursive: true });
+  writeFileSync(join(staged, "user.elf"), readFileSync(programs));
+  return link("demo", [...kernel, text], inputs, [
+    `-Wa,-I${OUTPUT}/embedded`,
+    "-Wl,-T,guests/demo/kernel.lds",
+  ]);
+}
+
+/**
+ * Builds one microkernel of guests/tests for one variant of the ABI.
+ * @returns the image's path. @throws with gcc's output when it does not compile.
+ */
+export function buildMicrokernel(name: string, variant: Variant): string {
+  const library = sourceFiles(["guests/lib"], [".c", ".S"]);
+  const main = sourceFiles([`guests/tests/${name}`], [".c", ".S"]);
+  const headers = sourceFiles(
+    ["guests/include", "guests/lib", `guests/tests/${name}`],
+    [".h", ".lds"],
+  );
+  const defines = [
+    ...(variant.bus === "pci" ? ["-DLGUEST_PCI"] : []),
+    ...(variant.paging === "pae" ? ["-DPAE"] : []),
+  ];
+  return link(
+    `${name}-${variant.bus}-${variant.paging}`,
+    [...library, ...main],
+    [...library, ...main, ...headers],
+    [...defines, "-Iguests/lib", "-Wl,-T,guests/lib/test.lds"],
+  );
+}
+
+/** @returns what an ELF32 file puts into memory: entry point, and address, sizes and bytes of each PT_LOAD. */
+export function loadableSegments(elf: Uint8Array): string {
+  const view = new DataView(elf.buffer, elf.byteOffset, elf.byteLength);
+  const parts = [`entry ${view.getUint32(24, true).toString(16)}`];
+  const [tableOffset, count] = [view.getUint32(28, true), view.getUint16(44, true)];
+  for (let header = tableOffset; header < tableOffset + 32 * count; header += 32) {
+    if (view.getUint32(header, true) !== 1) continue;
+    const field = (index: number): number => view.getUint32(header + 4 * index, true);
+    const [offset, lin, gpa, fileBytes, memoryBytes] = [1, 2, 3, 4, 5].map(field);
+    const bytes = elf.subarray(offset, offset! + fileBytes!);
+    const digest = createHash("sha256").update(bytes).digest("hex");
+    parts.push([lin, gpa, fileBytes, memoryBytes].map((n) => n!.toString(16)).join(" "), digest);
+  }
+  return parts.join("\n");
+}
+
+/** Compares the committed image with its sources. @returns "same", "differs", or why it cannot be told. */
+export function checkDemo(): "same" | "differs" | { skipped: string } {
+  const gcc = findGcc();
+  if ("missing" in gcc) return { skipped: gcc.missing };
+  if (gcc.major !== DEMO_GCC_MAJOR)
+    return {
+      skipped: `gcc ${gcc.major} is not the gcc ${DEMO_GCC_MAJOR} that built ${DEMO_IMAGE}`,
+    };
+  const committed = loadableSegments(readFileSync(join(ROOT, DEMO_IMAGE)));
+  return loadableSegments(readFileSync(buildDemo())) === committed ? "same" : "differs";
+}
+
+if (process.argv[1]?.endsWith("guest-build.ts")) {
+  if (process.argv.includes("--check")) {
+    const outcome = checkDemo();
+    if (outcome === "differs") {
+      console.error(`${DEMO_IMAGE} was not built from its sources: run tsx tools/guest-build.ts`);
+      process.exitCode = 1;
+    } else console.log(outcome === "same" ? `${DEMO_IMAGE}: same` : `skipped: ${outcome.skipped}`);
+  } else {
+    writeFileSync(join(ROOT, DEMO_IMAGE), readFileSync(buildDemo()));
+    console.log(`wrote ${DEMO_IMAGE}`);
+  }
+}
