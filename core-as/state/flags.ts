@@ -68,18 +68,22 @@ export class Flags {
   }
   @inline static setKeepingCarry<T>(v: usize, r: u32, carries: u32): void {
     const fresh = Flags.aux<T>(carries);
-    const of = (fresh ^ (fresh << 1)) & AUX_CF;
+    const overflow = (fresh ^ (fresh << 1)) & AUX_CF;
     const cf = load<u32>(v, VCPU_FLAG_AUX) & AUX_CF;
-    Flags.set(v, Flags.signExtend<T>(r), cf | (((cf ^ of) >>> 1) & AUX_PO) | (fresh & AUX_AF));
+    Flags.set(
+      v,
+      Flags.signExtend<T>(r),
+      cf | (((cf ^ overflow) >>> 1) & AUX_PO) | (fresh & AUX_AF),
+    );
   }
   /** Result flags from r, CF and OF given as 0 or 1, AF cleared. */
-  @inline static resultWithCarry<T>(v: usize, r: u32, cf: u32, of: u32): void {
-    Flags.set(v, Flags.signExtend<T>(r), (cf << 31) | ((cf ^ of) << 30));
+  @inline static resultWithCarry<T>(v: usize, r: u32, cf: u32, overflow: u32): void {
+    Flags.set(v, Flags.signExtend<T>(r), (cf << 31) | ((cf ^ overflow) << 30));
   }
   /** Changes CF and OF only (rotates). */
-  @inline static carryOverflow(v: usize, cf: u32, of: u32): void {
+  @inline static carryOverflow(v: usize, cf: u32, overflow: u32): void {
     const rest = load<u32>(v, VCPU_FLAG_AUX) & 0x3fffffff;
-    store<u32>(v, rest | (cf << 31) | ((cf ^ of) << 30), VCPU_FLAG_AUX);
+    store<u32>(v, rest | (cf << 31) | ((cf ^ overflow) << 30), VCPU_FLAG_AUX);
   }
 
   @inline static cf(v: usize): u32 {
@@ -163,12 +167,12 @@ export function setArithFlags(v: usize, flags: u32): void {
   // RES is 0 for ZF, else 1 (odd parity, positive); the deltas make up the difference.
   const res: u32 = zf ? 0 : 1;
   const cf: u32 = flags & EFLAGS_CF ? 1 : 0;
-  const of: u32 = flags & EFLAGS_OF ? 1 : 0;
+  const overflow: u32 = flags & EFLAGS_OF ? 1 : 0;
   const sf: u32 = flags & EFLAGS_SF ? 1 : 0;
   const af: u32 = flags & EFLAGS_AF ? AUX_AF : 0;
   const wantEven = (flags & EFLAGS_PF) != 0;
   const parityDelta: u32 = wantEven == zf ? 0 : 0x100;
-  Flags.set(v, res, (cf << 31) | ((cf ^ of) << 30) | af | sf | parityDelta);
+  Flags.set(v, res, (cf << 31) | ((cf ^ overflow) << 30) | af | sf | parityDelta);
 }
 
 /** @returns the whole EFLAGS register. */
