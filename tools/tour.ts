@@ -6,7 +6,16 @@
 import { readSource, sourceFiles } from "./files.ts";
 
 /** Chapters, in reading order. */
-const CHAPTERS = ["Preparation", "Guest", "Drivers", "Launcher", "Host", "Switcher", "Mastery"];
+const CHAPTERS = [
+  "Preparation",
+  "Guest",
+  "Demo",
+  "Drivers",
+  "Launcher",
+  "Host",
+  "Switcher",
+  "Mastery",
+];
 
 /** One paragraph. `line` counts from 1. */
 export interface Paragraph {
@@ -19,7 +28,10 @@ export interface Paragraph {
 
 /** @returns the tour paragraphs of one source text, in file order. */
 export function paragraphsOf(path: string, source: string): Paragraph[] {
-  const pattern = new RegExp(`/\\*\\*? ?(${CHAPTERS.join("|")}) (\\d{3}): ([^]*?)\\*/`, "g");
+  const pattern = new RegExp(
+    `/\\*\\*?\\s*(?:\\* )?(${CHAPTERS.join("|")}) (\\d{3}): ([^]*?)\\*/`,
+    "g",
+  );
   return [...source.matchAll(pattern)].map((match) => ({
     chapter: match[1] ?? "",
     number: Number(match[2]),

@@ -8,6 +8,12 @@ test("a paragraph keeps its chapter, number, text and line", () => {
   ]);
 });
 
+test("a paragraph may begin on the comment's second line", () => {
+  expect(paragraphsOf("f.c", "/*\n * Demo 010: Ring 1.\n *\n * More.\n */")).toMatchObject([
+    { chapter: "Demo", number: 10, text: "Ring 1.\n\nMore." },
+  ]);
+});
+
 test("numbers used twice, and numbers that descend in a file, are problems", () => {
   const source = "/* Host 020: b */ /* Host 010: a */ /* Host 020: c */";
   expect(tourProblems(paragraphsOf("f.ts", source))).toHaveLength(2);
