@@ -1,13 +1,18 @@
 /**
- * The one door: everything the outside world tells a guest waits here, in order, until the run loop takes it at a slice
- * boundary and stamps it with the instruction count. A recording fed back at its stamps gives the same run.
+ * The one door: everything the outside world tells a guest waits here, in order, until the run loop takes it between two
+ * slices and stamps it with the instruction count. A recording fed back at its stamps gives the same run.
  */
 
 import type { HostInput, InputSink } from "./ports.ts";
 
-/** An input with the instruction count at which the guest saw it. */
+/**
+ * An input with the moment at which the guest saw it. A halted guest and a device access pass the same instruction count
+ * more than once, so `visit` says which time it was; `life` counts reboots.
+ */
 export interface StampedInput {
-  readonly atInstruction: bigint;
+  readonly life: number;
+  readonly atInstruction: number;
+  readonly visit: number;
   readonly input: HostInput;
 }
 
@@ -16,8 +21,11 @@ export class HostInputs implements InputSink {
   #waiting: HostInput[] = [];
   readonly #scheduled: StampedInput[];
   readonly #log: StampedInput[] = [];
-  #wake: (() => void) | undefined;
+  #life = 0;
+  #lastRetired = -1;
+  #visit = 0;
   #openSources = 0;
+  #wake: (() => void) | undefined;
 
   /** @param replay a recording to feed back, in the order of its stamps. */
   constructor(replay: readonly StampedInput[] = []) {
@@ -29,24 +37,41 @@ export class HostInputs implements InputSink {
     this.#wake?.();
   }
 
-  /** What is due at this count, in order; it is logged as seen now. */
+  /** What the guest sees now, in order, and logged as such. One call per look of the run loop: each is a visit. */
   take(retired: number): readonly HostInput[] {
+    this.#visit = retired === this.#lastRetired ? this.#visit + 1 : 0;
+    this.#lastRetired = retired;
     const due: HostInput[] = [];
-    while (this.#scheduled[0] !== undefined && this.#scheduled[0].atInstruction <= retired) {
-      due.push(this.#scheduled.shift()!.input);
+    for (let next = this.#scheduled[0]; next !== undefined; next = this.#scheduled[0]) {
+      if (!this.#isDue(next)) break;
+      due.push(next.input);
+      this.#scheduled.shift();
     }
     if (this.#waiting.length > 0) {
       due.push(...this.#waiting);
       this.#waiting = [];
     }
-    for (const input of due) this.#log.push({ atInstruction: BigInt(retired), input });
+    for (const input of due) {
+      this.#log.push({
+        life: this.#life,
+        atInstruction: retired,
+        visit: this.#visit,
+        input,
+      });
+    }
     return due;
   }
 
-  /** Instruction count of the next recorded input, undefined when none is left. */
+  /** Instruction count at which the recording goes on in this life, undefined when it does not. */
   nextStamp(): number | undefined {
     const next = this.#scheduled[0];
-    return next === undefined ? undefined : Number(next.atInstruction);
+    return next?.life === this.#life ? next.atInstruction : undefined;
+  }
+
+  /** A fresh guest counts its instructions from 0. */
+  startNextLife(): void {
+    this.#life++;
+    this.#lastRetired = -1;
   }
 
   /** Whether something waits to be taken now. */
@@ -76,5 +101,11 @@ export class HostInputs implements InputSink {
   /** `wake` runs on each post until replaced; for a run loop that sleeps. */
   onPost(wake: (() => void) | undefined): void {
     this.#wake = wake;
+  }
+
+  #isDue({ life, atInstruction, visit }: StampedInput): boolean {
+    if (life !== this.#life) return life < this.#life;
+    if (atInstruction !== this.#lastRetired) return atInstruction < this.#lastRetired;
+    return visit <= this.#visit;
   }
 }

@@ -15,6 +15,7 @@ import {
   VCPU_EFLAGS,
   VCPU_EIP,
   VCPU_EXIT_ARG,
+  VCPU_EXIT_REASON,
   VCPU_FLAG_AUX,
   VCPU_FLAG_RES,
   VCPU_GPR,
@@ -116,6 +117,11 @@ export class VcpuBlock {
 
   setGpr(register: number, value: number): void {
     this.setU32(VCPU_GPR + 4 * register, value);
+  }
+
+  /** EXIT_* of the last exit. */
+  get exitReason(): number {
+    return this.u32(VCPU_EXIT_REASON);
   }
 
   /** Word `index` of the exit record. */

@@ -5,7 +5,8 @@
 
 import { PAGE_BYTES } from "../../abi/memory.ts";
 import { ConfigError } from "../base/errors.ts";
-import type { BlockBackend, HostInput, NetBackend } from "../base/ports.ts";
+import type { StampedInput } from "../base/inputs.ts";
+import type { BlockBackend, NetBackend } from "../base/ports.ts";
 
 /** A disk: a raw image file (Node only), bytes in memory, or a backend of the embedder's own (inline mode only). */
 export interface BlockOptions {
@@ -38,12 +39,6 @@ export interface DebugOptions {
   readonly chaosSeed?: number | undefined;
   /** Runs the core that keeps assertions and names. Default false. */
   readonly assertions?: boolean | undefined;
-}
-
-/** One host input with the instruction count at which the guest sees it. */
-export interface RecordedInput {
-  readonly atInstruction: bigint;
-  readonly input: HostInput;
 }
 
 /** Options of `createGuest`. */
@@ -82,8 +77,8 @@ export interface GuestOptions {
   readonly onRestart?: "end" | "reboot" | undefined;
   /** "worker" runs the guest off this thread, "inline" on it. Default "worker" where workers exist. */
   readonly mode?: "inline" | "worker" | undefined;
-  /** Console input is a recording, replayed at its stamps. Default none. */
-  readonly replay?: readonly RecordedInput[] | undefined;
+  /** A recording of host inputs (`Guest.recording`), fed back at its stamps. Default none. */
+  readonly replay?: readonly StampedInput[] | undefined;
   /** Aborting it ends the guest; `run` rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
   readonly lguest?: LguestOptions | undefined;
@@ -109,7 +104,7 @@ export interface GuestConfig {
   readonly sliceInstructions: number;
   readonly onRestart: "end" | "reboot";
   readonly mode: "inline" | "worker" | undefined;
-  readonly replay: readonly RecordedInput[];
+  readonly replay: readonly StampedInput[];
   readonly lguest: { readonly bus: "auto" | "page" | "pci"; readonly syscallVector: number };
   readonly debug: { readonly chaosSeed: number; readonly assertions: boolean };
 }

@@ -8,7 +8,8 @@ import { PAGE_BITS, PAGE_BYTES } from "../../abi/memory.ts";
 import { VCPU_LG_DEVICE_FRAMES } from "../../abi/vcpu.ts";
 import type { PersonalityHost } from "../base/personality.ts";
 import type { DeviceBus } from "../base/ports.ts";
-import { PciBus } from "../devices/pci.ts";
+import type { PciBus } from "../devices/pci.ts";
+import { VirtioPciBus } from "../devices/virtio-pci.ts";
 import { DevicePageBus } from "./device-page.ts";
 import type { Variety } from "./handshake.ts";
 import type { LguestInterrupts } from "./interrupts.ts";
@@ -40,9 +41,10 @@ export function planBuses(
 
   const plannedPage = wanted === "pci" ? undefined : new DevicePageBus({ memory, irq, kill });
   if (plannedPage !== undefined) addAll(plannedPage, inPageOrder);
-  const firstBarGpa = memory.ramBytes + LGUEST_DEVICE_PAGES * PAGE_BYTES;
+  const mmioStart = memory.ramBytes + LGUEST_DEVICE_PAGES * PAGE_BYTES;
+  const mmioEnd = memory.ramBytes + PCI_WINDOW_FRAMES * PAGE_BYTES;
   const plannedPci =
-    wanted === "page" ? undefined : new PciBus({ memory, irq, kill, mmioBaseGpa: firstBarGpa });
+    wanted === "page" ? undefined : new VirtioPciBus({ memory, mmioStart, mmioEnd, irq });
   if (plannedPci !== undefined) addAll(plannedPci, host.devices);
 
   let chosen: Variety | undefined;
@@ -51,7 +53,7 @@ export function planBuses(
       return chosen === "page" ? plannedPage : undefined;
     },
     get pci() {
-      return chosen === "pci" ? plannedPci : undefined;
+      return chosen === "pci" ? plannedPci?.pci : undefined;
     },
     choose(variety) {
       chosen = variety;

@@ -7,8 +7,8 @@ import { PORT_KEYBOARD_STATUS, PORT_PCI_FIRST, PORT_PCI_LAST } from "../../abi/l
 
 /** The part of a PCI bus that ports reach. */
 export interface PortBus {
-  ioRead(port: number, size: number): number;
-  ioWrite(port: number, size: number, value: number): void;
+  portRead(port: number, size: number): number;
+  portWrite(port: number, size: number, value: number): void;
 }
 
 const isPci = (port: number): boolean => port >= PORT_PCI_FIRST && port <= PORT_PCI_LAST;
@@ -17,7 +17,7 @@ const isPci = (port: number): boolean => port >= PORT_PCI_FIRST && port <= PORT_
 export function readPort(bus: PortBus | undefined, port: number, size: number): number {
   if (bus !== undefined) {
     if (port === PORT_KEYBOARD_STATUS) return 1;
-    if (isPci(port)) return bus.ioRead(port, size) >>> 0;
+    if (isPci(port)) return bus.portRead(port, size) >>> 0;
   }
   return size === 4 ? 0xffffffff : 2 ** (8 * size) - 1;
 }
@@ -29,5 +29,5 @@ export function writePort(
   size: number,
   value: number,
 ): void {
-  if (bus !== undefined && isPci(port)) bus.ioWrite(port, size, value);
+  if (bus !== undefined && isPci(port)) bus.portWrite(port, size, value);
 }

@@ -1,0 +1,71 @@
+/** The guest as an embedder holds it: the same interface for a guest on this thread and for one in a worker. Types only. */
+
+import type { StampedInput } from "../base/inputs.ts";
+import type { CrashReport } from "./crash-report.ts";
+import type { Death } from "./machine.ts";
+import type { GuestStats } from "./stats.ts";
+
+/** configured -> running <-> paused -> dead. */
+export type GuestState = "configured" | "running" | "paused" | "dead";
+
+/** How a guest ended: by its own doing (Death), or "shutdown" and "aborted" by the embedder's. */
+export interface GuestEnd {
+  readonly kind: Death["kind"] | "shutdown" | "aborted";
+  /** The guest's own words, or the name of the rule it broke. */
+  readonly reason: string;
+  /** For "killed", "panic" and "deadlocked". */
+  readonly crash: CrashReport | undefined;
+  readonly stats: GuestStats;
+}
+
+/** Events of a guest, by name, with what listeners receive. */
+export interface GuestEvents {
+  state: GuestState;
+  /** Bytes the guest printed, also available as a stream. */
+  output: Uint8Array;
+  /** A notification no device took, by its guest-physical address. */
+  notify: number;
+  /** A fresh guest was booted: how many times so far. */
+  reboot: number;
+  end: GuestEnd;
+}
+
+/** One guest. */
+export interface Guest extends AsyncDisposable {
+  readonly name: string;
+  readonly state: GuestState;
+  readonly console: {
+    /** What the guest prints. Unread output is kept up to 16 MiB, then the newest is dropped. */
+    readonly readable: ReadableStream<Uint8Array>;
+    /** What the guest reads; input before boot is kept. Closing it is the end of input. */
+    readonly writable: WritableStream<Uint8Array>;
+  };
+  /** Resolves once, however the guest ends; rejects on a mistake of ours only. */
+  readonly ended: Promise<GuestEnd>;
+  /** Starts or resumes the guest, and waits for its end. Rejects with the AbortSignal's reason when aborted. */
+  run(): Promise<GuestEnd>;
+  /** Stops it between two instructions; resolves when it stands still. */
+  pause(): Promise<void>;
+  /** Lets it go on after a pause. */
+  resume(): Promise<void>;
+  /** Ends it at once but tidily: disks are flushed and closed, memory is given back. Resolves with kind "shutdown". */
+  shutdown(): Promise<GuestEnd>;
+  /** Kills it with a reason, as if it had broken a rule; the crash report says where it was. */
+  kill(reason?: string): Promise<GuestEnd>;
+  /** Tells it the size of its terminal in characters. */
+  resize(columns: number, rows: number): Promise<void>;
+  stats(): Promise<GuestStats>;
+  /** Digest of registers and memory, 32 hexadecimal digits: equal states give equal digests. */
+  digest(): Promise<string>;
+  /** Registers, code and stack where it stands. */
+  inspect(): Promise<CrashReport>;
+  /** Copies guest-physical memory. Throws ConfigError outside of it. */
+  readMemory(gpa: number, length: number): Promise<Uint8Array>;
+  /** Every host input so far with its stamp: `replay` of a new guest. */
+  recording(): Promise<readonly StampedInput[]>;
+  /** Adds a listener; the returned function removes it. */
+  on<Name extends keyof GuestEvents>(
+    name: Name,
+    listener: (value: GuestEvents[Name]) => void,
+  ): () => void;
+}

@@ -1,0 +1,215 @@
+/**
+ * One life of a guest: its memory, vCPU, clock, devices and personality, built in order and taken down in reverse. A reboot
+ * is a new Machine from the same configuration.
+ */
+
+import { PAGE_BITS } from "../../abi/memory.ts";
+import {
+  EXIT_KILL,
+  KILL_BAD_READ,
+  KILL_BAD_WRITE,
+  POLICY_LGUEST,
+  VCPU_CHAOS,
+  VCPU_CHAOS_SEED,
+} from "../../abi/vcpu.ts";
+import type { Core } from "../base/core.ts";
+import { PlatformEntropy, SeededEntropy } from "../base/entropy.ts";
+import { assertHost, OutOfMemoryError } from "../base/errors.ts";
+import { FrameMemory } from "../base/guest-memory.ts";
+import type { HostInputs } from "../base/inputs.ts";
+import type { GuestEndKind, Personality, PersonalityHost } from "../base/personality.ts";
+import type { BlockBackend, ConsoleBackend, NetBackend, VirtioDevice } from "../base/ports.ts";
+import { GuestClock, type MonotonicMs, Timers } from "../base/time.ts";
+import { Unwinder } from "../base/unwind.ts";
+import { VcpuBlock } from "../base/vcpu-block.ts";
+import type { KernelImage } from "../boot/image.ts";
+import { VirtioBlock } from "../devices/virtio-block.ts";
+import { VirtioConsole } from "../devices/virtio-console.ts";
+import { VirtioNet } from "../devices/virtio-net.ts";
+import { VirtioRng } from "../devices/virtio-rng.ts";
+import { createLguest } from "../lguest/index.ts";
+import type { GuestConfig } from "./config.ts";
+import { Vcpu } from "./vcpu.ts";
+
+/** What outlives one life: the thread's core, the parsed kernel, the host side of the devices. */
+export interface MachineParts {
+  readonly core: Core;
+  readonly image: KernelImage;
+  readonly inputs: HostInputs;
+  readonly console: ConsoleBackend;
+  readonly block: readonly BlockBackend[];
+  readonly net: readonly NetBackend[];
+  readonly hostMs: MonotonicMs;
+  readonly onNotify: (address: number) => void;
+}
+
+/** How a life ended. "deadlocked": halted, with no timer and nothing left that could wake it. */
+export interface Death {
+  readonly kind: GuestEndKind | "killed" | "deadlocked";
+  readonly reason: string;
+}
+
+/** One life of a guest. */
+export class Machine implements PersonalityHost {
+  readonly core: Core;
+  readonly guest: number;
+  readonly vcpu: VcpuBlock;
+  readonly memory: FrameMemory;
+  readonly clock: GuestClock;
+  readonly timers = new Timers();
+  readonly devices: readonly VirtioDevice[];
+  readonly personality: Personality;
+  readonly vcpuRunner: Vcpu;
+  readonly hostCalls = new Map<string, number>();
+  readonly #config: GuestConfig;
+  readonly #parts: MachineParts;
+  readonly #unwinder = new Unwinder();
+  #death: Death | undefined;
+
+  /** Throws ConfigError, ImageError or OutOfMemoryError; whatever was built by then is taken down again. */
+  constructor(config: GuestConfig, parts: MachineParts) {
+    this.#config = config;
+    this.#parts = parts;
+    this.core = parts.core;
+    try {
+      const verbs = parts.core.exports;
+      this.guest = verbs.guestCreate(config.memoryBytes >>> PAGE_BITS) >>> 0;
+      if (this.guest === 0) throw outOfMemory(config.memoryBytes);
+      this.#unwinder.push(() => verbs.guestDestroy(this.guest));
+      const vcpuPtr = verbs.vcpuCreate(this.guest, POLICY_LGUEST) >>> 0;
+      if (vcpuPtr === 0) throw outOfMemory(config.memoryBytes);
+      this.vcpu = new VcpuBlock(parts.core, vcpuPtr);
+      this.memory = new FrameMemory(
+        parts.core,
+        this.guest,
+        config.memoryBytes,
+        (kind, gpa, length) => this.#killBadAccess(kind, gpa, length),
+      );
+      this.clock = new GuestClock(this.vcpu, config, parts.hostMs);
+      this.#setDebug();
+      this.devices = this.#createDevices();
+      const domain = { ...config, image: parts.image };
+      this.personality = createLguest(this, domain, config.lguest);
+      assertHost(this.#death === undefined, "building a domain does not kill it");
+      this.vcpuRunner = new Vcpu(this, this.personality);
+    } catch (error) {
+      this.#unwinder.run();
+      throw error;
+    }
+  }
+
+  /** Gives the guest's memory back; the machine must not be used afterwards. */
+  dispose(): void {
+    this.#unwinder.run();
+  }
+
+  get isDead(): boolean {
+    return this.#death !== undefined;
+  }
+
+  /** How it died; undefined while it lives. */
+  get death(): Death | undefined {
+    return this.#death;
+  }
+
+  kill(reason: string): void {
+    this.#death ??= { kind: "killed", reason };
+  }
+
+  killFromCore(): void {
+    const isKill = this.vcpu.exitReason === EXIT_KILL;
+    const [code = 0, ...args] = [0, 1, 2, 3, 4].map((index) => this.vcpu.exitArg(index));
+    this.kill(isKill ? this.personality.killText(code, args) : "a trap could not be delivered");
+  }
+
+  end(kind: GuestEndKind, message: string): void {
+    this.#death ??= { kind, reason: message };
+  }
+
+  print(bytes: Uint8Array): void {
+    this.#parts.console.write(bytes);
+  }
+
+  notifyLauncher(address: number): void {
+    this.#parts.onNotify(address);
+  }
+
+  countHypercall(name: string): void {
+    this.hostCalls.set(name, (this.hostCalls.get(name) ?? 0) + 1);
+  }
+
+  /** Takes what the outside world and the clock have to say: the only place where news enters. */
+  takeNews(): void {
+    this.clock.sync();
+    for (const name of this.timers.takeDue(this.clock.nowNs)) this.personality.timerExpired(name);
+    for (const input of this.#parts.inputs.take(this.vcpu.retired)) {
+      this.devices.find((device) => device.name === input.device)?.receive(input);
+    }
+  }
+
+  /**
+   * The guest is halted: says until when it sleeps, after a second look. Virtual time jumps to the next timer instead of
+   * sleeping. A guest that nothing can wake any more is dead.
+   */
+  sleepUntil(): "awake" | { readonly untilNs: number | undefined } {
+    const { inputs } = this.#parts;
+    if (this.personality.canWake || inputs.hasWaiting) return "awake";
+    const next = this.timers.nextNs();
+    if (next !== undefined && this.clock.isVirtual) {
+      this.clock.jumpTo(next);
+      return "awake";
+    }
+    const stamp = inputs.nextStamp();
+    if (next === undefined && stamp !== undefined && stamp <= this.vcpu.retired) return "awake";
+    if (next === undefined && !inputs.hasSources) {
+      const reason = "halted with no timer, and nothing is left that could wake it";
+      this.#death ??= { kind: "deadlocked", reason };
+      return "awake";
+    }
+    return { untilNs: next };
+  }
+
+  /** Instructions to run before the Host must look again. */
+  nextBudget(): number {
+    const { sliceInstructions } = this.#config;
+    let budget = Math.min(sliceInstructions, this.personality.sliceLimit);
+    const timer = this.timers.nextNs();
+    if (timer !== undefined) budget = Math.min(budget, this.clock.instructionsUntil(timer));
+    const stamp = this.#parts.inputs.nextStamp();
+    if (stamp !== undefined) budget = Math.min(budget, Math.max(1, stamp - this.vcpu.retired));
+    return budget;
+  }
+
+  #killBadAccess(kind: "read" | "write", gpa: number, length: number): void {
+    const code = kind === "read" ? KILL_BAD_READ : KILL_BAD_WRITE;
+    this.kill(this.personality.killText(code, [gpa, length]));
+  }
+
+  #setDebug(): void {
+    const { chaosSeed } = this.#config.debug;
+    this.vcpu.setU32(VCPU_CHAOS, chaosSeed === 0 ? 0 : 1);
+    this.vcpu.setU32(VCPU_CHAOS_SEED, chaosSeed);
+  }
+
+  #createDevices(): VirtioDevice[] {
+    const { console, block, net, inputs: sink } = this.#parts;
+    const { time, seed, rng } = this.#config;
+    const devices: VirtioDevice[] = [new VirtioConsole({ backend: console })];
+    for (const [index, backend] of block.entries()) {
+      devices.push(new VirtioBlock({ name: `block${index}`, backend }));
+    }
+    for (const [index, backend] of net.entries()) {
+      const mac = this.#config.net[index]!.macBytes;
+      devices.push(new VirtioNet({ name: `net${index}`, mac, backend, sink }));
+    }
+    if (rng) {
+      const entropy = time === "virtual" ? new SeededEntropy(seed) : new PlatformEntropy();
+      devices.push(new VirtioRng({ entropy }));
+    }
+    return devices;
+  }
+}
+
+function outOfMemory(memoryBytes: number): OutOfMemoryError {
+  return new OutOfMemoryError(`no room for a guest of ${memoryBytes} bytes in the shared memory`);
+}

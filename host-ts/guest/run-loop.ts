@@ -1,0 +1,44 @@
+/**
+ * The plot. Everything else in the Host exists so that this loop can be read aloud; it is the same for every personality.
+ *
+ *     while the guest lives:
+ *         run the hypercalls it asked for           (a notify goes to its device, or out to the launcher)
+ *         stop if the embedder paused or aborted
+ *         choose a deliverable interrupt and deliver it
+ *         stop if one of those killed it
+ *         if it is halted: sleep until a timer or an interrupt; look once more before sleeping
+ *         enter the core with an instruction budget, and handle what made it come back
+ */
+
+import type { Machine } from "./machine.ts";
+
+/** Why the loop came back to its driver. */
+export type LoopOutcome =
+  /** It is dead: `Machine.death` says how. */
+  | { readonly kind: "dead" }
+  /** Its turn is over, or somebody wants something: call again after letting the event loop run. */
+  | { readonly kind: "turn over" }
+  /** It waits for a timer at this guest time, or for input only (undefined). */
+  | { readonly kind: "asleep"; readonly untilNs: number | undefined };
+
+/** Runs a guest until it dies, sleeps, or `isTurnOver` says so. */
+export function runGuest(machine: Machine, isTurnOver: () => boolean): LoopOutcome {
+  const { personality, vcpuRunner } = machine;
+  while (!machine.isDead) {
+    personality.runHypercalls();
+    personality.deliverNotify();
+    if (isTurnOver()) return { kind: "turn over" };
+
+    machine.takeNews();
+    personality.deliverInterrupts();
+    if (machine.isDead) break;
+
+    if (personality.isHalted) {
+      const nap = machine.sleepUntil();
+      if (nap === "awake") continue;
+      return { kind: "asleep", untilNs: nap.untilNs };
+    }
+    vcpuRunner.enter(machine.nextBudget());
+  }
+  return { kind: "dead" };
+}
