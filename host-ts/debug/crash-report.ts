@@ -1,30 +1,13 @@
 /**
  * What a person needs to see when a guest was killed: the reason, the registers, the code at EIP and who called it.
- * Everything is taken from plain facts that were captured at the moment of death; nothing here reads guest memory.
+ * Everything is taken from the report that was captured at the moment of death; nothing here reads guest memory.
  */
 import type { Registers } from "../base/vcpu-block.ts";
+import type { CrashReport } from "../guest/crash-report.ts";
 import type { Disassembler } from "./disasm.ts";
 import { SymbolTable } from "./symbols.ts";
 
-/** Bytes of guest memory and the linear address they were read from; empty when that was not mapped. */
-export interface MemoryExcerpt {
-  readonly lin: number;
-  readonly bytes: Uint8Array;
-}
-
-/** What is captured when a guest dies. */
-export interface CrashFacts {
-  readonly reason: string;
-  readonly registers: Registers;
-  /** Bytes around EIP, some of them before it. */
-  readonly code: MemoryExcerpt;
-  /** Bytes from ESP upwards. */
-  readonly stack: MemoryExcerpt;
-  /** Retired instructions. */
-  readonly instructions?: number;
-}
-
-/** What helps to read the facts; all of it optional. */
+/** What helps to read a report; all of it optional. */
 export interface CrashAids {
   readonly symbols?: SymbolTable | undefined;
   readonly disassembler?: Disassembler | undefined;
@@ -57,21 +40,20 @@ const FLAG_NAMES: [number, string][] = [
 
 /**
  * Renders a crash report of some 20 to 40 lines, without a final newline.
+ * @param title what happened, for instance "guest killed"
  */
-export function renderCrashReport(facts: CrashFacts, aids: CrashAids = {}): string {
+export function renderCrashReport(title: string, crash: CrashReport, aids: CrashAids = {}): string {
   const symbols = aids.symbols ?? new SymbolTable([]);
-  const lines = [`guest killed: ${facts.reason}`];
-  if (facts.instructions !== undefined) {
-    lines.push(`  after ${facts.instructions.toLocaleString("en-US")} instructions`);
-  }
-  lines.push(
+  const lines = [
+    `${title}: ${crash.reason}`,
+    `  after ${crash.instructions.toLocaleString("en-US")} instructions`,
     "",
-    ...registerLines(facts.registers, symbols),
+    ...registerLines(crash.registers, symbols),
     "",
     "code:",
-    ...codeLines(facts, aids),
-  );
-  const frames = backtrace(facts, symbols, aids.maxFrames ?? 16);
+    ...codeLines(crash, aids),
+  ];
+  const frames = backtrace(crash, symbols, aids.maxFrames ?? 16);
   if (frames.length > 0) {
     lines.push("", "backtrace:");
     for (const { address, isGuess, name } of frames) {
@@ -107,54 +89,37 @@ function registerLines(r: Registers, symbols: SymbolTable): string[] {
   ];
 }
 
-function codeLines({ registers, code }: CrashFacts, aids: CrashAids): string[] {
-  const { eip } = registers;
-  const split = eip - code.lin;
-  if (split < 0 || split >= code.bytes.length) return ["  (no memory is mapped at EIP)"];
+function codeLines({ codeLin, codeBefore, code }: CrashReport, aids: CrashAids): string[] {
+  if (code.length === 0) return ["  (no memory is mapped at EIP)"];
   if (aids.disassembler === undefined) {
-    const text = [...code.bytes].map((byte, index) =>
-      index === split ? `<${hex(byte, 2)}>` : hex(byte, 2),
-    );
-    return [`  ${text.join(" ")}`];
+    const text = (bytes: Uint8Array): string => [...bytes].map((byte) => hex(byte, 2)).join(" ");
+    return [`  ${text(codeBefore)} <${text(code.subarray(0, 1))}> ${text(code.subarray(1))}`];
   }
   const options = aids.symbols === undefined ? {} : { symbols: aids.symbols };
-  return aids.disassembler.decodeAround(code.bytes, code.lin, eip, options).map((line) => {
+  return aids.disassembler.decodeAround(codeBefore, code, codeLin, options).map((line) => {
     const bytes = [...line.bytes].map((byte) => hex(byte, 2)).join(" ");
-    return `${line.address === eip ? "=>" : "  "} ${word(line.address)}  ${bytes.padEnd(24)} ${line.text}`;
+    return `${line.address === codeLin ? "=>" : "  "} ${word(line.address)}  ${bytes.padEnd(24)} ${line.text}`;
   });
 }
 
 /**
- * Who called whom: first along the chain of frame pointers as far as it makes sense, then, because kernels are often built
- * without them, every stack word above that points into code.
+ * Who called whom: the chain of frame pointers as far as it leads into code, then, because kernels are often built without
+ * them, every other stack word that points into code, as a guess.
  */
-export function backtrace(facts: CrashFacts, symbols: SymbolTable, max: number): BacktraceFrame[] {
-  const { stack, registers } = facts;
-  const view = new DataView(stack.bytes.buffer, stack.bytes.byteOffset, stack.bytes.byteLength);
-  const end = stack.lin + stack.bytes.length;
-  const wordAt = (lin: number): number => view.getUint32(lin - stack.lin, true);
-  const frames: BacktraceFrame[] = [];
-  const add = (address: number, isGuess: boolean): void => {
-    frames.push({ address, isGuess, name: symbols.format(address) });
-  };
-  let reached = stack.lin;
-  let frame = registers.ebp;
-  while (frames.length < max && frame >= reached && frame + 8 <= end && frame % 4 === 0) {
-    const caller = wordAt(frame + 4);
-    if (!symbols.isEmpty && !symbols.isCode(caller)) break;
-    add(caller, false);
-    reached = frame + 8;
-    const next = wordAt(frame);
-    if (next <= frame) break;
-    frame = next;
-  }
-  if (symbols.isEmpty) return frames;
-  const aligned = Math.ceil(reached / 4) * 4;
-  for (let lin = aligned; lin + 4 <= end && frames.length < max; lin += 4) {
-    const value = wordAt(lin);
-    if (symbols.isCode(value)) add(value, true);
-  }
-  return frames;
+export function backtrace(crash: CrashReport, symbols: SymbolTable, max: number): BacktraceFrame[] {
+  const frame = (address: number, isGuess: boolean): BacktraceFrame => ({
+    address,
+    isGuess,
+    name: symbols.format(address),
+  });
+  if (symbols.isEmpty) return crash.backtrace.slice(0, max).map((address) => frame(address, false));
+  const firstWild = crash.backtrace.findIndex((address) => !symbols.isCode(address));
+  const callers = crash.backtrace.slice(0, firstWild < 0 ? undefined : firstWild);
+  const guesses = crash.stack.filter((value) => symbols.isCode(value) && !callers.includes(value));
+  return [
+    ...callers.map((address) => frame(address, false)),
+    ...guesses.map((address) => frame(address, true)),
+  ].slice(0, max);
 }
 
 function hex(value: number, digits: number): string {

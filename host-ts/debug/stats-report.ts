@@ -1,82 +1,60 @@
-/** The table that --stats prints: what the guest did and what it cost. Pure text from plain figures. */
+/** The table that --stats prints: what the guest did and what it cost. Pure text from the public metrics. */
+import type { GuestStats } from "../guest/stats.ts";
 
-/** Counts by name. */
-export type Counts = Readonly<Record<string, number>>;
+type Counts = Readonly<Record<string, number>>;
 
-/** The figures of one run. */
-export interface RunFigures {
-  /** Instructions retired. */
-  readonly instructions: number;
-  /** Wall time spent inside the core, in seconds. */
-  readonly coreSeconds: number;
-  /** Wall time from start to end, in seconds, sleep included. */
-  readonly hostSeconds: number;
-  /** Time the guest saw pass, in seconds. */
-  readonly guestSeconds: number;
-  /** Returns from the core to the Host by reason: the crossings. */
-  readonly exits: Counts;
-  /** Hypercalls performed by the Host, by name. */
-  readonly hostCalls: Counts;
-  /** Hypercalls completed inside the core, by name. */
-  readonly coreCalls: Counts;
-  /** Faults and interrupts delivered to the guest, by vector number. */
-  readonly traps: Counts;
-  /** Inner workings of the core, by name: TLB fills and the like. */
-  readonly core: Counts;
-}
-
-/** Mnemonics of the vectors (SDM 3A, "Exception and Interrupt Vectors"). */
-const VECTOR_NAMES: Readonly<Record<number, string>> = {
-  0: "#DE divide error",
-  1: "#DB debug",
-  2: "NMI",
-  3: "#BP breakpoint",
-  4: "#OF overflow",
-  5: "#BR bound range",
-  6: "#UD invalid opcode",
-  7: "#NM device not available",
-  8: "#DF double fault",
-  10: "#TS invalid TSS",
-  11: "#NP segment not present",
-  12: "#SS stack fault",
-  13: "#GP general protection",
-  14: "#PF page fault",
-  16: "#MF x87 error",
-  17: "#AC alignment check",
-  18: "#MC machine check",
-  19: "#XM SIMD error",
+/** What the mnemonics of frequent traps mean, for people who do not know them by heart. */
+const TRAP_NAMES: Readonly<Record<string, string>> = {
+  "#DE": "#DE divide error",
+  "#UD": "#UD invalid opcode",
+  "#NM": "#NM device not available",
+  "#GP": "#GP general protection",
+  "#PF": "#PF page fault",
+  "#MF": "#MF x87 error",
 };
 
 const LINUX_SYSCALL_VECTOR = 0x80;
 const FIRST_IRQ_VECTOR = 0x20;
 const BAR_CELLS = 24;
+const WIDTH = 72;
 
 /** Renders the report, some 20 to 50 lines, without a final newline. */
-export function renderStats(figures: RunFigures): string {
-  const { instructions, coreSeconds, hostSeconds, guestSeconds } = figures;
-  const crossings = sum(figures.exits);
-  const mips = coreSeconds > 0 ? instructions / coreSeconds / 1e6 : 0;
-  const perCrossing = crossings > 0 ? Math.round(instructions / crossings) : instructions;
+export function renderStats(stats: GuestStats): string {
+  const { instructions, crossings, mips } = stats;
+  const perCrossing = crossings > 0 ? instructions / crossings : instructions;
+  const calls = Object.values(stats.hypercalls).reduce((total, count) => total + count, 0);
+  const share = calls > 0 ? Math.floor((100 * stats.hypercallsInCore) / calls) : 0;
   return [
-    "── run ".padEnd(72, "─"),
-    line("instructions", grouped(instructions), `${mips.toFixed(1)} MIPS inside the core`),
-    line("time", `${hostSeconds.toFixed(2)} s`, `${coreSeconds.toFixed(2)} s inside the core`),
-    line("guest time", `${guestSeconds.toFixed(2)} s`, ""),
+    heading("run"),
+    line("instructions", grouped(instructions), `${mips.toFixed(1)} MIPS`),
+    line("run time", `${(stats.runTimeMs / 1000).toFixed(3)} s`, "host time in the run loop"),
+    line("guest time", `${(stats.guestTimeNs / 1e9).toFixed(3)} s`, "as the guest sees it"),
     line("crossings", grouped(crossings), `one per ${grouped(perCrossing)} instructions`),
-    ...section("exits to the Host, by reason", figures.exits),
-    ...section("hypercalls completed in the core", figures.coreCalls),
-    ...section("hypercalls performed by the Host", figures.hostCalls),
-    ...section("faults and interrupts delivered", rename(figures.traps, vectorName)),
-    ...section("inside the core", figures.core),
-    "─".repeat(72),
+    line("hypercalls", grouped(calls), `${share} % of them inside Wasm`),
+    line("guest memory", `${grouped(stats.framesHeld * 4)} KiB`, "touched"),
+    ...section("crossings from Wasm to the Host, by reason", stats.exits),
+    ...section("hypercalls", stats.hypercalls),
+    ...section("faults and interrupts delivered to the guest", rename(stats.traps, trapName)),
+    ...section("inside the core", rename(stats.core, words)),
+    "─".repeat(WIDTH),
   ].join("\n");
 }
 
-/** @returns the name a person knows a vector by. */
-export function vectorName(vector: number): string {
+/** @returns a trap's name with its meaning: "#PF page fault", "system call (0x80)", "IRQ 1". */
+export function trapName(name: string): string {
+  const vector = Number(/^vector (0x[0-9a-f]+)$/.exec(name)?.[1] ?? -1);
   if (vector === LINUX_SYSCALL_VECTOR) return "system call (0x80)";
   if (vector >= FIRST_IRQ_VECTOR) return `IRQ ${vector - FIRST_IRQ_VECTOR}`;
-  return VECTOR_NAMES[vector] ?? `vector ${vector}`;
+  return TRAP_NAMES[name] ?? name;
+}
+
+/** Splits a camelCase name into words. */
+function words(name: string): string {
+  return name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`).replace("tlb", "TLB");
+}
+
+function heading(title: string): string {
+  return `── ${title} `.padEnd(WIDTH, "─");
 }
 
 function section(title: string, counts: Counts): string[] {
@@ -86,7 +64,7 @@ function section(title: string, counts: Counts): string[] {
   const most = rows[0]?.[1] ?? 1;
   return [
     "",
-    `── ${title} `.padEnd(72, "─"),
+    heading(title),
     ...rows.map(([name, count]) => line(name, grouped(count), bar(count / most))),
   ];
 }
@@ -102,14 +80,8 @@ function bar(share: number): string {
   return "█".repeat(Math.floor(eighths / 8)) + (rest > 0 ? (" ▏▎▍▌▋▊▉"[rest] ?? "") : "");
 }
 
-function rename(counts: Counts, name: (key: number) => string): Counts {
-  return Object.fromEntries(
-    Object.entries(counts).map(([key, count]) => [name(Number(key)), count]),
-  );
-}
-
-function sum(counts: Counts): number {
-  return Object.values(counts).reduce((total, count) => total + count, 0);
+function rename(counts: Counts, name: (key: string) => string): Counts {
+  return Object.fromEntries(Object.entries(counts).map(([key, count]) => [name(key), count]));
 }
 
 function grouped(value: number): string {
