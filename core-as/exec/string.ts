@@ -13,7 +13,6 @@ import {
   EXIT_IO_IN,
   EXIT_IO_OUT,
   MODE_FLAT,
-  VCPU_CPL,
   VCPU_EA,
   VCPU_EFLAGS,
   VCPU_EIP,
@@ -32,16 +31,15 @@ import {
   DESC_S,
   DESC_WRITABLE,
   EFLAGS_DF,
-  EFLAGS_IOPL,
-  EFLAGS_IOPL_SHIFT,
   SEG_ES,
   SEG_FS,
 } from "../../abi/x86.ts";
 import { advance, Uop, uopEip } from "../decode/uop.ts";
 import { PAGE_OFFSET_MASK, PAGE_SIZE } from "../layout.ts";
 import { storeValue, translateRead, translateWrite, writeRun } from "../mmu/access.ts";
+import { mayUsePort } from "../protect/io.ts";
 import { segLinear } from "../protect/segments.ts";
-import { leave, raiseGp, STEP_END, STEP_EVENT, STEP_NEXT } from "../state/faults.ts";
+import { leave, STEP_END, STEP_EVENT, STEP_NEXT } from "../state/faults.ts";
 import { Flags } from "../state/flags.ts";
 import { segAttr, segBase, segLimit, setExit } from "../state/vcpu.ts";
 
@@ -400,14 +398,6 @@ export function scas<T>(v: usize, pc: usize): u32 {
   return STEP_NEXT;
 }
 
-/** @returns whether string I/O is allowed; else #GP(0) is recorded. */
-function mayUsePorts(v: usize): bool {
-  const iopl = (load<u32>(v, VCPU_EFLAGS) & EFLAGS_IOPL) >>> EFLAGS_IOPL_SHIFT;
-  if (load<u32>(v, VCPU_CPL) <= iopl) return true;
-  raiseGp(v);
-  return false;
-}
-
 /** After one element of INS or OUTS: counts it and points EIP at or past the instruction. */
 function endPortElement(v: usize, pc: usize, imm: u32): void {
   let isFinished = true;
@@ -421,7 +411,7 @@ function endPortElement(v: usize, pc: usize, imm: u32): void {
 /** OUTS: one element per exit; a repeated one leaves EIP at the instruction while work is left. */
 export function outs<T>(v: usize, pc: usize): u32 {
   const imm = Uop.imm(pc);
-  if (!mayUsePorts(v)) return STEP_EVENT;
+  if (!mayUsePort(v, load<u16>(v, EDX), sizeof<T>())) return STEP_EVENT;
   if (imm & STRING_REP_MASK && Str.get(v, ECX, imm) == 0) return endChunk(v, pc, true);
   const p = elementRead<T>(v, Str.seg(imm), Str.get(v, ESI, imm));
   if (p == 0) return STEP_EVENT;
@@ -434,7 +424,7 @@ export function outs<T>(v: usize, pc: usize): u32 {
 /** INS: the exit comes first; the Host queues the value it read and the instruction runs again to store it. */
 export function ins<T>(v: usize, pc: usize): u32 {
   const imm = Uop.imm(pc);
-  if (!mayUsePorts(v)) return STEP_EVENT;
+  if (!mayUsePort(v, load<u16>(v, EDX), sizeof<T>())) return STEP_EVENT;
   if (imm & STRING_REP_MASK && Str.get(v, ECX, imm) == 0) return endChunk(v, pc, true);
   const off = Str.get(v, EDI, imm);
   if (!elementLinear<T>(v, SEG_ES, off, true)) return STEP_EVENT;

@@ -1,0 +1,61 @@
+/**
+ * The core against recorded silicon: a sample that lies in the repository, and the whole collection when it is beside it
+ * (WASMVISOR_VECTORS, or ../shared/vectors), thinned so that the tests stay quick. `npm run test:vectors -- DIR` runs everything.
+ */
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
+import { createCoreDriver } from "../drivers/cpu-core.ts";
+import { VectorFile } from "../drivers/nv1.ts";
+import { runGroup } from "../drivers/run-vectors.ts";
+
+const SUFFIX = ".nv.gz";
+const SAMPLE = fileURLToPath(new URL("vectors/", import.meta.url));
+const COLLECTION =
+  process.env["WASMVISOR_VECTORS"] ??
+  fileURLToPath(new URL("../../../shared/vectors/", import.meta.url));
+/** Every so many cases of the collection, chosen not to divide the step of the sample. */
+const COLLECTION_STEP = 11;
+
+const driver = createCoreDriver();
+
+function groupsIn(directory: string): string[] {
+  if (!existsSync(directory)) return [];
+  return readdirSync(directory)
+    .filter((name) => name.endsWith(SUFFIX))
+    .map((name) => name.slice(0, -SUFFIX.length));
+}
+
+/** Runs a group and demands that nothing differs; the first differences are the message. */
+function expectSilicon(directory: string, group: string, step: number): void {
+  const file = new VectorFile(readFileSync(join(directory, group + SUFFIX)));
+  const result = runGroup(driver, file.sample(step), 1);
+  const failures = [...result.failuresByName.values()].flat().slice(0, 5);
+  const report = failures.map(({ test, differences }) => ({
+    name: test.name,
+    code: Buffer.from(test.code).toString("hex"),
+    differences,
+  }));
+  expect(report).toEqual([]);
+  expect(result.failed).toBe(0);
+  expect(result.passed).toBeGreaterThan(0);
+}
+
+const groups = groupsIn(SAMPLE);
+
+describe("a sample of what silicon did", () => {
+  it.each(groups)("%s: the core does the same", (group) => {
+    expectSilicon(SAMPLE, group, 1);
+  });
+});
+
+describe("the whole collection, thinned", () => {
+  if (groupsIn(COLLECTION).length === 0) {
+    it.skip("no collection: set WASMVISOR_VECTORS to a folder of NV1 files", () => {});
+    return;
+  }
+  it.each(groups)("%s: the core does what silicon did", (group) => {
+    expectSilicon(COLLECTION, group, COLLECTION_STEP);
+  });
+});
