@@ -144,9 +144,10 @@ export class SplitVirtqueue implements Virtqueue {
     return request;
   }
 
-  unpop(_request: VirtqueueRequest): void {
+  unpop(request: VirtqueueRequest): void {
     this.#lastAvailable = (this.#lastAvailable - 1) & 0xffff;
     this.#burstRequests--;
+    this.#burstBytes -= request.readableBytes + request.writableBytes;
   }
 
   push(request: VirtqueueRequest, writtenBytes: number): void {

@@ -72,6 +72,14 @@ describe("a split ring", () => {
     expect(queue.pop()!.head).toBe(head);
   });
 
+  it("does not take requests that are put back for a ring that refills itself", () => {
+    const { driver, queue, broken } = setUp();
+    driver.add([{ gpa: 0x8000, length: 0x30000 }]);
+    // More than the bytes and the revolutions that one burst may have.
+    for (let i = 0; i < 10_000; i++) queue.unpop(queue.pop()!);
+    expect(broken).toEqual([]);
+  });
+
   it("walks an indirect table when agreed", () => {
     const { memory, driver, queue } = setUp(INDIRECT);
     const table = new RingDriver(memory, 0x10000, SIZE);
