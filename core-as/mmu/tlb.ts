@@ -1,0 +1,193 @@
+/**
+ * The software TLB, which is also the shadow page table: 16 directory contexts per thread, each with one direct-mapped TLB for
+ * supervisor and one for user accesses. A context is tagged with the vCPU and the directory (CR3) it serves, so switching between
+ * known directories flushes nothing; a vCPU holds at most DIRECTORIES_PER_VCPU of them, and the least recently used one is replaced.
+ *
+ * One comparison decides an access: `((lin + size - 1) & ~0xfff) == tag` holds only when the page matches, the access is permitted
+ * and does not run into the next page. The write tag stays invalid for pages that are clean, shared copy-on-write or hold decoded code.
+ */
+import {
+  COUNTER_DIRECTORY_MISSES,
+  COUNTER_DIRECTORY_SWITCHES,
+  COUNTER_TLB_FLUSHES,
+  PAGING_NONE,
+  VCPU_CONTEXT,
+  VCPU_CPL,
+  VCPU_CR3,
+  VCPU_PAGING,
+  VCPU_TLB,
+} from "../../abi/vcpu.ts";
+import {
+  ARENA_CLOCK,
+  ARENA_CONTEXTS,
+  ARENA_TLBS,
+  CONTEXT_DIRECTORY,
+  CONTEXT_LAST_USE,
+  CONTEXT_STRIDE,
+  CONTEXT_VCPU,
+  DIRECTORIES_PER_VCPU,
+  PAGE_MASK,
+  TLB_ADDEND,
+  TLB_BYTES,
+  TLB_CONTEXT_BYTES,
+  TLB_CONTEXTS,
+  TLB_ENTRIES,
+  TLB_ENTRY_SHIFT,
+  TLB_INVALID,
+  TLB_USER,
+  TLB_WRITE,
+} from "../layout.ts";
+import { arena } from "../state/thread.ts";
+import { count } from "../state/vcpu.ts";
+import { takeWritable } from "./code-pages.ts";
+
+function contextRecord(i: u32): usize {
+  return arena + ARENA_CONTEXTS + i * CONTEXT_STRIDE;
+}
+function contextTlbs(i: u32): usize {
+  return arena + ARENA_TLBS + i * TLB_CONTEXT_BYTES;
+}
+
+/** Directory tag: CR3 without its low bits, plus the paging mode. */
+function directoryTag(v: usize): u32 {
+  const paging = load<u32>(v, VCPU_PAGING);
+  return paging == PAGING_NONE ? 0 : (load<u32>(v, VCPU_CR3) & ~31) | paging;
+}
+
+/** Points VCPU_TLB at the TLB of the current privilege; call after every change of CPL. */
+export function updatePrivilege(v: usize): void {
+  const user: usize = load<u32>(v, VCPU_CPL) == 3 ? TLB_USER : 0;
+  store<usize>(v, load<usize>(v, VCPU_CONTEXT) + user, VCPU_TLB);
+}
+
+/** Makes the context of the current directory the active one; call after a change of CR3 or paging mode and when a vCPU enters. */
+export function switchDirectory(v: usize): void {
+  count(v, COUNTER_DIRECTORY_SWITCHES);
+  const tag = directoryTag(v);
+  const now = load<u32>(arena, ARENA_CLOCK) + 1;
+  store<u32>(arena, now, ARENA_CLOCK);
+  let oldest: u32 = 0;
+  let oldestUse: u32 = 0xffffffff;
+  let ownOldest: u32 = 0;
+  let ownOldestUse: u32 = 0xffffffff;
+  let owned: u32 = 0;
+  for (let i: u32 = 0; i < <u32>TLB_CONTEXTS; i++) {
+    const record = contextRecord(i);
+    const use = load<u32>(record, CONTEXT_LAST_USE);
+    if (load<usize>(record, CONTEXT_VCPU) == v) {
+      if (load<u32>(record, CONTEXT_DIRECTORY) == tag) {
+        activate(v, i, now);
+        return;
+      }
+      owned++;
+      if (use < ownOldestUse) {
+        ownOldestUse = use;
+        ownOldest = i;
+      }
+    }
+    if (use < oldestUse) {
+      oldestUse = use;
+      oldest = i;
+    }
+  }
+  count(v, COUNTER_DIRECTORY_MISSES);
+  const victim = owned >= DIRECTORIES_PER_VCPU ? ownOldest : oldest;
+  const record = contextRecord(victim);
+  store<usize>(record, v, CONTEXT_VCPU);
+  store<u32>(record, tag, CONTEXT_DIRECTORY);
+  memory.fill(contextTlbs(victim), 0xff, TLB_CONTEXT_BYTES);
+  activate(v, victim, now);
+}
+
+function activate(v: usize, i: u32, now: u32): void {
+  store<u32>(contextRecord(i), now, CONTEXT_LAST_USE);
+  store<usize>(v, contextTlbs(i), VCPU_CONTEXT);
+  updatePrivilege(v);
+}
+
+/** Drops every cached translation of the vCPU, in all its directories. */
+export function flushAllTranslations(v: usize): void {
+  count(v, COUNTER_TLB_FLUSHES);
+  for (let i: u32 = 0; i < <u32>TLB_CONTEXTS; i++) {
+    if (load<usize>(contextRecord(i), CONTEXT_VCPU) == v) {
+      memory.fill(contextTlbs(i), 0xff, TLB_CONTEXT_BYTES);
+    }
+  }
+}
+
+/** Drops the cached translations of the current directory only. */
+export function flushCurrentDirectory(v: usize): void {
+  count(v, COUNTER_TLB_FLUSHES);
+  memory.fill(load<usize>(v, VCPU_CONTEXT), 0xff, TLB_CONTEXT_BYTES);
+}
+
+/** Drops the cached translations of directory `cr3` if the vCPU knows it. */
+export function flushDirectory(v: usize, cr3: u32): void {
+  const tag = (cr3 & ~31) | load<u32>(v, VCPU_PAGING);
+  for (let i: u32 = 0; i < <u32>TLB_CONTEXTS; i++) {
+    const record = contextRecord(i);
+    if (load<usize>(record, CONTEXT_VCPU) == v && load<u32>(record, CONTEXT_DIRECTORY) == tag) {
+      memory.fill(contextTlbs(i), 0xff, TLB_CONTEXT_BYTES);
+    }
+  }
+}
+
+function invalidateEntry(tlbs: usize, lin: u32): void {
+  const offset = ((lin >>> 12) & (TLB_ENTRIES - 1)) << TLB_ENTRY_SHIFT;
+  memory.fill(tlbs + offset, 0xff, 1 << TLB_ENTRY_SHIFT);
+  memory.fill(tlbs + TLB_USER + offset, 0xff, 1 << TLB_ENTRY_SHIFT);
+}
+
+/** Drops the translation of one page in every directory of the vCPU. */
+export function flushPageEverywhere(v: usize, lin: u32): void {
+  for (let i: u32 = 0; i < <u32>TLB_CONTEXTS; i++) {
+    if (load<usize>(contextRecord(i), CONTEXT_VCPU) == v) invalidateEntry(contextTlbs(i), lin);
+  }
+}
+
+/** Drops the translation of one page in directory `cr3`, if known. */
+export function flushPageOf(v: usize, cr3: u32, lin: u32): void {
+  const tag = (cr3 & ~31) | load<u32>(v, VCPU_PAGING);
+  for (let i: u32 = 0; i < <u32>TLB_CONTEXTS; i++) {
+    const record = contextRecord(i);
+    if (load<usize>(record, CONTEXT_VCPU) == v && load<u32>(record, CONTEXT_DIRECTORY) == tag) {
+      invalidateEntry(contextTlbs(i), lin);
+    }
+  }
+}
+
+/** @returns true when directory `cr3` has a context of its own. */
+export function knowsDirectory(v: usize, cr3: u32): bool {
+  const tag = (cr3 & ~31) | load<u32>(v, VCPU_PAGING);
+  for (let i: u32 = 0; i < <u32>TLB_CONTEXTS; i++) {
+    const record = contextRecord(i);
+    if (load<usize>(record, CONTEXT_VCPU) == v && load<u32>(record, CONTEXT_DIRECTORY) == tag) return true;
+  }
+  return false;
+}
+
+/** Gives back every context of a vCPU that dies or moves to another thread. */
+export function forgetVcpu(v: usize): void {
+  for (let i: u32 = 0; i < <u32>TLB_CONTEXTS; i++) {
+    const record = contextRecord(i);
+    if (load<usize>(record, CONTEXT_VCPU) == v) {
+      store<usize>(record, 0, CONTEXT_VCPU);
+      store<u32>(record, 0, CONTEXT_LAST_USE);
+    }
+  }
+}
+
+/** Makes every later store to `frame` take the slow path: no TLB of this thread keeps a write tag for it. */
+export function revokeWrites(frame: usize): void {
+  if (!takeWritable(frame)) return;
+  for (let i: u32 = 0; i < <u32>TLB_CONTEXTS; i++) {
+    if (load<usize>(contextRecord(i), CONTEXT_VCPU) == 0) continue;
+    const start = contextTlbs(i);
+    for (let entry = start; entry < start + 2 * TLB_BYTES; entry += 1 << TLB_ENTRY_SHIFT) {
+      const tag = load<u32>(entry, TLB_WRITE);
+      if (tag != TLB_INVALID && tag + load<u32>(entry, TLB_ADDEND) == (frame & PAGE_MASK)) {
+        store<u32>(entry, TLB_INVALID, TLB_WRITE);
+      }
+    }
+  }
+}

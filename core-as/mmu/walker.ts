@@ -1,0 +1,348 @@
+/**
+ * The page walker: guest tables → guest frame → pool frame → TLB entry. Handles 2-level and PAE tables, the unpaged linear mode,
+ * PSE, NX, WP, accessed and dirty bits, and the #PF error code. lguest's extra rules about table entries are checked here too.
+ *
+ * Source: SDM 3A, "32-Bit Paging", "PAE Paging", "Access Rights", "Page-Fault Exceptions".
+ */
+import {
+  COUNTER_COW_BREAKS,
+  COUNTER_TLB_FILLS,
+  EVENT_MMIO,
+  EVENT_NONE,
+  EXIT_OUT_OF_MEMORY,
+  FRAME_COW,
+  FRAME_DIRTY,
+  FRAME_PTR_MASK,
+  GUEST_LIMIT_FRAMES,
+  GUEST_MMIO_END,
+  GUEST_MMIO_START,
+  KILL_BAD_PGD,
+  KILL_BAD_PMD,
+  KILL_BAD_PTE,
+  PAGING_32,
+  PAGING_NONE,
+  POLICY_LGUEST,
+  VCPU_CONTEXT,
+  VCPU_CR0,
+  VCPU_CR3,
+  VCPU_CR4,
+  VCPU_EFER,
+  VCPU_EVENT,
+  VCPU_EXIT_ARG,
+  VCPU_GUEST,
+  VCPU_PAGING,
+  VCPU_PDPTE,
+  VCPU_POLICY,
+} from "../../abi/vcpu.ts";
+import {
+  CR0_WP,
+  CR4_PSE,
+  EFER_NXE,
+  PFERR_FETCH,
+  PFERR_PRESENT,
+  PFERR_RESERVED,
+  PFERR_USER,
+  PFERR_WRITE,
+  PTE_A,
+  PTE_D,
+  PTE_NX_HIGH,
+  PTE_P,
+  PTE_PS,
+  PTE_RW,
+  PTE_US,
+} from "../../abi/x86.ts";
+import {
+  PAGE_MASK,
+  PAGE_OFFSET_MASK,
+  TLB_ADDEND,
+  TLB_ENTRIES,
+  TLB_ENTRY_SHIFT,
+  TLB_EXEC,
+  TLB_INVALID,
+  TLB_READ,
+  TLB_USER,
+  TLB_WRITE,
+} from "../layout.ts";
+import { kill, leave, raisePageFault } from "../state/faults.ts";
+import { count } from "../state/vcpu.ts";
+import { hasCode, noteWritable } from "./code-pages.ts";
+import { frameEntry, frameForRead, frameForWrite, populateFrame } from "./frames.ts";
+import { flushAllTranslations } from "./tlb.ts";
+
+/** Access kinds. */
+export const ACCESS_READ: u32 = 0;
+export const ACCESS_WRITE: u32 = 1;
+export const ACCESS_FETCH: u32 = 2;
+
+/** fill() returns this (never a valid host pointer) for device memory: VCPU_EXIT_ARG holds the guest-physical address. */
+export const FILL_MMIO: usize = 1;
+
+/** Flags lguest allows in a page directory entry, and in a PAE page-directory-pointer entry. */
+const LGUEST_PDE_FLAGS: u32 = 0x067;
+const LGUEST_PDPTE_FLAGS: u32 = 0x001;
+
+/** What a walk found: filled by the walk functions, read at once by their caller on the same thread. */
+class Leaf {
+  /** Guest frame number, effective rights (RW, US, plus NX as bit 31), page-level dirty bit. */
+  static gfn: u32 = 0;
+  static rights: u32 = 0;
+  static dirty: bool = false;
+}
+
+/** @returns pointer to the 32-bit word at guest-physical `gpa` for reading, 0 when it is not memory. */
+function tableWord(v: usize, gpa: u32): usize {
+  const frame = frameForRead(load<usize>(v, VCPU_GUEST), gpa >>> 12);
+  return frame == 0 ? 0 : frame + (gpa & PAGE_OFFSET_MASK);
+}
+/** Sets A/D bits in a table entry, as the processor does with a locked write. */
+function setTableBits(v: usize, gpa: u32, bits: u32): void {
+  const frame = frameForWrite(load<usize>(v, VCPU_GUEST), gpa >>> 12);
+  if (frame != 0) atomic.or<u32>(frame + (gpa & PAGE_OFFSET_MASK), bits);
+}
+
+/** @returns true when `lin` may be accessed; else the fault (or the guest's death) is recorded, unless `probe`. */
+function walk(v: usize, lin: u32, access: u32, user: bool, probe: bool): bool {
+  const paging = load<u32>(v, VCPU_PAGING);
+  if (paging == PAGING_NONE) {
+    Leaf.gfn = lin >>> 12;
+    Leaf.rights = PTE_RW | PTE_US;
+    Leaf.dirty = true;
+    return true;
+  }
+  return paging == PAGING_32 ? walk32(v, lin, access, user, probe) : walkPae(v, lin, access, user, probe);
+}
+
+/** Checks rights and finishes a walk: raises #PF or sets A and D. `entryGpa` is the entry that maps the page. */
+function finish(
+  v: usize,
+  lin: u32,
+  access: u32,
+  user: bool,
+  probe: bool,
+  entryGpa: u32,
+  entry: u32,
+  rights: u32,
+): bool {
+  let bad = user && (rights & PTE_US) == 0;
+  if (access == ACCESS_WRITE && (rights & PTE_RW) == 0) {
+    bad = bad || user || (load<u32>(v, VCPU_CR0) & CR0_WP) != 0;
+  }
+  if (access == ACCESS_FETCH && (rights & PTE_NX_HIGH) != 0) bad = true;
+  if (bad) return pageFault(v, lin, access, user, probe, PFERR_PRESENT);
+  Leaf.rights = rights;
+  Leaf.dirty = access == ACCESS_WRITE || (entry & PTE_D) != 0;
+  if (!probe) {
+    const want: u32 = access == ACCESS_WRITE ? PTE_A | PTE_D : PTE_A;
+    if ((entry & want) != want) setTableBits(v, entryGpa, want);
+  }
+  return true;
+}
+
+function pageFault(v: usize, lin: u32, access: u32, user: bool, probe: bool, reason: u32): bool {
+  if (probe) return false;
+  let code: u32 = reason;
+  if (access == ACCESS_WRITE) code |= PFERR_WRITE;
+  if (user) code |= PFERR_USER;
+  if (access == ACCESS_FETCH && nxEnabled(v)) code |= PFERR_FETCH;
+  raisePageFault(v, lin, code);
+  return false;
+}
+
+function nxEnabled(v: usize): bool {
+  return load<u32>(v, VCPU_PAGING) != PAGING_32 && (load<u32>(v, VCPU_EFER) & EFER_NXE) != 0;
+}
+
+/** An entry that the guest's ABI forbids: it dies, or (probe) the page just is not there. */
+function badEntry(v: usize, probe: bool, reason: u32, entry: u32): bool {
+  if (!probe) kill(v, reason, entry);
+  return false;
+}
+
+function walk32(v: usize, lin: u32, access: u32, user: bool, probe: bool): bool {
+  const lguest = load<u32>(v, VCPU_POLICY) == POLICY_LGUEST;
+  const pdeGpa = (load<u32>(v, VCPU_CR3) & PAGE_MASK) | ((lin >>> 20) & 0xffc);
+  const pdePtr = tableWord(v, pdeGpa);
+  const pde: u32 = pdePtr == 0 ? 0 : load<u32>(pdePtr);
+  if ((pde & PTE_P) == 0) return pageFault(v, lin, access, user, probe, 0);
+  if (lguest) {
+    if ((pde & PAGE_OFFSET_MASK & ~LGUEST_PDE_FLAGS) != 0) return badEntry(v, probe, KILL_BAD_PGD, pde);
+  } else if ((pde & PTE_PS) != 0 && (load<u32>(v, VCPU_CR4) & CR4_PSE) != 0) {
+    // Without PSE-36 in the CPU model, bits 13-21 of a 4 MiB entry are reserved.
+    if ((pde & 0x003fe000) != 0) {
+      return pageFault(v, lin, access, user, probe, PFERR_PRESENT | PFERR_RESERVED);
+    }
+    Leaf.gfn = ((pde & 0xffc00000) | (lin & 0x003ff000)) >>> 12;
+    return finish(v, lin, access, user, probe, pdeGpa, pde, pde & (PTE_RW | PTE_US));
+  }
+  const pteGpa = (pde & PAGE_MASK) | ((lin >>> 10) & 0xffc);
+  const ptePtr = tableWord(v, pteGpa);
+  const pte: u32 = ptePtr == 0 ? 0 : load<u32>(ptePtr);
+  if ((pte & PTE_P) == 0) return pageFault(v, lin, access, user, probe, 0);
+  if (lguest && isBadLguestPte(v, pte, pte >>> 12)) return badEntry(v, probe, KILL_BAD_PTE, pte);
+  if (!probe && (pde & PTE_A) == 0) setTableBits(v, pdeGpa, PTE_A);
+  Leaf.gfn = pte >>> 12;
+  return finish(v, lin, access, user, probe, pteGpa, pte, pde & pte & (PTE_RW | PTE_US));
+}
+
+function isBadLguestPte(v: usize, pte: u32, gfn: u32): bool {
+  const guest = load<usize>(v, VCPU_GUEST);
+  if ((pte & PTE_PS) != 0) return true;
+  return gfn >= load<u32>(guest, GUEST_LIMIT_FRAMES) && !isDeviceFrame(guest, gfn);
+}
+function isDeviceFrame(guest: usize, gfn: u32): bool {
+  return gfn >= load<u32>(guest, GUEST_MMIO_START) && gfn < load<u32>(guest, GUEST_MMIO_END);
+}
+
+/** Frame number of a 64-bit entry; frames past 4 GiB become one that no guest has. */
+function paeFrame(low: u32, high: u32): u32 {
+  const upper = high & 0x000fffff;
+  return upper == 0 ? low >>> 12 : 0xfffff;
+}
+
+function walkPae(v: usize, lin: u32, access: u32, user: bool, probe: bool): bool {
+  const lguest = load<u32>(v, VCPU_POLICY) == POLICY_LGUEST;
+  let pdpteLow: u32;
+  let pdpteHigh: u32;
+  if (lguest) {
+    // lguest reads the guest's four entries afresh: a SET_PGD is all the notice there is.
+    const ptr = tableWord(v, (load<u32>(v, VCPU_CR3) & ~31) | ((lin >>> 30) << 3));
+    pdpteLow = ptr == 0 ? 0 : load<u32>(ptr);
+    pdpteHigh = ptr == 0 ? 0 : load<u32>(ptr, 4);
+  } else {
+    const slot = v + ((lin >>> 30) << 3);
+    pdpteLow = load<u32>(slot, VCPU_PDPTE);
+    pdpteHigh = load<u32>(slot, VCPU_PDPTE + 4);
+  }
+  if ((pdpteLow & PTE_P) == 0) return pageFault(v, lin, access, user, probe, 0);
+  if (lguest && (pdpteLow & PAGE_OFFSET_MASK & ~LGUEST_PDPTE_FLAGS) != 0) {
+    return badEntry(v, probe, KILL_BAD_PGD, pdpteLow);
+  }
+  const nx = nxEnabled(v);
+  const reservedHigh: u32 = nx ? 0x7ff00000 : 0xfff00000;
+
+  const pdeGpa = (paeFrame(pdpteLow, pdpteHigh) << 12) | ((lin >>> 18) & 0xff8);
+  const pdePtr = tableWord(v, pdeGpa);
+  const pdeLow: u32 = pdePtr == 0 ? 0 : load<u32>(pdePtr);
+  const pdeHigh: u32 = pdePtr == 0 ? 0 : load<u32>(pdePtr, 4);
+  if ((pdeLow & PTE_P) == 0) return pageFault(v, lin, access, user, probe, 0);
+  if (lguest && (pdeLow & PAGE_OFFSET_MASK & ~LGUEST_PDE_FLAGS) != 0) {
+    return badEntry(v, probe, KILL_BAD_PMD, pdeLow);
+  }
+  if ((pdeHigh & reservedHigh) != 0) {
+    return pageFault(v, lin, access, user, probe, PFERR_PRESENT | PFERR_RESERVED);
+  }
+  if ((pdeLow & PTE_PS) != 0) {
+    if ((pdeLow & 0x001fe000) != 0) {
+      return pageFault(v, lin, access, user, probe, PFERR_PRESENT | PFERR_RESERVED);
+    }
+    Leaf.gfn = paeFrame((pdeLow & 0xffe00000) | (lin & 0x001ff000), pdeHigh);
+    const rights = (pdeLow & (PTE_RW | PTE_US)) | (nx ? pdeHigh & PTE_NX_HIGH : 0);
+    return finish(v, lin, access, user, probe, pdeGpa, pdeLow, rights);
+  }
+
+  const pteGpa = (paeFrame(pdeLow, pdeHigh) << 12) | ((lin >>> 9) & 0xff8);
+  const ptePtr = tableWord(v, pteGpa);
+  const pteLow: u32 = ptePtr == 0 ? 0 : load<u32>(ptePtr);
+  const pteHigh: u32 = ptePtr == 0 ? 0 : load<u32>(ptePtr, 4);
+  if ((pteLow & PTE_P) == 0) return pageFault(v, lin, access, user, probe, 0);
+  if (lguest && isBadLguestPte(v, pteLow, paeFrame(pteLow, pteHigh))) {
+    return badEntry(v, probe, KILL_BAD_PTE, pteLow);
+  }
+  if ((pteHigh & reservedHigh) != 0) {
+    return pageFault(v, lin, access, user, probe, PFERR_PRESENT | PFERR_RESERVED);
+  }
+  if (!probe && (pdeLow & PTE_A) == 0) setTableBits(v, pdeGpa, PTE_A);
+  Leaf.gfn = paeFrame(pteLow, pteHigh);
+  const rights =
+    (pdeLow & pteLow & (PTE_RW | PTE_US)) | (nx ? (pdeHigh | pteHigh) & PTE_NX_HIGH : 0);
+  return finish(v, lin, access, user, probe, pteGpa, pteLow, rights);
+}
+
+/**
+ * Walks the guest's tables for `lin` and fills the TLB of the given privilege.
+ * @returns the host pointer of the byte at `lin`; 0 when an event was recorded; FILL_MMIO for device memory.
+ */
+export function fill(v: usize, lin: u32, access: u32, user: bool): usize {
+  if (!walk(v, lin, access, user, false)) return 0;
+  const guest = load<usize>(v, VCPU_GUEST);
+  const gfn = Leaf.gfn;
+  const entry = frameEntry(guest, gfn);
+  if (entry == 0) return outside(v, guest, gfn, lin);
+  let frame = populateFrame(guest, entry);
+  if (frame == 0) {
+    leave(v, EXIT_OUT_OF_MEMORY);
+    return 0;
+  }
+  if (access == ACCESS_WRITE) {
+    if ((load<u32>(entry) & FRAME_COW) != 0) {
+      frame = frameForWrite(guest, gfn);
+      if (frame == 0) {
+        leave(v, EXIT_OUT_OF_MEMORY);
+        return 0;
+      }
+      // Read translations of the shared frame may exist under any alias.
+      count(v, COUNTER_COW_BREAKS);
+      flushAllTranslations(v);
+    } else store<u32>(entry, load<u32>(entry) | FRAME_DIRTY);
+  }
+  count(v, COUNTER_TLB_FILLS);
+  const page = lin & PAGE_MASK;
+  const slot =
+    load<usize>(v, VCPU_CONTEXT) +
+    (user ? TLB_USER : 0) +
+    (((lin >>> 12) & (TLB_ENTRIES - 1)) << TLB_ENTRY_SHIFT);
+  const rights = Leaf.rights;
+  const mayWrite =
+    (rights & PTE_RW) != 0 || (!user && (load<u32>(v, VCPU_CR0) & CR0_WP) == 0);
+  const frameBits = load<u32>(entry);
+  const writable =
+    mayWrite &&
+    Leaf.dirty &&
+    (frameBits & (FRAME_COW | FRAME_DIRTY)) == FRAME_DIRTY &&
+    !hasCode(frame);
+  if (writable) noteWritable(frame);
+  store<u32>(slot, page, TLB_READ);
+  store<u32>(slot, writable ? page : TLB_INVALID, TLB_WRITE);
+  store<u32>(slot, frame - page, TLB_ADDEND);
+  store<u32>(slot, (rights & PTE_NX_HIGH) != 0 ? TLB_INVALID : page, TLB_EXEC);
+  return frame + (lin & PAGE_OFFSET_MASK);
+}
+
+/** A frame that is not memory: device space, or (for a bare machine) the void, which the Host answers too. */
+function outside(v: usize, guest: usize, gfn: u32, lin: u32): usize {
+  if (load<u32>(v, VCPU_POLICY) == POLICY_LGUEST && !isDeviceFrame(guest, gfn)) {
+    return kill(v, KILL_BAD_PTE, lin & PAGE_MASK);
+  }
+  store<u32>(v, EVENT_MMIO, VCPU_EVENT);
+  store<u32>(v, (gfn << 12) | (lin & PAGE_OFFSET_MASK), VCPU_EXIT_ARG);
+  return FILL_MMIO;
+}
+
+/** @returns the guest-physical address `lin` maps to, or -1; changes nothing and records nothing. */
+export function probe(v: usize, lin: u32, write: bool, user: bool): f64 {
+  const event = load<u32>(v, VCPU_EVENT);
+  const ok = walk(v, lin, write ? ACCESS_WRITE : ACCESS_READ, user, true);
+  store<u32>(v, event, VCPU_EVENT);
+  return ok ? <f64>Leaf.gfn * 4096.0 + <f64>(lin & PAGE_OFFSET_MASK) : -1.0;
+}
+
+/** @returns the pool frame pointer of `gpa` for the core's own structures (lguest_data, rings), 0 when it is not memory. */
+export function physicalForRead(v: usize, gpa: u32): usize {
+  const frame = frameForRead(load<usize>(v, VCPU_GUEST), gpa >>> 12);
+  return frame == 0 ? 0 : frame + (gpa & PAGE_OFFSET_MASK);
+}
+export function physicalForWrite(v: usize, gpa: u32): usize {
+  const guest = load<usize>(v, VCPU_GUEST);
+  const entry = frameEntry(guest, gpa >>> 12);
+  if (entry == 0) return 0;
+  const shared = (load<u32>(entry) & FRAME_COW) != 0;
+  const before = load<u32>(entry) & FRAME_PTR_MASK;
+  const frame = frameForWrite(guest, gpa >>> 12);
+  if (frame == 0) return 0;
+  if (shared && frame != before) flushAllTranslations(v);
+  return frame + (gpa & PAGE_OFFSET_MASK);
+}
+/** Clears a recorded event: the caller found another way. */
+export function clearEvent(v: usize): void {
+  store<u32>(v, EVENT_NONE, VCPU_EVENT);
+}
