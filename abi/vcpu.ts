@@ -195,6 +195,11 @@ export const VCPU_BOUNCE_SPLIT = 0x3e8;
 export const VCPU_BOUNCE_SIZE = 0x3ec;
 /** u32, guest-physical address + 1 when the bounced access is to device memory, else 0. */
 export const VCPU_BOUNCE_MMIO = 0x3f0;
+/** u32 each, the descriptor that readDescriptor of core-as/protect/segments.ts fetched last: low and high dword. */
+export const VCPU_DESC_LO = 0x3f4;
+export const VCPU_DESC_HI = 0x3f8;
+/** u32, stack pointer that innerStack of core-as/protect/stack.ts took from the TSS. */
+export const VCPU_INNER_ESP = 0x3fc;
 
 /** 32 descriptors. */
 export const VCPU_HELD_GDT = 0x400;
@@ -248,7 +253,10 @@ export const EXIT_HYPERCALL = 1;
 export const EXIT_TRAP = 2;
 /** HLT or a halting hypercall. EIP is past the instruction. */
 export const EXIT_HALT = 3;
-/** [0] port, [1] bytes: the Host writes AL/AX/EAX. EIP is past the instruction. */
+/**
+ * [0] port, [1] bytes, [2] 0 for IN: the Host writes AL/AX/EAX and EIP is past the instruction;
+ * [2] 1 for INS: the Host appends the value to the MMIO queue and EIP is at the instruction, which runs again.
+ */
 export const EXIT_IO_IN = 4;
 /** [0] port, [1] bytes, [2] value. EIP is past the instruction. */
 export const EXIT_IO_OUT = 5;

@@ -1,0 +1,146 @@
+/**
+ * CPU models as data: what CPUID says, and which CR4 bits and instructions go with it. A model is a row of words in a read-only table.
+ *
+ * The default, CPU_MODEL_I686, is a Pentium Pro class processor by feature bits, under a vendor string that is nobody's: guests that
+ * key errata workarounds on "GenuineIntel" or "AuthenticAMD" then apply none. Leaf 0x40000000 identifies the hypervisor (that is how the
+ * launcher refuses to nest).
+ * Source: SDM 2A, CPUID; the hypervisor range is a convention all hypervisors share.
+ */
+import { VCPU_CPU_MODEL } from "../../abi/vcpu.ts";
+import {
+  CR4_DE,
+  CR4_MCE,
+  CR4_OSFXSR,
+  CR4_OSXMMEXCPT,
+  CR4_PAE,
+  CR4_PGE,
+  CR4_PSE,
+  CR4_TSD,
+  REG_EAX,
+  REG_EBX,
+  REG_ECX,
+  REG_EDX,
+} from "../../abi/x86.ts";
+import { setReg } from "../state/vcpu.ts";
+
+/** VCPU_CPU_MODEL: the default model. */
+export const CPU_MODEL_I686: u32 = 0;
+const MODELS: u32 = 1;
+
+/** Feature bits of leaf 1, EDX. */
+const FEATURE_FPU: u32 = 1 << 0;
+const FEATURE_DE: u32 = 1 << 2;
+const FEATURE_PSE: u32 = 1 << 3;
+const FEATURE_TSC: u32 = 1 << 4;
+const FEATURE_MSR: u32 = 1 << 5;
+const FEATURE_PAE: u32 = 1 << 6;
+const FEATURE_CX8: u32 = 1 << 8;
+const FEATURE_SEP: u32 = 1 << 11;
+const FEATURE_PGE: u32 = 1 << 13;
+const FEATURE_CMOV: u32 = 1 << 15;
+const FEATURE_PAT: u32 = 1 << 16;
+const FEATURE_FXSR: u32 = 1 << 24;
+/** Leaf 1, ECX: a hypervisor is present. */
+const FEATURE_HYPERVISOR: u32 = 0x80000000;
+/** Leaf 0x80000001, EDX. */
+const FEATURE_NX: u32 = 1 << 20;
+
+/** Row layout, u32 each: leaf 1 EAX, leaf 1 ECX, leaf 1 EDX, leaf 0x80000001 EDX, CR4 bits. */
+const ROW_SIGNATURE: usize = 0;
+const ROW_ECX: usize = 4;
+const ROW_EDX: usize = 8;
+const ROW_EXTENDED_EDX: usize = 12;
+const ROW_CR4: usize = 16;
+const ROW_BYTES: u32 = 20;
+const ROWS = memory.data<u32>([
+  // i686: family 6, model 1, stepping 9 of the original Pentium Pro.
+  0x619,
+  FEATURE_HYPERVISOR,
+  FEATURE_FPU |
+    FEATURE_DE |
+    FEATURE_PSE |
+    FEATURE_TSC |
+    FEATURE_MSR |
+    FEATURE_PAE |
+    FEATURE_CX8 |
+    FEATURE_PGE |
+    FEATURE_CMOV |
+    FEATURE_PAT,
+  FEATURE_NX,
+  CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE,
+]);
+
+/** Highest leaf of each range. */
+const MAX_BASIC: u32 = 1;
+const HYPERVISOR_BASE: u32 = 0x40000000;
+const EXTENDED_BASE: u32 = 0x80000000;
+const MAX_EXTENDED: u32 = 0x80000008;
+/** Leaf 0x80000008: physical and linear address bits. */
+const ADDRESS_BITS: u32 = 0x2024;
+
+/** Twelve bytes each, in the register order of their leaf: vendor "WasmvisorCPU" (EBX EDX ECX), signature "wasmvisor" (EBX ECX EDX). */
+const VENDOR = memory.data<u8>([
+  0x57, 0x61, 0x73, 0x6d, 0x76, 0x69, 0x73, 0x6f, 0x72, 0x43, 0x50, 0x55,
+]);
+const SIGNATURE = memory.data<u8>([0x77, 0x61, 0x73, 0x6d, 0x76, 0x69, 0x73, 0x6f, 0x72, 0, 0, 0]);
+/** "wasmvisor virtual i686 processor", zero-padded to 48 bytes. */
+const BRAND = memory.data<u8>([
+  0x77, 0x61, 0x73, 0x6d, 0x76, 0x69, 0x73, 0x6f, 0x72, 0x20, 0x76, 0x69, 0x72, 0x74, 0x75, 0x61,
+  0x6c, 0x20, 0x69, 0x36, 0x38, 0x36, 0x20, 0x70, 0x72, 0x6f, 0x63, 0x65, 0x73, 0x73, 0x6f, 0x72, 0,
+  0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+]);
+
+function row(v: usize): usize {
+  const model = load<u32>(v, VCPU_CPU_MODEL);
+  return ROWS + (model < MODELS ? model : CPU_MODEL_I686) * ROW_BYTES;
+}
+
+/** @returns CR4 bits that exist in the vCPU's model. */
+export function modelCr4(v: usize): u32 {
+  const fxsr = (load<u32>(row(v), ROW_EDX) & FEATURE_FXSR) != 0;
+  return load<u32>(row(v), ROW_CR4) | (fxsr ? <u32>(CR4_OSFXSR | CR4_OSXMMEXCPT) : 0);
+}
+/** @returns true when the model has SYSENTER and SYSEXIT. */
+export function modelHasSysenter(v: usize): bool {
+  return (load<u32>(row(v), ROW_EDX) & FEATURE_SEP) != 0;
+}
+/** @returns true when the model has no-execute pages. */
+export function modelHasNx(v: usize): bool {
+  return (load<u32>(row(v), ROW_EXTENDED_EDX) & FEATURE_NX) != 0;
+}
+
+function answer(v: usize, eax: u32, ebx: u32, ecx: u32, edx: u32): void {
+  setReg(v, REG_EAX, eax);
+  setReg(v, REG_EBX, ebx);
+  setReg(v, REG_ECX, ecx);
+  setReg(v, REG_EDX, edx);
+}
+
+/** CPUID: replaces EAX, EBX, ECX and EDX by the answer for `leaf`; leaves out of range give zeroes. */
+export function cpuid(v: usize, leaf: u32): void {
+  const model = row(v);
+  if (leaf == 0) {
+    answer(v, MAX_BASIC, load<u32>(VENDOR), load<u32>(VENDOR, 8), load<u32>(VENDOR, 4));
+  } else if (leaf == 1) {
+    // EBX: no CLFLUSH, one logical processor, APIC identifier 0.
+    const ecx = load<u32>(model, ROW_ECX);
+    answer(v, load<u32>(model, ROW_SIGNATURE), 0, ecx, load<u32>(model, ROW_EDX));
+  } else if (leaf == HYPERVISOR_BASE) {
+    answer(
+      v,
+      HYPERVISOR_BASE,
+      load<u32>(SIGNATURE),
+      load<u32>(SIGNATURE, 4),
+      load<u32>(SIGNATURE, 8),
+    );
+  } else if (leaf == EXTENDED_BASE) {
+    answer(v, MAX_EXTENDED, load<u32>(VENDOR), load<u32>(VENDOR, 8), load<u32>(VENDOR, 4));
+  } else if (leaf == EXTENDED_BASE + 1) {
+    const edx = load<u32>(model, ROW_EXTENDED_EDX);
+    answer(v, load<u32>(model, ROW_SIGNATURE), 0, 0, edx);
+  } else if (leaf >= EXTENDED_BASE + 2 && leaf <= EXTENDED_BASE + 4) {
+    const text = BRAND + (leaf - (EXTENDED_BASE + 2)) * 16;
+    answer(v, load<u32>(text), load<u32>(text, 4), load<u32>(text, 8), load<u32>(text, 12));
+  } else if (leaf == MAX_EXTENDED) answer(v, ADDRESS_BITS, 0, 0, 0);
+  else answer(v, 0, 0, 0, 0);
+}
