@@ -111,9 +111,9 @@ export function setInterruptFlag(v: usize): bool {
   store<u32>(v, flags | EFLAGS_IF, VCPU_EFLAGS);
   return true;
 }
-/** Holds interrupts off for one instruction: VCPU_RETIRED is the count before the current instruction, which will retire. */
+/** Holds interrupts off for one instruction. VCPU_RETIRED already counts the current one: micro-ops that end a block are published first. */
 export function holdInterrupts(v: usize): void {
-  store<u64>(v, load<u64>(v, VCPU_RETIRED) + 1, VCPU_SHADOW);
+  store<u64>(v, load<u64>(v, VCPU_RETIRED), VCPU_SHADOW);
 }
 /** @returns true for code that runs as the kernel of an lguest guest (ring 1). */
 export function isLguestKernel(v: usize): bool {
