@@ -82,7 +82,10 @@ export const ARENA_WRITE_HINT = 0x680000;
 /** Micro-op arena: block headers, micro-ops, code-page records, bump-allocated, reset as a whole. */
 export const ARENA_UOPS = 0x780000;
 export const ARENA_UOPS_END = 0x1780000;
-export const ARENA_BYTES = 0x1780000;
+/** A TLB that never hits, for when every access must be checked for alignment; the word before says that it is filled. */
+export const ARENA_MISS_TLB = 0x1781000;
+export const ARENA_MISS_READY = 0x1780000;
+export const ARENA_BYTES = 0x1791000;
 
 // ---------------------------------------------------------------------------------------------------------------
 // Decoded blocks (in the micro-op arena)

@@ -18,6 +18,7 @@ import {
 import { EFLAGS_RF, EFLAGS_VM, REG_EBP, REG_ESP, SEG_CS, SEG_SS } from "../../abi/x86.ts";
 import { advance, rmRead, UOP_R1, Uop, uopNextEip } from "../decode/uop.ts";
 import { storeValue, translateRead, translateWrite } from "../mmu/access.ts";
+import { updatePrivilege } from "../mmu/tlb.ts";
 import { popfMask } from "../protect/control.ts";
 import { segLinear } from "../protect/segments.ts";
 import { raiseGp, STEP_END, STEP_EVENT, STEP_NEXT } from "../state/faults.ts";
@@ -166,6 +167,7 @@ export function popf<T>(v: usize, pc: usize): u32 {
   if (!popValue<T>(v)) return STEP_EVENT;
   const mask = sizeof<T>() == 2 ? popfMask(v) & 0xffff : popfMask(v);
   setEflags(v, ((eflags(v) & ~mask) | (load<u32>(v, VCPU_TMP) & mask)) & ~EFLAGS_RF);
+  updatePrivilege(v);
   advance(v, pc);
   return STEP_END;
 }

@@ -26,6 +26,7 @@ import {
   VCPU_MMIO_VALUES,
   VCPU_TLB,
 } from "../../abi/vcpu.ts";
+import { VECTOR_AC } from "../../abi/x86.ts";
 import {
   PAGE_MASK,
   PAGE_OFFSET_MASK,
@@ -38,10 +39,11 @@ import {
   TLB_USER,
   TLB_WRITE,
 } from "../layout.ts";
-import { raiseGp } from "../state/faults.ts";
+import { raise, raiseGp } from "../state/faults.ts";
 import { setExit } from "../state/vcpu.ts";
 import { dropCode, isRunningIn, touchesCode } from "./code-pages.ts";
-import { ACCESS_FETCH, ACCESS_READ, ACCESS_WRITE, FILL_MMIO, clearEvent, fill } from "./walker.ts";
+import { checksAlignment } from "./tlb.ts";
+import { ACCESS_FETCH, ACCESS_READ, ACCESS_WRITE, clearEvent, FILL_MMIO, fill } from "./walker.ts";
 
 /** The TLB hit, inline. `tlb` is VCPU_TLB, which the interpreter keeps in a local. */
 export class Mem {
@@ -107,7 +109,16 @@ export function translateSystemWrite(v: usize, lin: u32, size: u32): usize {
   return writeAs(v, lin, size, false, true);
 }
 
+/** @returns false when #AC was recorded. Operands of 6 bytes align like doublewords, longer odd ones like quadwords. */
+function isAligned(v: usize, lin: u32, size: u32): bool {
+  const mask: u32 = size <= 2 ? size - 1 : size <= 6 ? 3 : size <= 10 ? 7 : 0;
+  if ((lin & mask) == 0 || !checksAlignment(v)) return true;
+  raise(v, VECTOR_AC, 0);
+  return false;
+}
+
 function readAs(v: usize, lin: u32, size: u32, user: bool): usize {
+  if (user && !isAligned(v, lin, size)) return 0;
   const first = locate(v, lin, ACCESS_READ, user);
   if (first == 0) return 0;
   if (first == FILL_MMIO) return deviceRead(v, size);
@@ -122,6 +133,7 @@ function readAs(v: usize, lin: u32, size: u32, user: bool): usize {
 }
 
 function writeAs(v: usize, lin: u32, size: u32, user: bool, readsFirst: bool): usize {
+  if (user && !isAligned(v, lin, size)) return 0;
   const first = locate(v, lin, ACCESS_WRITE, user);
   if (first == 0) return 0;
   if (first == FILL_MMIO) return deviceWrite(v, size, readsFirst);

@@ -13,13 +13,18 @@ import {
   PAGING_NONE,
   VCPU_CONTEXT,
   VCPU_CPL,
+  VCPU_CR0,
   VCPU_CR3,
+  VCPU_EFLAGS,
   VCPU_PAGING,
   VCPU_TLB,
 } from "../../abi/vcpu.ts";
+import { CR0_AM, EFLAGS_AC } from "../../abi/x86.ts";
 import {
   ARENA_CLOCK,
   ARENA_CONTEXTS,
+  ARENA_MISS_READY,
+  ARENA_MISS_TLB,
   ARENA_TLBS,
   CONTEXT_DIRECTORY,
   CONTEXT_LAST_USE,
@@ -54,8 +59,30 @@ function directoryTag(v: usize): u32 {
   return paging == PAGING_NONE ? 0 : (load<u32>(v, VCPU_CR3) & ~31) | paging;
 }
 
-/** Points VCPU_TLB at the TLB of the current privilege; call after every change of CPL. */
+/** @returns true when accesses that are not aligned to their size raise #AC (SDM 3A, "Alignment Check Exception (#AC)"). */
+export function checksAlignment(v: usize): bool {
+  return (
+    load<u32>(v, VCPU_CPL) == 3 &&
+    (load<u32>(v, VCPU_EFLAGS) & EFLAGS_AC) != 0 &&
+    (load<u32>(v, VCPU_CR0) & CR0_AM) != 0
+  );
+}
+
+function missTlb(): usize {
+  const tlb = arena + ARENA_MISS_TLB;
+  if (load<u32>(arena, ARENA_MISS_READY) == 0) {
+    memory.fill(tlb, 0xff, TLB_BYTES);
+    store<u32>(arena, 1, ARENA_MISS_READY);
+  }
+  return tlb;
+}
+
+/** Points VCPU_TLB at the TLB of the current privilege; call after every change of CPL, EFLAGS.AC or CR0.AM. */
 export function updatePrivilege(v: usize): void {
+  if (checksAlignment(v)) {
+    store<usize>(v, missTlb(), VCPU_TLB);
+    return;
+  }
   const user: usize = load<u32>(v, VCPU_CPL) == 3 ? TLB_USER : 0;
   store<usize>(v, load<usize>(v, VCPU_CONTEXT) + user, VCPU_TLB);
 }
@@ -161,7 +188,8 @@ export function knowsDirectory(v: usize, cr3: u32): bool {
   const tag = (cr3 & ~31) | load<u32>(v, VCPU_PAGING);
   for (let i: u32 = 0; i < <u32>TLB_CONTEXTS; i++) {
     const record = contextRecord(i);
-    if (load<usize>(record, CONTEXT_VCPU) == v && load<u32>(record, CONTEXT_DIRECTORY) == tag) return true;
+    if (load<usize>(record, CONTEXT_VCPU) == v && load<u32>(record, CONTEXT_DIRECTORY) == tag)
+      return true;
   }
   return false;
 }

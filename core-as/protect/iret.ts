@@ -34,6 +34,7 @@ import {
   VECTOR_GP,
   VECTOR_NP,
 } from "../../abi/x86.ts";
+import { updatePrivilege } from "../mmu/tlb.ts";
 import { STEP_END, STEP_EVENT } from "../state/faults.ts";
 import { eflags, setEflags } from "../state/flags.ts";
 import { reg, segLimit, setReg, updateMode } from "../state/vcpu.ts";
@@ -137,6 +138,7 @@ function iretProtected(v: usize, size: u32): bool {
   if (level == 0) mask |= size == 4 ? EFLAGS_IOPL | EFLAGS_VIF | EFLAGS_VIP : EFLAGS_IOPL;
   if (!returnFar(v, size, cs, eip, size * 3, 0)) return false;
   setEflags(v, (flags & ~mask) | (image & mask));
+  updatePrivilege(v);
   return true;
 }
 

@@ -43,6 +43,7 @@ import {
   VECTOR_TS,
 } from "../../abi/x86.ts";
 import { storeSystemValue, translateSystemRead, translateSystemWrite } from "../mmu/access.ts";
+import { updatePrivilege } from "../mmu/tlb.ts";
 import { eflags, setEflags } from "../state/flags.ts";
 import {
   reg,
@@ -305,6 +306,7 @@ function enterTask<T>(
   setSeg(v, SEG_TR, selector, base, limit, attr | TYPE_BUSY);
   store<u32>(v, load<u32>(v, VCPU_CR0) | CR0_TS, VCPU_CR0);
   setEflags(v, image);
+  updatePrivilege(v);
   store<u32>(v, eip, VCPU_EIP);
   const isV86 = (image & EFLAGS_VM) != 0;
   setCpl(v, isV86 ? 3 : segSelector(v, SEG_CS) & 3);
