@@ -89,37 +89,54 @@ function registerLines(r: Registers, symbols: SymbolTable): string[] {
   ];
 }
 
-function codeLines({ codeLin, codeBefore, code }: CrashReport, aids: CrashAids): string[] {
-  if (code.length === 0) return ["  (no memory is mapped at EIP)"];
+function codeLines({ registers, code }: CrashReport, aids: CrashAids): string[] {
+  const { eip } = registers;
+  const split = eip - code.lin;
+  if (split < 0 || split >= code.bytes.length) return ["  (no memory is mapped at EIP)"];
   if (aids.disassembler === undefined) {
-    const text = (bytes: Uint8Array): string => [...bytes].map((byte) => hex(byte, 2)).join(" ");
-    return [`  ${text(codeBefore)} <${text(code.subarray(0, 1))}> ${text(code.subarray(1))}`];
+    const text = [...code.bytes].map((byte, index) =>
+      index === split ? `<${hex(byte, 2)}>` : hex(byte, 2),
+    );
+    return [`  ${text.join(" ")}`];
   }
   const options = aids.symbols === undefined ? {} : { symbols: aids.symbols };
-  return aids.disassembler.decodeAround(codeBefore, code, codeLin, options).map((line) => {
+  return aids.disassembler.decodeAround(code.bytes, code.lin, eip, options).map((line) => {
     const bytes = [...line.bytes].map((byte) => hex(byte, 2)).join(" ");
-    return `${line.address === codeLin ? "=>" : "  "} ${word(line.address)}  ${bytes.padEnd(24)} ${line.text}`;
+    return `${line.address === eip ? "=>" : "  "} ${word(line.address)}  ${bytes.padEnd(24)} ${line.text}`;
   });
 }
 
 /**
- * Who called whom: the chain of frame pointers as far as it leads into code, then, because kernels are often built without
- * them, every other stack word that points into code, as a guess.
+ * Who called whom: first along the chain of frame pointers as far as it makes sense, then, because kernels are often built
+ * without them, every stack word above that points into code.
  */
 export function backtrace(crash: CrashReport, symbols: SymbolTable, max: number): BacktraceFrame[] {
-  const frame = (address: number, isGuess: boolean): BacktraceFrame => ({
-    address,
-    isGuess,
-    name: symbols.format(address),
-  });
-  if (symbols.isEmpty) return crash.backtrace.slice(0, max).map((address) => frame(address, false));
-  const firstWild = crash.backtrace.findIndex((address) => !symbols.isCode(address));
-  const callers = crash.backtrace.slice(0, firstWild < 0 ? undefined : firstWild);
-  const guesses = crash.stack.filter((value) => symbols.isCode(value) && !callers.includes(value));
-  return [
-    ...callers.map((address) => frame(address, false)),
-    ...guesses.map((address) => frame(address, true)),
-  ].slice(0, max);
+  const { stack, registers } = crash;
+  const view = new DataView(stack.bytes.buffer, stack.bytes.byteOffset, stack.bytes.byteLength);
+  const end = stack.lin + stack.bytes.length;
+  const wordAt = (lin: number): number => view.getUint32(lin - stack.lin, true);
+  const frames: BacktraceFrame[] = [];
+  const add = (address: number, isGuess: boolean): void => {
+    frames.push({ address, isGuess, name: symbols.format(address) });
+  };
+  let reached = stack.lin;
+  let frame = registers.ebp;
+  while (frames.length < max && frame >= reached && frame + 8 <= end && frame % 4 === 0) {
+    const caller = wordAt(frame + 4);
+    if (!symbols.isEmpty && !symbols.isCode(caller)) break;
+    add(caller, false);
+    reached = frame + 8;
+    const next = wordAt(frame);
+    if (next <= frame) break;
+    frame = next;
+  }
+  if (symbols.isEmpty) return frames;
+  const aligned = Math.ceil(reached / 4) * 4;
+  for (let lin = aligned; lin + 4 <= end && frames.length < max; lin += 4) {
+    const value = wordAt(lin);
+    if (symbols.isCode(value)) add(value, true);
+  }
+  return frames;
 }
 
 function hex(value: number, digits: number): string {

@@ -13,6 +13,9 @@ export interface DisassembledLine {
 
 type Iced = typeof import("iced-x86");
 
+/** Longest x86 instruction in bytes. */
+const MAX_INSTRUCTION_BYTES = 15;
+
 /** Loads the library. */
 export async function loadDisassembler(): Promise<Disassembler> {
   const module = (await import("iced-x86")) as Iced & { default?: Iced };
@@ -76,31 +79,31 @@ export class Disassembler {
   }
 
   /**
-   * Decodes `code`, whose first byte is at `lin`, with up to `options.before` instructions of `codeBefore` in front of it. Where the
-   * function starts inside `codeBefore`, decoding starts there; otherwise the start is a guess: the farthest one that leads to
-   * `lin` without a bad instruction.
+   * Decodes so that one instruction starts exactly at `eip`, with up to `before` instructions in front of it. Where the function
+   * starts inside `bytes`, decoding starts there; otherwise the start is a guess: the farthest one that leads to `eip` without
+   * a bad instruction.
    */
   decodeAround(
-    codeBefore: Uint8Array,
-    code: Uint8Array,
+    bytes: Uint8Array,
     lin: number,
+    eip: number,
     options: { bits?: 16 | 32; before?: number; after?: number; symbols?: SymbolTable } = {},
   ): DisassembledLine[] {
+    const split = eip - lin;
     const decoding = {
       bits: options.bits ?? 32,
       ...(options.symbols === undefined ? {} : { symbols: options.symbols }),
     };
-    const after = this.decode(code, lin, { ...decoding, max: options.after ?? 6 });
+    const after = this.decode(bytes.subarray(split), eip, { ...decoding, max: options.after ?? 6 });
     const before = options.before ?? 4;
-    const split = codeBefore.length;
-    const starts = Array.from(codeBefore.keys());
-    const functionStart = split - (options.symbols?.locate(lin)?.offset ?? split + 1);
+    const farthest = Math.max(0, split - before * MAX_INSTRUCTION_BYTES);
+    const starts = Array.from({ length: split - farthest }, (_, index) => farthest + index);
+    const functionStart = split - (options.symbols?.locate(eip)?.offset ?? split + 1);
     if (functionStart >= 0) starts.unshift(functionStart);
     for (const start of before > 0 ? starts : []) {
-      const first = lin - split + start;
-      const lines = this.decode(codeBefore.subarray(start), first, decoding);
+      const lines = this.decode(bytes.subarray(start, split), lin + start, decoding);
       const last = lines.at(-1);
-      const isAligned = last !== undefined && last.address + last.bytes.length === lin;
+      const isAligned = last !== undefined && last.address + last.bytes.length === eip;
       if (isAligned && !lines.some((line) => line.text === "(bad)")) {
         return [...lines.slice(-before), ...after];
       }

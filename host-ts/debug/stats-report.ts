@@ -1,16 +1,26 @@
 /** The table that --stats prints: what the guest did and what it cost. Pure text from the public metrics. */
-import type { GuestStats } from "../guest/stats.ts";
+import type { Counts, GuestStats } from "../guest/stats.ts";
 
-type Counts = Readonly<Record<string, number>>;
-
-/** What the mnemonics of frequent traps mean, for people who do not know them by heart. */
-const TRAP_NAMES: Readonly<Record<string, string>> = {
-  "#DE": "#DE divide error",
-  "#UD": "#UD invalid opcode",
-  "#NM": "#NM device not available",
-  "#GP": "#GP general protection",
-  "#PF": "#PF page fault",
-  "#MF": "#MF x87 error",
+/** Mnemonics of the vectors (SDM 3A, "Exception and Interrupt Vectors"). */
+const VECTOR_NAMES: Readonly<Record<number, string>> = {
+  0: "#DE divide error",
+  1: "#DB debug",
+  2: "NMI",
+  3: "#BP breakpoint",
+  4: "#OF overflow",
+  5: "#BR bound range",
+  6: "#UD invalid opcode",
+  7: "#NM device not available",
+  8: "#DF double fault",
+  10: "#TS invalid TSS",
+  11: "#NP segment not present",
+  12: "#SS stack fault",
+  13: "#GP general protection",
+  14: "#PF page fault",
+  16: "#MF x87 error",
+  17: "#AC alignment check",
+  18: "#MC machine check",
+  19: "#XM SIMD error",
 };
 
 const LINUX_SYSCALL_VECTOR = 0x80;
@@ -20,37 +30,33 @@ const WIDTH = 72;
 
 /** Renders the report, some 20 to 50 lines, without a final newline. */
 export function renderStats(stats: GuestStats): string {
-  const { instructions, crossings, mips } = stats;
+  const { instructions, crossings } = stats;
+  const inCore = sum(stats.coreCalls);
+  const calls = inCore + sum(stats.hostCalls);
+  const share = calls > 0 ? Math.floor((100 * inCore) / calls) : 0;
   const perCrossing = crossings > 0 ? instructions / crossings : instructions;
-  const calls = Object.values(stats.hypercalls).reduce((total, count) => total + count, 0);
-  const share = calls > 0 ? Math.floor((100 * stats.hypercallsInCore) / calls) : 0;
   return [
     heading("run"),
-    line("instructions", grouped(instructions), `${mips.toFixed(1)} MIPS`),
-    line("run time", `${(stats.runTimeMs / 1000).toFixed(3)} s`, "host time in the run loop"),
-    line("guest time", `${(stats.guestTimeNs / 1e9).toFixed(3)} s`, "as the guest sees it"),
+    line("instructions", grouped(instructions), `${stats.mips.toFixed(1)} MIPS`),
+    line("time", seconds(stats.hostSeconds), `${seconds(stats.coreSeconds)} of it running`),
+    line("guest time", seconds(stats.guestSeconds), "as the guest saw it"),
     line("crossings", grouped(crossings), `one per ${grouped(perCrossing)} instructions`),
     line("hypercalls", grouped(calls), `${share} % of them inside Wasm`),
-    line("guest memory", `${grouped(stats.framesHeld * 4)} KiB`, "touched"),
+    line("guest memory", `${grouped(4 * stats.framesHeld)} KiB`, "touched"),
     ...section("crossings from Wasm to the Host, by reason", stats.exits),
-    ...section("hypercalls", stats.hypercalls),
-    ...section("faults and interrupts delivered to the guest", rename(stats.traps, trapName)),
-    ...section("inside the core", rename(stats.core, words)),
+    ...section("hypercalls completed inside Wasm", stats.coreCalls),
+    ...section("hypercalls performed by the Host", stats.hostCalls),
+    ...section("faults and interrupts delivered to the guest", rename(stats.traps, vectorName)),
+    ...section("inside the core", stats.core),
     "─".repeat(WIDTH),
   ].join("\n");
 }
 
-/** @returns a trap's name with its meaning: "#PF page fault", "system call (0x80)", "IRQ 1". */
-export function trapName(name: string): string {
-  const vector = Number(/^vector (0x[0-9a-f]+)$/.exec(name)?.[1] ?? -1);
+/** @returns the name a person knows a vector by. */
+export function vectorName(vector: number): string {
   if (vector === LINUX_SYSCALL_VECTOR) return "system call (0x80)";
   if (vector >= FIRST_IRQ_VECTOR) return `IRQ ${vector - FIRST_IRQ_VECTOR}`;
-  return TRAP_NAMES[name] ?? name;
-}
-
-/** Splits a camelCase name into words. */
-function words(name: string): string {
-  return name.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`).replace("tlb", "TLB");
+  return VECTOR_NAMES[vector] ?? `vector ${vector}`;
 }
 
 function heading(title: string): string {
@@ -80,8 +86,18 @@ function bar(share: number): string {
   return "█".repeat(Math.floor(eighths / 8)) + (rest > 0 ? (" ▏▎▍▌▋▊▉"[rest] ?? "") : "");
 }
 
-function rename(counts: Counts, name: (key: string) => string): Counts {
-  return Object.fromEntries(Object.entries(counts).map(([key, count]) => [name(key), count]));
+function rename(counts: Counts, name: (key: number) => string): Counts {
+  return Object.fromEntries(
+    Object.entries(counts).map(([key, count]) => [name(Number(key)), count]),
+  );
+}
+
+function sum(counts: Counts): number {
+  return Object.values(counts).reduce((total, count) => total + count, 0);
+}
+
+function seconds(value: number): string {
+  return `${value.toFixed(2)} s`;
 }
 
 function grouped(value: number): string {

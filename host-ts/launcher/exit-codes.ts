@@ -1,4 +1,5 @@
 /** What the process's exit code says. Documented in `wasmvisor --help` and README.md. */
+import type { GuestEnd } from "../guest/api.ts";
 
 /** The guest powered itself off. */
 export const EXIT_POWER_OFF = 0;
@@ -14,9 +15,29 @@ export const EXIT_KILLED = 4;
 export const EXIT_RESTART = 5;
 /** The person at the terminal left with Ctrl-A X. */
 export const EXIT_LEFT = 6;
+/** The guest halted with no timer, and its input has ended: nothing could ever wake it. */
+export const EXIT_DEADLOCKED = 7;
+
+/** Signals that end the run. */
+export type EndingSignal = "SIGINT" | "SIGTERM" | "SIGHUP";
+
+const CODE_OF_END: Readonly<Record<GuestEnd["kind"], number>> = {
+  "power-off": EXIT_POWER_OFF,
+  restart: EXIT_RESTART,
+  panic: EXIT_PANIC,
+  killed: EXIT_KILLED,
+  deadlocked: EXIT_DEADLOCKED,
+  shutdown: EXIT_LEFT,
+  aborted: EXIT_LEFT,
+};
+
+/** Exit code for the way a guest ended. */
+export function exitCodeOfEnd(kind: GuestEnd["kind"]): number {
+  return CODE_OF_END[kind];
+}
 
 /** Exit code of a process ended by a signal, by the shell's convention. */
-export function exitCodeOfSignal(signal: "SIGINT" | "SIGTERM" | "SIGHUP"): number {
+export function exitCodeOfSignal(signal: EndingSignal): number {
   return 128 + { SIGHUP: 1, SIGINT: 2, SIGTERM: 15 }[signal];
 }
 
@@ -29,5 +50,6 @@ export const EXIT_CODE_HELP: readonly [number | string, string][] = [
   [EXIT_KILLED, "the guest was killed for breaking a rule (see the crash report)"],
   [EXIT_RESTART, "the guest asked for a restart and --reboot was not given"],
   [EXIT_LEFT, "left with Ctrl-A X"],
+  [EXIT_DEADLOCKED, "the guest halted and nothing is left that could wake it"],
   ["128+n", "ended by signal n (130 SIGINT, 143 SIGTERM)"],
 ];

@@ -13,6 +13,8 @@ export interface WindowSize {
 /** What the terminal tells while it is open. */
 export interface TerminalEvents {
   input(bytes: Uint8Array): void;
+  /** There will be no more input: the pipe or file is read to its end. */
+  inputEnded(): void;
   command(command: EscapeCommand): void;
   resized(size: WindowSize): void;
   /** Whoever read our output went away. */
@@ -63,17 +65,19 @@ export class Terminal {
       if (size !== undefined) events.resized(size);
     };
     const onOutputError = (): void => events.outputClosed();
-    // A terminal that hangs up reads as an error; the signal that comes with it ends the run.
-    const onInputError = (): void => undefined;
+    const onEnd = (): void => events.inputEnded();
     this.#close = () => {
       this.#input.off("data", onData);
+      this.#input.off("end", onEnd);
       this.#output.off("resize", onResize);
       if (this.isInteractive) this.#input.setRawMode(false);
       this.#input.pause();
     };
     if (this.isInteractive) this.#input.setRawMode(true);
     this.#input.on("data", onData);
-    this.#input.on("error", onInputError);
+    this.#input.on("end", onEnd);
+    // A terminal that hangs up reads as an error. Errors after closing must not end the process either, so both stay.
+    this.#input.on("error", onEnd);
     this.#output.on("resize", onResize);
     this.#output.on("error", onOutputError);
   }

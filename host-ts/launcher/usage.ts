@@ -62,8 +62,8 @@ Guest
       --net hub:NAME       network port on a hub; may be repeated
 
 Run
-      --time virtual|real  virtual time follows executed instructions, so that every run is the same (the
-                           default); real time follows the clock
+      --time virtual|real  virtual time follows executed instructions, so that every run is the same; real
+                           time follows the clock (the default in a terminal, otherwise virtual)
       --reboot             boot again when the guest asks for a restart
       --seed N             seed of the guest's random-number device in virtual time
       --slice N            longest run of instructions between two looks at the outside world

@@ -16,19 +16,17 @@ const SYMBOLS = new SymbolTable([
 ]);
 
 function crash(over: Partial<CrashReport> & { at?: Partial<Registers> }): CrashReport {
-  const registers = { ...ZERO, ...over.at };
   return {
     reason: "Bad hypercall 99",
-    codeLin: registers.eip,
-    codeBefore: new Uint8Array(0),
-    code: new Uint8Array(0),
-    stackLin: registers.esp,
-    stack: [],
-    backtrace: [],
-    instructions: 1234567,
-    ...over,
-    registers,
+    registers: { ...ZERO, ...over.at },
+    code: over.code ?? { lin: 0, bytes: new Uint8Array(0) },
+    instructions: 1_234_567,
+    stack: over.stack ?? { lin: 0, bytes: new Uint8Array(0) },
   };
+}
+
+function words(...values: number[]): Uint8Array {
+  return new Uint8Array(Uint32Array.from(values).buffer);
 }
 
 test("the report names the reason, the registers and the symbol at EIP", () => {
@@ -44,49 +42,49 @@ test("the report names the reason, the registers and the symbol at EIP", () => {
 });
 
 test("code that is not mapped is said to be so", () => {
-  expect(renderCrashReport("", crash({ at: { eip: 0x1234 } }))).toContain(
+  expect(renderCrashReport("guest killed", crash({ at: { eip: 0x1234 } }))).toContain(
     "no memory is mapped at EIP",
   );
 });
 
 test("without a disassembler the bytes are shown with EIP marked", () => {
-  const parts = { codeBefore: Uint8Array.of(0x90), code: Uint8Array.of(0xcd, 0x1f) };
-  expect(renderCrashReport("", crash(parts))).toContain("90 <cd> 1f");
+  const code = { lin: 0x1000, bytes: Uint8Array.of(0x90, 0xcd, 0x1f) };
+  expect(renderCrashReport("guest killed", crash({ at: { eip: 0x1001 }, code }))).toContain(
+    "90 <cd> 1f",
+  );
 });
 
 test("with a disassembler the instruction at EIP is marked and branch targets are named", async () => {
-  const text = renderCrashReport(
-    "guest killed",
-    crash({
-      at: { eip: 0xc1000001 },
-      codeBefore: Uint8Array.of(0x90),
-      // int 0x1f; call helper; hlt
-      code: Uint8Array.of(0xcd, 0x1f, 0xe8, 0xf8, 0, 0, 0, 0xf4),
-    }),
-    { symbols: SYMBOLS, disassembler: await loadDisassembler() },
-  );
+  // nop; int 0x1f; call helper
+  const code = {
+    lin: 0xc1000000,
+    bytes: Uint8Array.of(0x90, 0xcd, 0x1f, 0xe8, 0xf8, 0, 0, 0, 0xf4),
+  };
+  const disassembler = await loadDisassembler();
+  const text = renderCrashReport("guest killed", crash({ at: { eip: 0xc1000001 }, code }), {
+    symbols: SYMBOLS,
+    disassembler,
+  });
   expect(text).toMatch(/ {3}c1000000 {2}90 +nop/);
   expect(text).toMatch(/=> c1000001 {2}cd 1f +int 0x1f/);
   expect(text).toContain("call 0xc1000100  <helper+0x0/0x100>");
 });
 
-test("the backtrace follows frame pointers as far as they lead into code, then guesses from the stack", () => {
-  const report = crash({
-    backtrace: [0xc1000105, 0xc1000011, 0x1234, 0xc1000020],
-    stack: [0, 0xc1000105, 0xdead, 0xc1000120],
-  });
-  expect(backtrace(report, SYMBOLS, 16).map(({ name, isGuess }) => [name, isGuess])).toEqual([
+test("the backtrace follows frame pointers, then guesses from the stack", () => {
+  const stack = {
+    lin: 0x8000,
+    bytes: words(0, 0x8010, 0xc1000105, 0, 0, 0xc1000011, 0x1234, 0xc1000120),
+  };
+  const frames = backtrace(crash({ at: { ebp: 0x8004 }, stack }), SYMBOLS, 16);
+  expect(frames.map(({ name, isGuess }) => [name, isGuess])).toEqual([
     ["helper+0x5/0x100", false],
     ["main+0x11/0x100", false],
     ["helper+0x20/0x100", true],
   ]);
-  expect(backtrace(report, SYMBOLS, 2)).toHaveLength(2);
 });
 
-test("without symbols the backtrace is the chain of frame pointers, without guesses", () => {
-  const report = crash({ backtrace: [1, 2], stack: [3] });
-  expect(backtrace(report, new SymbolTable([]), 16)).toEqual([
-    { address: 1, isGuess: false, name: undefined },
-    { address: 2, isGuess: false, name: undefined },
-  ]);
+test("a frame-pointer chain that loops or leaves the stack ends", () => {
+  const stack = { lin: 0x8000, bytes: words(0x8000, 0xc1000001) };
+  expect(backtrace(crash({ at: { ebp: 0x8000 }, stack }), SYMBOLS, 16)).toHaveLength(1);
+  expect(backtrace(crash({ at: { ebp: 0xfffffffc }, stack }), new SymbolTable([]), 16)).toEqual([]);
 });

@@ -1,6 +1,5 @@
 import { beforeAll, expect, test } from "vitest";
 import { type Disassembler, loadDisassembler } from "../../../host-ts/debug/disasm.ts";
-import { SymbolTable } from "../../../host-ts/debug/symbols.ts";
 
 let disassembler: Disassembler;
 beforeAll(async () => {
@@ -25,17 +24,8 @@ test("an instruction cut short by the end of the bytes is left out", () => {
 
 test("decoding around an address always has an instruction that starts there", () => {
   const bytes = Uint8Array.of(0xb8, 0x90, 0x90, 0x90, 0x90, 0x90, 0xf4);
-  for (let split = 0; split < bytes.length; split++) {
-    const lin = 0x1000 + split;
-    const lines = disassembler.decodeAround(bytes.subarray(0, split), bytes.subarray(split), lin);
-    expect(lines.map((line) => line.address)).toContain(lin);
+  for (let eip = 0x1000; eip < 0x1007; eip++) {
+    const lines = disassembler.decodeAround(bytes, 0x1000, eip);
+    expect(lines.map((line) => line.address)).toContain(eip);
   }
-});
-
-test("code before an address is decoded from the start of its function", () => {
-  // The first byte alone would swallow the next four; the symbol says where the function begins.
-  const before = Uint8Array.of(0xb8, 0x90, 0xcd, 0x1f);
-  const symbols = new SymbolTable([{ name: "f", address: 0x1001, size: 16 }]);
-  const lines = disassembler.decodeAround(before, Uint8Array.of(0xf4), 0x1004, { symbols });
-  expect(lines.map((line) => line.text)).toEqual(["nop", "int 0x1f", "hlt"]);
 });

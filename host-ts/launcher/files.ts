@@ -1,0 +1,39 @@
+/** Reading what the command line names, and what the package brings along. */
+import { readFile } from "node:fs/promises";
+import { packageRoot } from "../base/core-node.ts";
+import { BackendError } from "../base/errors.ts";
+
+/** Words for the error codes that people meet. */
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such file",
+  EACCES: "it may not be read",
+  EISDIR: "it is a directory",
+};
+
+/**
+ * Reads a whole file.
+ * @param role what the file is for, such as "kernel"
+ * @throws BackendError saying which file and why
+ */
+export async function readWhole(role: string, path: string | URL): Promise<Uint8Array> {
+  try {
+    return new Uint8Array(await readFile(path));
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? "";
+    const reason = REASONS[code] ?? (error as Error).message;
+    throw new BackendError(`cannot read the ${role} ${path}: ${reason}`, "HV_BACKEND", {
+      cause: error,
+    });
+  }
+}
+
+/** The kernel of `wasmvisor demo`. */
+export function embeddedGuest(): URL {
+  return new URL("guests/demo/demo.elf", packageRoot());
+}
+
+/** The version in the package's package.json. */
+export async function packageVersion(): Promise<string> {
+  const text = await readFile(new URL("package.json", packageRoot()), "utf8");
+  return JSON.parse(text).version;
+}

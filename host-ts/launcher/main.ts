@@ -1,0 +1,45 @@
+#!/usr/bin/env node
+/** The program `wasmvisor`: reads the command line, runs the verb, turns errors into one sentence and an exit code. */
+import { ConfigError, HypervisorError } from "../index.ts";
+import { EXIT_HOST_ERROR, EXIT_POWER_OFF, EXIT_USAGE } from "./exit-codes.ts";
+import { packageVersion } from "./files.ts";
+import { runVerb } from "./run.ts";
+import { type Command, HELP, parseCommandLine, UsageError } from "./usage.ts";
+
+async function perform(command: Command): Promise<number> {
+  if (command.verb === "help") process.stdout.write(HELP);
+  else if (command.verb === "version")
+    process.stdout.write(`wasmvisor ${await packageVersion()}\n`);
+  else return await runVerb(command);
+  return EXIT_POWER_OFF;
+}
+
+/** Says what went wrong and what to do about it. */
+function explain(error: unknown, showTraces: boolean): number {
+  const isOurs = error instanceof HypervisorError && error.code !== "HV_BUG";
+  const isExpected = isOurs || error instanceof UsageError;
+  const message = error instanceof Error ? error.message : String(error);
+  process.stderr.write(`wasmvisor: ${message}\n`);
+  if (error instanceof UsageError) process.stderr.write("wasmvisor --help lists the options\n");
+  if (!isExpected) {
+    process.stderr.write(
+      "This is a mistake in wasmvisor itself; please report it, with --debug.\n",
+    );
+  }
+  if (showTraces && error instanceof Error) process.stderr.write(`${error.stack}\n`);
+  const isUsage = error instanceof UsageError || error instanceof ConfigError;
+  return isUsage ? EXIT_USAGE : EXIT_HOST_ERROR;
+}
+
+const args = process.argv.slice(2);
+let code: number;
+try {
+  code = await perform(parseCommandLine(args));
+} catch (error) {
+  code = explain(error, args.includes("--debug"));
+}
+// Pipes are written in the background; leaving before they are empty would cut the output short.
+for (const stream of [process.stdout, process.stderr]) {
+  await new Promise<void>((resolve) => stream.write("", () => resolve()));
+}
+process.exit(code);

@@ -1,0 +1,136 @@
+/** The verbs `run` and `demo`: one guest from boot to end, joined to this process's terminal, files and signals. */
+import { type CrashAids, renderCrashReport } from "../debug/crash-report.ts";
+import { loadDisassembler } from "../debug/disasm.ts";
+import { renderStats } from "../debug/stats-report.ts";
+import { parseSystemMap, SymbolTable } from "../debug/symbols.ts";
+import { createGuest, type Guest, type GuestEnd, parseKernelImage } from "../index.ts";
+import { ESCAPE_HELP, type EscapeCommand } from "./escape-keys.ts";
+import { type EndingSignal, exitCodeOfEnd, exitCodeOfSignal } from "./exit-codes.ts";
+import { embeddedGuest, readWhole } from "./files.ts";
+import { Terminal } from "./terminal.ts";
+import type { RunCommand } from "./usage.ts";
+
+const ENDING_SIGNALS: readonly EndingSignal[] = ["SIGINT", "SIGTERM", "SIGHUP"];
+
+/**
+ * Runs a guest to its end.
+ * @returns the process's exit code
+ * @throws HypervisorError when the guest cannot be made
+ */
+export async function runVerb(command: RunCommand): Promise<number> {
+  const terminal = new Terminal(process.stdin, process.stdout);
+  const kernel = await readWhole("kernel", command.kernelFile ?? embeddedGuest());
+  const initrd =
+    command.initrdFile === undefined ? undefined : await readWhole("initrd", command.initrdFile);
+  const symbolsText =
+    command.symbolsFile === undefined ? undefined : await readWhole("symbols", command.symbolsFile);
+  const guest = await createGuest({
+    ...command.options,
+    kernel,
+    initrd,
+    terminal: terminal.size,
+    // A person at a keyboard lives in real time; everybody else wants the same run twice.
+    time: command.options.time ?? (terminal.isInteractive ? "real" : "virtual"),
+  });
+  const session = new Session(guest, terminal);
+  const end = await session.run();
+  if (end.crash !== undefined) {
+    const aids = await crashAids(kernel, symbolsText);
+    say(renderCrashReport(TITLES[end.kind], end.crash, aids));
+  } else if (end.kind !== "power-off" && end.kind !== "shutdown") {
+    say(`${TITLES[end.kind]}: ${end.reason}`);
+  }
+  if (command.showStats) say(renderStats(end.stats));
+  return session.signal === undefined ? exitCodeOfEnd(end.kind) : exitCodeOfSignal(session.signal);
+}
+
+const TITLES: Readonly<Record<GuestEnd["kind"], string>> = {
+  "power-off": "guest powered off",
+  restart: "guest asked for a restart (--reboot boots it again)",
+  panic: "guest panicked",
+  killed: "guest killed",
+  deadlocked: "guest stuck",
+  shutdown: "guest shut down",
+  aborted: "guest aborted",
+};
+
+/** A guest and a terminal, joined from boot to end. */
+class Session {
+  /** The signal that ended the run, if one did. */
+  signal: EndingSignal | undefined;
+  readonly #guest: Guest;
+  readonly #terminal: Terminal;
+
+  constructor(guest: Guest, terminal: Terminal) {
+    this.#guest = guest;
+    this.#terminal = terminal;
+  }
+
+  async run(): Promise<GuestEnd> {
+    const guest = this.#guest;
+    const handlers = ENDING_SIGNALS.map((signal) => [signal, () => this.#stop(signal)] as const);
+    for (const [signal, handler] of handlers) process.on(signal, handler);
+    guest.on("reboot", (count) => say(`guest restarts (${count})`, this.#terminal));
+    const keyboard = guest.console.writable.getWriter();
+    // Input that arrives when the guest is gone already has nowhere to go.
+    const ignore = (): void => undefined;
+    this.#terminal.open({
+      input: (bytes) => void keyboard.write(bytes).catch(ignore),
+      inputEnded: () => void keyboard.close().catch(ignore),
+      command: (key) => void this.#obey(key),
+      resized: ({ columns, rows }) => void guest.resize(columns, rows).catch(ignore),
+      outputClosed: () => void guest.shutdown(),
+    });
+    if (this.#terminal.isInteractive) say("Ctrl-A X leaves, Ctrl-A H is help", this.#terminal);
+    try {
+      const printed = this.#print();
+      const end = await guest.run();
+      await printed;
+      return end;
+    } finally {
+      this.#terminal.close();
+      for (const [signal, handler] of handlers) process.off(signal, handler);
+      await guest[Symbol.asyncDispose]();
+    }
+  }
+
+  async #print(): Promise<void> {
+    for await (const bytes of this.#guest.console.readable) await this.#terminal.write(bytes);
+  }
+
+  /** The first signal ends tidily, the second one at once. */
+  #stop(signal: EndingSignal): void {
+    if (this.signal !== undefined) {
+      this.#terminal.close();
+      process.exit(exitCodeOfSignal(signal));
+    }
+    this.signal = signal;
+    void this.#guest.shutdown();
+  }
+
+  async #obey(command: EscapeCommand): Promise<void> {
+    if (command === "leave") await this.#guest.shutdown();
+    else if (command === "help") say(ESCAPE_HELP.join("\n"), this.#terminal);
+    else say(renderStats(await this.#guest.stats()), this.#terminal);
+  }
+}
+
+/** Names and disassembly for a crash report; either may be missing, the report is then only poorer. */
+async function crashAids(
+  kernel: Uint8Array,
+  symbolsText: Uint8Array | undefined,
+): Promise<CrashAids> {
+  const symbols =
+    symbolsText === undefined
+      ? new SymbolTable(parseKernelImage(kernel).symbols())
+      : parseSystemMap(new TextDecoder("latin1").decode(symbolsText));
+  const disassembler = await loadDisassembler().catch(() => undefined);
+  return { symbols, disassembler };
+}
+
+/** Prints beside the guest's own output; a terminal in raw mode needs carriage returns. */
+function say(text: string, terminal?: Terminal): void {
+  const isRaw = terminal?.isInteractive ?? false;
+  const lines = `\n${text}\n`;
+  process.stderr.write(isRaw ? lines.replaceAll("\n", "\r\n") : lines);
+}
