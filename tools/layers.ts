@@ -27,7 +27,7 @@ const LAYERS: Record<string, string[][]> = {
     ["lguest", "xen", "bare"],
     ["guest"],
     ["state", "debug"],
-    ["index"],
+    ["index", "worker-node"],
     ["launcher", "web"],
   ],
 };

@@ -7,7 +7,7 @@ import { instantiateSync } from "@assemblyscript/loader";
 import { BugError, OutOfMemoryError } from "./errors.ts";
 
 /** What core-as/index.ts exports. Pointers and addresses come back signed; apply `>>> 0`. */
-export interface CoreExports extends Record<string, unknown> {
+export interface CoreExports {
   /** Once per shared memory, before anything else. */
   poolInit(): void;
   /** Once per instance: claims the thread's arena. 0 when memory is exhausted. */
@@ -60,22 +60,30 @@ export function createCoreImage(module: WebAssembly.Module): CoreImage {
   return image;
 }
 
-/** One thread's core. */
+/**
+ * Instantiates the core for this thread.
+ * @throws OutOfMemoryError when the shared memory has no room for the thread's arena.
+ */
+export function instantiateCore(image: CoreImage): Core {
+  const exports = instantiate(image);
+  if (exports.threadInit() === 0) {
+    throw new OutOfMemoryError("the shared memory has no room for another thread");
+  }
+  return new Core(image.memory, exports);
+}
+
+/** One thread's core: its verbs, and views of the memory it works on. */
 export class Core {
   readonly exports: CoreExports;
   readonly #memory: WebAssembly.Memory;
   #bytes: Uint8Array;
   #words: DataView;
 
-  /** @throws OutOfMemoryError when the shared memory has no room for this thread's arena. */
-  constructor(image: CoreImage) {
-    this.#memory = image.memory;
-    this.exports = instantiate(image);
-    if (this.exports.threadInit() === 0) {
-      throw new OutOfMemoryError("the shared memory has no room for another thread");
-    }
-    this.#bytes = new Uint8Array(this.#memory.buffer);
-    this.#words = new DataView(this.#memory.buffer);
+  constructor(memory: WebAssembly.Memory, exports: CoreExports) {
+    this.#memory = memory;
+    this.exports = exports;
+    this.#bytes = new Uint8Array(memory.buffer);
+    this.#words = new DataView(memory.buffer);
   }
 
   /** The whole memory as bytes, long enough to hold `end`; do not keep it across a call into the core. */
@@ -100,7 +108,7 @@ export class Core {
 }
 
 function instantiate(image: CoreImage): CoreExports {
-  const { instance } = instantiateSync<CoreExports>(image.module, {
+  const { instance } = instantiateSync(image.module, {
     env: { memory: image.memory, abort: (...where) => reportAbort(image.memory, where) },
   });
   return instance.exports as unknown as CoreExports;

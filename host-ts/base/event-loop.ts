@@ -44,3 +44,19 @@ export class Alarm {
     this.#isRinging = false;
   }
 }
+
+/** A promise with its two ends. */
+export interface Deferred<T> {
+  readonly promise: Promise<T>;
+  readonly resolve: (value: T) => void;
+  readonly reject: (reason: unknown) => void;
+}
+
+/** Promise.withResolvers, which Node 20 does not have yet. */
+export function deferred<T>(): Deferred<T> {
+  let ends: Pick<Deferred<T>, "resolve" | "reject"> | undefined;
+  const promise = new Promise<T>((resolve, reject) => {
+    ends = { resolve, reject };
+  });
+  return { promise, ...ends! };
+}

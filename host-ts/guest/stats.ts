@@ -15,105 +15,73 @@ import {
   EXIT_REASONS,
   GUEST_FRAMES_HELD,
 } from "../../abi/vcpu.ts";
-import {
-  VECTOR_AC,
-  VECTOR_BP,
-  VECTOR_BR,
-  VECTOR_DB,
-  VECTOR_DE,
-  VECTOR_DF,
-  VECTOR_GP,
-  VECTOR_MF,
-  VECTOR_NM,
-  VECTOR_NP,
-  VECTOR_OF,
-  VECTOR_PF,
-  VECTOR_SS,
-  VECTOR_TS,
-  VECTOR_UD,
-  VECTOR_XM,
-} from "../../abi/x86.ts";
 import type { Machine } from "./machine.ts";
 import { EXITS } from "./vcpu.ts";
 
-/** Counters of one life of a guest. Tables leave out what never happened. */
+/** Counts by name; what never happened is left out. */
+export type Counts = Readonly<Record<string, number>>;
+
+/** Counters of one life of a guest. */
 export interface GuestStats {
   /** Guest instructions retired. */
   readonly instructions: number;
-  /** Guest time since boot in nanoseconds. */
-  readonly guestTimeNs: number;
-  /** Host time spent in the run loop in milliseconds. */
-  readonly runTimeMs: number;
-  /** Millions of guest instructions per second of runTimeMs. */
+  /** Host time spent running the guest, core and Host together, in seconds. */
+  readonly coreSeconds: number;
+  /** Host time since the guest first ran, sleep included, in seconds. */
+  readonly hostSeconds: number;
+  /** Time the guest saw pass since boot, in seconds. */
+  readonly guestSeconds: number;
+  /** Millions of guest instructions per second of coreSeconds. */
   readonly mips: number;
   /** Crossings from Wasm to TypeScript: the sum of `exits`. */
   readonly crossings: number;
   /** Crossings by reason. */
-  readonly exits: Readonly<Record<string, number>>;
-  /** Hypercalls by ABI name, wherever they were performed. */
-  readonly hypercalls: Readonly<Record<string, number>>;
-  /** Of those, the ones performed inside Wasm. */
-  readonly hypercallsInCore: number;
-  /** Traps and interrupts delivered into the guest, by exception mnemonic or "vector 0x..". */
-  readonly traps: Readonly<Record<string, number>>;
+  readonly exits: Counts;
+  /** Hypercalls performed by the Host, by ABI name. */
+  readonly hostCalls: Counts;
+  /** Hypercalls completed inside the core, by ABI name. */
+  readonly coreCalls: Counts;
+  /** Traps and interrupts delivered to the guest, by vector number. */
+  readonly traps: Counts;
   /** Inner workings of the core, by name. */
-  readonly core: Readonly<Record<string, number>>;
+  readonly core: Counts;
   /** Pool frames of 4 KiB the guest holds. */
   readonly framesHeld: number;
 }
 
-const TRAP_NAMES: Readonly<Record<number, string>> = {
-  [VECTOR_DE]: "#DE",
-  [VECTOR_DB]: "#DB",
-  [VECTOR_BP]: "#BP",
-  [VECTOR_OF]: "#OF",
-  [VECTOR_BR]: "#BR",
-  [VECTOR_UD]: "#UD",
-  [VECTOR_NM]: "#NM",
-  [VECTOR_DF]: "#DF",
-  [VECTOR_TS]: "#TS",
-  [VECTOR_NP]: "#NP",
-  [VECTOR_SS]: "#SS",
-  [VECTOR_GP]: "#GP",
-  [VECTOR_PF]: "#PF",
-  [VECTOR_MF]: "#MF",
-  [VECTOR_AC]: "#AC",
-  [VECTOR_XM]: "#XM",
-};
+const VECTORS = 256;
 
 const CORE_COUNTERS: Readonly<Record<string, number>> = {
-  tlbFills: COUNTER_TLB_FILLS,
-  tlbFlushes: COUNTER_TLB_FLUSHES,
-  blocksDecoded: COUNTER_BLOCKS_DECODED,
-  codeInvalidations: COUNTER_CODE_INVALIDATIONS,
-  copyOnWriteBreaks: COUNTER_COW_BREAKS,
-  directorySwitches: COUNTER_DIRECTORY_SWITCHES,
-  directoryMisses: COUNTER_DIRECTORY_MISSES,
-  arenaResets: COUNTER_ARENA_RESETS,
+  "TLB fills": COUNTER_TLB_FILLS,
+  "TLB flushes": COUNTER_TLB_FLUSHES,
+  "blocks decoded": COUNTER_BLOCKS_DECODED,
+  "code invalidations": COUNTER_CODE_INVALIDATIONS,
+  "copy-on-write breaks": COUNTER_COW_BREAKS,
+  "directory switches": COUNTER_DIRECTORY_SWITCHES,
+  "directory misses": COUNTER_DIRECTORY_MISSES,
+  "arena resets": COUNTER_ARENA_RESETS,
 };
 
 /** Reads all counters of a machine. */
-export function collectStats(machine: Machine, runTimeMs: number): GuestStats {
+export function collectStats(
+  machine: Machine,
+  seconds: { readonly core: number; readonly host: number },
+): GuestStats {
   const { vcpu, personality, hostCalls, clock, core, guest } = machine;
-  const exits = countTable(EXIT_REASONS, (n) => vcpu.counter(COUNTER_EXITS + 8 * n), exitName);
-  const inCore = countTable(
-    personality.coreCalls.length,
-    (n) => vcpu.counter(COUNTER_CORE_CALLS + 8 * n),
-    (n) => personality.coreCalls[n] ?? `call ${n}`,
-  );
-  const hypercalls = { ...inCore };
-  for (const [name, count] of hostCalls) hypercalls[name] = (hypercalls[name] ?? 0) + count;
   const instructions = vcpu.retired;
+  const exits = countTable(EXIT_REASONS, COUNTER_EXITS, (n) => EXITS[n]?.name ?? `exit ${n}`);
+  const calls = personality.coreCalls;
   return {
     instructions,
-    guestTimeNs: clock.nowNs,
-    runTimeMs,
-    mips: runTimeMs === 0 ? 0 : instructions / runTimeMs / 1000,
-    crossings: sum(exits),
+    coreSeconds: seconds.core,
+    hostSeconds: seconds.host,
+    guestSeconds: clock.nowNs / 1e9,
+    mips: seconds.core === 0 ? 0 : instructions / seconds.core / 1e6,
+    crossings: Object.values(exits).reduce((total, count) => total + count, 0),
     exits,
-    hypercalls,
-    hypercallsInCore: sum(inCore),
-    traps: countTable(256, (n) => vcpu.counter(COUNTER_TRAPS + 8 * n), trapName),
+    hostCalls: Object.fromEntries(hostCalls),
+    coreCalls: countTable(calls.length, COUNTER_CORE_CALLS, (n) => calls[n] ?? `call ${n}`),
+    traps: countTable(VECTORS, COUNTER_TRAPS, String),
     core: Object.fromEntries(
       Object.entries(CORE_COUNTERS).map(([name, offset]) => [name, vcpu.counter(offset)]),
     ),
@@ -121,29 +89,13 @@ export function collectStats(machine: Machine, runTimeMs: number): GuestStats {
       .words(guest + GUEST_FRAMES_HELD + 4)
       .getUint32(guest + GUEST_FRAMES_HELD, true),
   };
-}
 
-function countTable(
-  size: number,
-  count: (index: number) => number,
-  name: (index: number) => string,
-): Record<string, number> {
-  const table: Record<string, number> = {};
-  for (let index = 0; index < size; index++) {
-    const value = count(index);
-    if (value !== 0) table[name(index)] = value;
+  function countTable(size: number, offset: number, name: (index: number) => string): Counts {
+    const table: Record<string, number> = {};
+    for (let index = 0; index < size; index++) {
+      const count = vcpu.counter(offset + 8 * index);
+      if (count !== 0) table[name(index)] = count;
+    }
+    return table;
   }
-  return table;
-}
-
-function exitName(reason: number): string {
-  return EXITS[reason]?.name ?? `exit ${reason}`;
-}
-
-function trapName(vector: number): string {
-  return TRAP_NAMES[vector] ?? `vector 0x${vector.toString(16).padStart(2, "0")}`;
-}
-
-function sum(table: Record<string, number>): number {
-  return Object.values(table).reduce((total, count) => total + count, 0);
 }

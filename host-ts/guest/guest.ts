@@ -1,0 +1,278 @@
+/**
+ * The lifecycle of a guest on this thread: configured -> running <-> paused -> dead. Drives the run loop in turns of about
+ * ten milliseconds, so that the thread's event loop goes on, and boots again when the guest restarts and may.
+ */
+
+import { Emitter } from "../base/emitter.ts";
+import { ConfigError, StateError } from "../base/errors.ts";
+import { Alarm, deferred, yieldToEventLoop } from "../base/event-loop.ts";
+import { HostInputs, type StampedInput } from "../base/inputs.ts";
+import type { Guest, GuestEnd, GuestEvents, GuestState } from "./api.ts";
+import type { GuestConfig } from "./config.ts";
+import { ConsoleStreams } from "./console-streams.ts";
+import { type CrashReport, reportCrash } from "./crash-report.ts";
+import { Machine, type MachineParts } from "./machine.ts";
+import { openHostSide, type Platform } from "./platform.ts";
+import { runGuest } from "./run-loop.ts";
+import { collectStats, type GuestStats } from "./stats.ts";
+
+/** Longest turn of the run loop before the event loop gets its own, in milliseconds. */
+const TURN_MS = 10;
+
+/** What the embedder wants of a guest that runs; the last wish counts. */
+type Wish =
+  | { readonly kind: "run" | "pause" | "shutdown" }
+  | { readonly kind: "kill"; readonly reason: string }
+  | { readonly kind: "abort"; readonly reason: unknown };
+
+/** A guest that runs on the thread that made it. */
+export class InlineGuest implements Guest {
+  readonly name: string;
+  readonly console: ConsoleStreams;
+  readonly ended: Promise<GuestEnd>;
+  readonly #config: GuestConfig;
+  readonly #platform: Platform;
+  readonly #parts: MachineParts;
+  readonly #inputs: HostInputs;
+  readonly #closeHostSide: () => void;
+  readonly #events = new Emitter<GuestEvents>();
+  readonly #alarm = new Alarm();
+  readonly #endSettled = deferred<GuestEnd>();
+  #machine: Machine;
+  #state: GuestState = "configured";
+  #wish: Wish = { kind: "pause" };
+  #driver: Promise<void> | undefined;
+  #lives = 0;
+  #coreMs = 0;
+  #startedMs: number | undefined;
+  #lastStats: GuestStats | undefined;
+
+  /** Builds the guest, ready to run. Throws ConfigError, ImageError, BackendError or OutOfMemoryError. */
+  constructor(config: GuestConfig, platform: Platform) {
+    this.name = config.name;
+    this.#config = config;
+    this.#platform = platform;
+    this.#inputs = new HostInputs(config.replay);
+    this.#inputs.onPost(() => this.#alarm.ring());
+    this.#inputs.openSource();
+    this.console = new ConsoleStreams(this.#inputs, () => this.#endInput());
+    const print = (bytes: Uint8Array) => {
+      this.console.print(bytes);
+      this.#events.emit("output", bytes);
+    };
+    const hostSide = openHostSide(config, platform, this.#inputs, print);
+    this.#closeHostSide = hostSide.close;
+    this.#parts = {
+      ...hostSide,
+      core: platform.core,
+      inputs: this.#inputs,
+      hostMs: platform.monotonicMs,
+      onNotify: (address) => this.#events.emit("notify", address),
+    };
+    try {
+      this.#machine = new Machine(config, this.#parts);
+    } catch (error) {
+      this.#closeHostSide();
+      throw error;
+    }
+    this.ended = this.#endSettled.promise;
+    // Nobody has to listen; whoever does gets the rejection through their own reference.
+    this.ended.catch(() => {});
+  }
+
+  get state(): GuestState {
+    return this.#state;
+  }
+
+  on<Name extends keyof GuestEvents>(
+    name: Name,
+    listener: (value: GuestEvents[Name]) => void,
+  ): () => void {
+    return this.#events.on(name, listener);
+  }
+
+  run(): Promise<GuestEnd> {
+    if (this.#state === "dead")
+      throw new StateError(`guest "${this.name}" is dead; create a new one`);
+    this.#want({ kind: "run" });
+    return this.ended;
+  }
+
+  async pause(): Promise<void> {
+    if (this.#state === "dead") return;
+    this.#want({ kind: "pause" });
+    await this.#driver;
+  }
+
+  async resume(): Promise<void> {
+    if (this.#state !== "paused") {
+      throw new StateError(`guest "${this.name}" is ${this.#state}, not paused`);
+    }
+    this.#want({ kind: "run" });
+  }
+
+  shutdown(): Promise<GuestEnd> {
+    if (this.#state !== "dead") this.#want({ kind: "shutdown" });
+    return this.ended;
+  }
+
+  kill(reason = "killed by the embedder"): Promise<GuestEnd> {
+    if (this.#state !== "dead") this.#want({ kind: "kill", reason });
+    return this.ended;
+  }
+
+  /** Ends the guest; `ended` rejects with `reason`, the AbortSignal's. */
+  abort(reason: unknown): void {
+    if (this.#state !== "dead") this.#want({ kind: "abort", reason });
+  }
+
+  async resize(columns: number, rows: number): Promise<void> {
+    this.#inputs.post({ kind: "resize", device: "console", data: [columns, rows] });
+  }
+
+  async stats(): Promise<GuestStats> {
+    return this.#lastStats ?? this.#collectStats();
+  }
+
+  async digest(): Promise<string> {
+    return this.#platform.digest(this.#alive());
+  }
+
+  async inspect(): Promise<CrashReport> {
+    return reportCrash(this.#alive(), this.#state);
+  }
+
+  async readMemory(gpa: number, length: number): Promise<Uint8Array> {
+    const { memory } = this.#alive();
+    if (!memory.isRange(gpa, length)) {
+      throw new ConfigError(`0x${gpa.toString(16)}, ${length} bytes, is outside guest memory`);
+    }
+    return memory.read(gpa, length);
+  }
+
+  async recording(): Promise<readonly StampedInput[]> {
+    return this.#inputs.log;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.shutdown().catch(() => {});
+  }
+
+  #want(wish: Wish): void {
+    this.#wish = wish;
+    this.#alarm.ring();
+    const isIdleWish = wish.kind === "pause" && this.#driver === undefined;
+    if (!isIdleWish) this.#driver ??= this.#drive().finally(() => (this.#driver = undefined));
+  }
+
+  #endInput(): void {
+    this.#inputs.post({ kind: "console", device: "console", data: new Uint8Array(0) });
+    this.#inputs.closeSource();
+  }
+
+  #alive(): Machine {
+    if (this.#state === "dead") throw new StateError(`guest "${this.name}" is dead`);
+    return this.#machine;
+  }
+
+  async #drive(): Promise<void> {
+    try {
+      this.#startedMs ??= this.#platform.monotonicMs();
+      while (this.#wish.kind === "run") {
+        this.#enterState("running");
+        await this.#runTurn();
+      }
+      this.#machine.clock.stop();
+      if (this.#state !== "dead") await this.#obey(this.#wish);
+    } catch (error) {
+      this.#finish();
+      this.#endSettled.reject(error);
+    }
+  }
+
+  /** One turn, and whatever must happen before the next one. */
+  async #runTurn(): Promise<void> {
+    const now = this.#platform.monotonicMs;
+    const turnStartMs = now();
+    const outcome = runGuest(
+      this.#machine,
+      () => this.#wish.kind !== "run" || now() - turnStartMs > TURN_MS,
+    );
+    this.#coreMs += now() - turnStartMs;
+    if (outcome.kind === "dead") await this.#bury();
+    else if (outcome.kind === "turn over") await yieldToEventLoop();
+    else await this.#alarm.sleep(this.#msUntil(outcome.untilNs));
+  }
+
+  #msUntil(ns: number | undefined): number | undefined {
+    return ns === undefined ? undefined : Math.max(0, (ns - this.#machine.clock.nowNs) / 1e6);
+  }
+
+  async #bury(): Promise<void> {
+    const death = this.#machine.death!;
+    if (death.kind === "restart" && this.#config.onRestart === "reboot") {
+      this.#reboot();
+      await yieldToEventLoop();
+      return;
+    }
+    const isCrash = death.kind !== "power-off" && death.kind !== "restart";
+    this.#conclude(death, isCrash ? reportCrash(this.#machine, death.reason) : undefined);
+  }
+
+  /** A fresh guest from the same options; disks keep what was written. */
+  #reboot(): void {
+    this.#machine.dispose();
+    this.#inputs.startNextLife();
+    this.#machine = new Machine(this.#config, this.#parts);
+    this.#events.emit("reboot", ++this.#lives);
+  }
+
+  async #obey(wish: Wish): Promise<void> {
+    if (wish.kind === "pause") {
+      this.#enterState("paused");
+    } else if (wish.kind === "kill") {
+      this.#conclude(
+        { kind: "killed", reason: wish.reason },
+        reportCrash(this.#machine, wish.reason),
+      );
+    } else if (wish.kind === "abort") {
+      const reason = "aborted by the embedder";
+      this.#endSettled.reject(wish.reason);
+      this.#conclude({ kind: "aborted", reason }, undefined);
+    } else {
+      this.#conclude({ kind: "shutdown", reason: "shut down by the embedder" }, undefined);
+    }
+  }
+
+  /** The end: what is known is collected before the memory goes. */
+  #conclude(how: Pick<GuestEnd, "kind" | "reason">, crash: CrashReport | undefined): void {
+    const stats = this.#collectStats();
+    this.#lastStats = stats;
+    const end: GuestEnd = { ...how, crash, stats };
+    this.#wish = { kind: "pause" };
+    this.#finish();
+    this.#endSettled.resolve(end);
+    this.#events.emit("end", end);
+  }
+
+  #finish(): void {
+    if (this.#state === "dead") return;
+    this.#inputs.onPost(undefined);
+    this.console.end();
+    this.#machine.dispose();
+    this.#enterState("dead");
+    this.#closeHostSide();
+  }
+
+  #collectStats(): GuestStats {
+    const hostMs =
+      this.#startedMs === undefined ? 0 : this.#platform.monotonicMs() - this.#startedMs;
+    return collectStats(this.#machine, { core: this.#coreMs / 1000, host: hostMs / 1000 });
+  }
+
+  #enterState(state: GuestState): void {
+    if (this.#state === state) return;
+    this.#state = state;
+    this.#events.emit("state", state);
+  }
+}

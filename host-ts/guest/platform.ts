@@ -1,0 +1,107 @@
+/**
+ * What a platform gives to the guests of one thread, and the host side of a guest's devices opened with it.
+ */
+
+import { MemoryBlock, OverlayBlock, ReadOnlyBlock } from "../backends/block.ts";
+import { CallbackConsole } from "../backends/console.ts";
+import type { Core } from "../base/core.ts";
+import { UnsupportedError } from "../base/errors.ts";
+import type { HostInputs } from "../base/inputs.ts";
+import type { BlockBackend, ConsoleBackend, NetBackend } from "../base/ports.ts";
+import type { MonotonicMs } from "../base/time.ts";
+import { Unwinder } from "../base/unwind.ts";
+import { type KernelImage, parseKernelImage } from "../boot/image.ts";
+import type { GuestConfig } from "./config.ts";
+import type { Machine } from "./machine.ts";
+
+/** Injected, so that the engine itself knows no platform. */
+export interface Platform {
+  /** This thread's core. */
+  readonly core: Core;
+  readonly monotonicMs: MonotonicMs;
+  /** Opens a raw disk image; undefined where there are no files. Throws BackendError. */
+  readonly openDisk: ((path: string, readOnly: boolean) => BlockBackend) | undefined;
+  /** A port on the hub of this name, shared by all threads of the process. */
+  readonly joinHub: (name: string) => NetBackend;
+  readonly digest: (machine: Machine) => string;
+}
+
+/** The host side of one guest: it outlives reboots. */
+export interface HostSide {
+  readonly image: KernelImage;
+  readonly console: ConsoleBackend;
+  readonly block: readonly BlockBackend[];
+  readonly net: readonly NetBackend[];
+  /** Flushes and closes everything, the last opened first. */
+  readonly close: () => void;
+}
+
+/** Opens everything in order; when something fails, what was open is closed in reverse and the error is thrown. */
+export function openHostSide(
+  config: GuestConfig,
+  platform: Platform,
+  inputs: HostInputs,
+  print: (bytes: Uint8Array) => void,
+): HostSide {
+  const image = parseKernelImage(config.kernel);
+  const unwinder = new Unwinder();
+  const keep = <T extends { close(): void }>(backend: T): T => {
+    unwinder.push(() => backend.close());
+    return backend;
+  };
+  try {
+    const block = config.block.map((options) => keep(openDisk(options, platform)));
+    const net = config.net.map((options) => {
+      inputs.openSource();
+      return keep(new Port(options.backend ?? platform.joinHub(options.hub!)));
+    });
+    const console = new CallbackConsole(print, config.terminal);
+    return { image, console, block, net, close: () => unwinder.run() };
+  } catch (error) {
+    unwinder.run();
+    throw error;
+  }
+}
+
+function openDisk(options: GuestConfig["block"][number], platform: Platform): BlockBackend {
+  const { access } = options;
+  const medium = openMedium(options, platform, access !== "rw");
+  if (access === "overlay") return new OverlayBlock(medium);
+  return access === "ro" && !medium.readOnly ? new ReadOnlyBlock(medium) : medium;
+}
+
+function openMedium(
+  options: GuestConfig["block"][number],
+  platform: Platform,
+  readOnly: boolean,
+): BlockBackend {
+  if (options.backend !== undefined) return options.backend;
+  if (options.bytes !== undefined) return new MemoryBlock(options.bytes);
+  if (platform.openDisk === undefined) {
+    throw new UnsupportedError("disk image files need Node; use `bytes` or a `backend` here");
+  }
+  return platform.openDisk(options.file!, readOnly);
+}
+
+/** A port that a rebooted guest's device can connect to again, though its backend is connected once. */
+class Port implements NetBackend {
+  readonly #backend: NetBackend;
+  #onFrame: (frame: Uint8Array) => void = () => {};
+
+  constructor(backend: NetBackend) {
+    this.#backend = backend;
+    backend.connect((frame) => this.#onFrame(frame));
+  }
+
+  send(frame: Uint8Array): void {
+    this.#backend.send(frame);
+  }
+
+  connect(onFrame: (frame: Uint8Array) => void): void {
+    this.#onFrame = onFrame;
+  }
+
+  close(): void {
+    this.#backend.close();
+  }
+}

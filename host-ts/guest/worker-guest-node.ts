@@ -1,0 +1,165 @@
+/** Node only: a guest in a worker, held like one on this thread. */
+
+import type { CoreImage } from "../base/core.ts";
+import { Emitter } from "../base/emitter.ts";
+import { StateError } from "../base/errors.ts";
+import { deferred } from "../base/event-loop.ts";
+import type { StampedInput } from "../base/inputs.ts";
+import type { Guest, GuestEnd, GuestEvents, GuestState } from "./api.ts";
+import type { GuestConfig } from "./config.ts";
+import { ConsoleStreams } from "./console-streams.ts";
+import type { CrashReport } from "./crash-report.ts";
+import type { NamedEvent, RemoteMethod } from "./protocol.ts";
+import type { GuestStats } from "./stats.ts";
+import { borrowWorker, type GuestWorker } from "./worker-pool-node.ts";
+
+let nextGuest = 0;
+
+/** A proxy: every method is a message, every event comes back as one. */
+export class WorkerGuest implements Guest {
+  readonly name: string;
+  readonly console: ConsoleStreams;
+  readonly ended: Promise<GuestEnd>;
+  readonly #id = nextGuest++;
+  readonly #worker: GuestWorker;
+  readonly #events = new Emitter<GuestEvents>();
+  readonly #end = deferred<GuestEnd>();
+  #state: GuestState = "configured";
+  #lastStats: GuestStats | undefined;
+
+  /** Builds the guest in a worker. Rejects with the same errors as building it here. */
+  static async create(config: GuestConfig, image: CoreImage): Promise<WorkerGuest> {
+    const guest = new WorkerGuest(config.name, borrowWorker(image));
+    try {
+      await guest.#worker.ask({ type: "create", guest: guest.#id, config });
+    } catch (error) {
+      guest.#worker.dismiss(guest.#id);
+      throw error;
+    }
+    return guest;
+  }
+
+  private constructor(name: string, worker: GuestWorker) {
+    this.name = name;
+    this.#worker = worker;
+    this.ended = this.#end.promise;
+    this.ended.catch(() => {});
+    const feed = (bytes: Uint8Array | undefined) =>
+      worker.send({ type: "input", guest: this.#id, bytes });
+    this.console = new ConsoleStreams({ post: ({ data }) => feed(data as Uint8Array) }, () =>
+      feed(undefined),
+    );
+    worker.admit(
+      this.#id,
+      (event) => this.#receive(event),
+      (error) => this.#lose(error),
+    );
+  }
+
+  get state(): GuestState {
+    return this.#state;
+  }
+
+  on<Name extends keyof GuestEvents>(
+    name: Name,
+    listener: (value: GuestEvents[Name]) => void,
+  ): () => void {
+    return this.#events.on(name, listener);
+  }
+
+  run(): Promise<GuestEnd> {
+    if (this.#state === "dead")
+      throw new StateError(`guest "${this.name}" is dead; create a new one`);
+    this.#callAndFail("run");
+    return this.ended;
+  }
+
+  async pause(): Promise<void> {
+    if (this.#state !== "dead") await this.#call("pause");
+  }
+
+  async resume(): Promise<void> {
+    await this.#call("resume");
+  }
+
+  shutdown(): Promise<GuestEnd> {
+    if (this.#state !== "dead") this.#callAndFail("shutdown");
+    return this.ended;
+  }
+
+  kill(reason?: string): Promise<GuestEnd> {
+    if (this.#state !== "dead") this.#callAndFail("kill", reason);
+    return this.ended;
+  }
+
+  /** Ends the guest; `ended` rejects with `reason`, the AbortSignal's. */
+  abort(reason: unknown): void {
+    if (this.#state === "dead") return;
+    // The reason may be anything and stays on this side.
+    this.#end.reject(reason);
+    this.#callAndFail("abort");
+  }
+
+  async resize(columns: number, rows: number): Promise<void> {
+    if (this.#state !== "dead") await this.#call("resize", columns, rows);
+  }
+
+  async stats(): Promise<GuestStats> {
+    return this.#lastStats ?? ((await this.#call("stats")) as GuestStats);
+  }
+
+  async digest(): Promise<string> {
+    return (await this.#call("digest")) as string;
+  }
+
+  async inspect(): Promise<CrashReport> {
+    return (await this.#call("inspect")) as CrashReport;
+  }
+
+  async readMemory(gpa: number, length: number): Promise<Uint8Array> {
+    return (await this.#call("readMemory", gpa, length)) as Uint8Array;
+  }
+
+  async recording(): Promise<readonly StampedInput[]> {
+    return (await this.#call("recording")) as readonly StampedInput[];
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.shutdown().catch(() => {});
+  }
+
+  async #call(method: RemoteMethod, ...args: unknown[]): Promise<unknown> {
+    if (this.#state === "dead") throw new StateError(`guest "${this.name}" is dead`);
+    return await this.#worker.ask({ type: "call", guest: this.#id, method, args });
+  }
+
+  /** For calls whose outcome is the guest's end: a failure of the call is the end, too. */
+  #callAndFail(method: RemoteMethod, ...args: unknown[]): void {
+    this.#call(method, ...args).catch((error: unknown) => this.#end.reject(error));
+  }
+
+  #receive(event: NamedEvent): void {
+    switch (event.name) {
+      case "state":
+        this.#state = event.value;
+        break;
+      case "output":
+        this.console.print(event.value);
+        break;
+      case "end":
+        this.#lastStats = event.value.stats;
+        this.console.end();
+        this.#worker.dismiss(this.#id);
+        this.#end.resolve(event.value);
+        break;
+    }
+    this.#events.emit(event.name, event.value as never);
+  }
+
+  #lose(error: Error): void {
+    this.#state = "dead";
+    this.console.end();
+    this.#end.reject(error);
+    this.#events.emit("state", "dead");
+  }
+}

@@ -1,0 +1,73 @@
+/**
+ * wasmvisor: an embeddable hypervisor. This file is the whole public surface.
+ *
+ * @example
+ * import { createGuest } from "wasmvisor";
+ *
+ * const guest = await createGuest({ kernel: readFileSync("vmlinux"), memoryBytes: 64 << 20 });
+ * guest.on("output", (bytes) => process.stdout.write(bytes));
+ * const end = await guest.run();
+ * console.log(end.kind, end.stats.instructions);
+ */
+
+import { UnsupportedError } from "./base/errors.ts";
+import type { Guest } from "./guest/api.ts";
+import { type GuestConfig, type GuestOptions, needsInline, resolveConfig } from "./guest/config.ts";
+import { InlineGuest } from "./guest/guest.ts";
+import { refuseNesting } from "./guest/nesting.ts";
+import { digestState } from "./state/digest.ts";
+
+export * from "./base/errors.ts";
+export type { StampedInput } from "./base/inputs.ts";
+export type { BlockBackend, HostInput, NetBackend } from "./base/ports.ts";
+export type { Registers } from "./base/vcpu-block.ts";
+export type { Guest, GuestEnd, GuestEvents, GuestState } from "./guest/api.ts";
+export type {
+  BlockOptions,
+  DebugOptions,
+  GuestOptions,
+  LguestOptions,
+  NetOptions,
+} from "./guest/config.ts";
+export type { CrashReport, Excerpt } from "./guest/crash-report.ts";
+export { type CpuidProbe, isOurCpuid } from "./guest/nesting.ts";
+export type { Counts, GuestStats } from "./guest/stats.ts";
+
+/**
+ * Builds a guest, ready to run: its kernel is in memory and its devices are attached, and nothing of it has executed yet.
+ * In mode "worker", the default, it lives in a worker thread and this thread only passes messages.
+ *
+ * @throws ConfigError for options that make no sense, ImageError for a kernel that cannot be used, BackendError for a disk
+ *   that cannot be opened, OutOfMemoryError when the process has no room, UnsupportedError where the platform lacks a part.
+ */
+export async function createGuest(options: GuestOptions): Promise<Guest> {
+  const { signal } = options;
+  signal?.throwIfAborted();
+  const config = resolveConfig(options);
+  const guest = await build(config);
+  if (signal?.aborted) guest.abort(signal.reason);
+  else signal?.addEventListener("abort", () => guest.abort(signal.reason), { once: true });
+  return guest;
+}
+
+/** Node's parts are loaded only where they are needed, so that this file itself loads anywhere. */
+async function build(config: GuestConfig): Promise<Guest & { abort(reason: unknown): void }> {
+  if (typeof process === "undefined" || process.versions?.node === undefined) {
+    throw new UnsupportedError(
+      "wasmvisor finds its core by way of Node; run it in Node 20.19 or later",
+    );
+  }
+  const { runsInOurGuest } = await import("./guest/nesting-node.ts");
+  refuseNesting(runsInOurGuest());
+  const { loadCoreImage } = await import("./base/core-node.ts");
+  const image = loadCoreImage(config.debug.assertions);
+  if (config.mode === "inline" || (config.mode === undefined && needsInline(config))) {
+    const { createPlatform } = await import("./guest/platform-node.ts");
+    return new InlineGuest(config, createPlatform(image, digestState));
+  }
+  if (needsInline(config)) {
+    throw new UnsupportedError('a `backend` object cannot cross threads; use mode "inline" for it');
+  }
+  const { WorkerGuest } = await import("./guest/worker-guest-node.ts");
+  return await WorkerGuest.create(config, image);
+}

@@ -1,0 +1,90 @@
+/**
+ * The digest of a guest's state: what the architecture and the personality define, and nothing of how we run it. Host
+ * pointers, thread-owned words, lazy-flag encodings and untouched-versus-zero pages make no difference.
+ */
+
+import { PAGE_BYTES } from "../../abi/memory.ts";
+import {
+  VCPU_BOUNCE,
+  VCPU_CR0,
+  VCPU_EVENT,
+  VCPU_FCW,
+  VCPU_GPR,
+  VCPU_HELD_GDT,
+  VCPU_HELD_GDT_COUNT,
+  VCPU_NMI_BLOCKED,
+  VCPU_RETIRED,
+  VCPU_SEGS,
+  VCPU_SHADOW,
+  VCPU_SIZE,
+  VCPU_WANT_WINDOW,
+  VCPU_ZERO,
+} from "../../abi/vcpu.ts";
+import type { Machine } from "../guest/machine.ts";
+
+/** [from, to) byte ranges of the vCPU block that are state; EIP, EFLAGS and CPL are added in decoded form. */
+const BLOCK_RANGES: readonly (readonly [number, number])[] = [
+  [VCPU_GPR, VCPU_ZERO],
+  [VCPU_RETIRED, VCPU_RETIRED + 8],
+  [VCPU_SEGS, VCPU_CR0],
+  [VCPU_CR0, VCPU_EVENT],
+  [VCPU_SHADOW, VCPU_WANT_WINDOW],
+  [VCPU_NMI_BLOCKED, VCPU_NMI_BLOCKED + 4],
+  [VCPU_FCW, VCPU_HELD_GDT_COUNT],
+  [VCPU_HELD_GDT_COUNT, VCPU_BOUNCE],
+  [VCPU_HELD_GDT, VCPU_SIZE],
+];
+
+/** 32 hexadecimal digits; equal states give equal digests. Costs one pass over the touched memory. */
+export function digestState(machine: Machine): string {
+  const lanes = new Lanes();
+  addVcpu(lanes, machine);
+  addMemory(lanes, machine);
+  return lanes.toString();
+}
+
+function addVcpu(lanes: Lanes, { core, vcpu }: Machine): void {
+  const block = core.bytes(vcpu.ptr + VCPU_SIZE).slice(vcpu.ptr, vcpu.ptr + VCPU_SIZE);
+  for (const [from, to] of BLOCK_RANGES) lanes.addWords(block.slice(from, to));
+  const { eip, eflags, cpl } = vcpu.registers();
+  for (const word of [eip, eflags, cpl]) lanes.add(word);
+}
+
+/** Pages that hold only zeroes are left out, so that touching a page is no change. */
+function addMemory(lanes: Lanes, { memory }: Machine): void {
+  const page = new Uint8Array(PAGE_BYTES);
+  const words = new Uint32Array(page.buffer);
+  for (let gpa = 0; gpa < memory.limitBytes; gpa += PAGE_BYTES) {
+    memory.readInto(gpa, page);
+    if (words.every((word) => word === 0)) continue;
+    lanes.add(gpa);
+    for (const word of words) lanes.add(word);
+  }
+}
+
+/** Four 32-bit lanes of multiply-and-rotate mixing; not cryptographic. Words are taken as the platform orders them: little-endian. */
+class Lanes {
+  #a = 0x243f6a88;
+  #b = 0x85a308d3 | 0;
+  #c = 0x13198a2e;
+  #d = 0x03707344;
+
+  add(word: number): void {
+    this.#a = Math.imul(this.#a ^ word, 0x9e3779b1);
+    this.#b = Math.imul(this.#b ^ (word + this.#a), 0x85ebca6b);
+    this.#c = (Math.imul(this.#c, 5) + (this.#b ^ (this.#a >>> 15))) | 0;
+    this.#d = Math.imul(this.#d ^ (this.#c >>> 13), 0xc2b2ae35) + word;
+    this.#d |= 0;
+  }
+
+  addWords(bytes: Uint8Array): void {
+    const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    for (let at = 0; at + 4 <= bytes.length; at += 4) this.add(view.getUint32(at, true));
+  }
+
+  toString(): string {
+    return [this.#a, this.#b, this.#c, this.#d]
+      .map((lane) => (lane >>> 0).toString(16).padStart(8, "0"))
+      .join("");
+  }
+}

@@ -1,0 +1,73 @@
+/** Entry point of a worker that hosts guests: runs the same engine, driven by messages. */
+
+import { parentPort, workerData } from "node:worker_threads";
+import { assertHost, toPlainError } from "./base/errors.ts";
+import type { GuestEvents } from "./guest/api.ts";
+import { InlineGuest } from "./guest/guest.ts";
+import { createPlatform } from "./guest/platform-node.ts";
+import {
+  type Command,
+  FORWARDED,
+  type Message,
+  type NamedEvent,
+  type WorkerStart,
+} from "./guest/protocol.ts";
+import { digestState } from "./state/digest.ts";
+
+interface Hosted {
+  readonly guest: InlineGuest;
+  readonly input: WritableStreamDefaultWriter<Uint8Array>;
+}
+
+assertHost(parentPort !== null, "worker-node runs in a worker");
+const port = parentPort;
+const { image } = workerData as WorkerStart;
+const guests = new Map<number, Hosted>();
+
+port.on("message", (command: Command) => {
+  if (command.type === "input") feed(command.guest, command.bytes);
+  else void answer(command);
+});
+
+async function answer(command: Exclude<Command, { type: "input" }>): Promise<void> {
+  const { call } = command;
+  try {
+    const value = command.type === "create" ? create(command) : await perform(command);
+    post({ type: "reply", call, value });
+  } catch (error) {
+    post({ type: "error", call, error: toPlainError(error) });
+  }
+}
+
+function create({ guest: id, config }: Extract<Command, { type: "create" }>): undefined {
+  const guest = new InlineGuest(config, createPlatform(image, digestState));
+  guests.set(id, { guest, input: guest.console.writable.getWriter() });
+  for (const name of FORWARDED) forward(id, guest, name);
+  return undefined;
+}
+
+function forward<Name extends keyof GuestEvents>(id: number, guest: InlineGuest, name: Name): void {
+  guest.on(name, (value) => {
+    post({ type: "event", guest: id, ...({ name, value } as unknown as NamedEvent) });
+    if (name === "end") guests.delete(id);
+  });
+}
+
+/** Every remote method is a method of the guest by the same name. */
+async function perform(command: Extract<Command, { type: "call" }>): Promise<unknown> {
+  const guest = guests.get(command.guest)?.guest;
+  assertHost(guest !== undefined, "calls go to guests that live");
+  const method = guest[command.method] as (...args: readonly unknown[]) => unknown;
+  return await method.apply(guest, command.args as unknown[]);
+}
+
+function feed(id: number, bytes: Uint8Array | undefined): void {
+  const input = guests.get(id)?.input;
+  const done = bytes === undefined ? input?.close() : input?.write(bytes);
+  // The stream's own end may have come first; input for a guest that is gone is dropped.
+  done?.catch(() => {});
+}
+
+function post(message: Message): void {
+  port!.postMessage(message);
+}
