@@ -1,9 +1,10 @@
 /** The verbs `run` and `demo`: one guest from boot to end, joined to this process's terminal, files and signals. */
+import { parseKernelImage } from "../boot/image.ts";
 import { type CrashAids, renderCrashReport } from "../debug/crash-report.ts";
 import { loadDisassembler } from "../debug/disasm.ts";
 import { renderStats } from "../debug/stats-report.ts";
 import { parseSystemMap, SymbolTable } from "../debug/symbols.ts";
-import { createGuest, type Guest, type GuestEnd, parseKernelImage } from "../index.ts";
+import { createGuest, type Guest, type GuestEnd } from "../index.ts";
 import { ESCAPE_HELP, type EscapeCommand } from "./escape-keys.ts";
 import { type EndingSignal, exitCodeOfEnd, exitCodeOfSignal } from "./exit-codes.ts";
 import { embeddedGuest, readWhole } from "./files.ts";
