@@ -6,16 +6,7 @@
 import { readSource, sourceFiles } from "./files.ts";
 
 /** Chapters, in reading order. */
-const CHAPTERS = [
-  "Preparation",
-  "Guest",
-  "Demo",
-  "Drivers",
-  "Launcher",
-  "Host",
-  "Switcher",
-  "Mastery",
-];
+const CHAPTERS = ["Preparation", "Guest", "Drivers", "Launcher", "Host", "Switcher", "Mastery"];
 
 /** One paragraph. `line` counts from 1. */
 export interface Paragraph {

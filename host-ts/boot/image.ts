@@ -10,6 +10,14 @@ import type { KernelImage } from "./kernel.ts";
 
 export type { KernelImage, KernelNote, KernelSegment, KernelSymbol } from "./kernel.ts";
 
+/* Preparation 010: a kernel arrives as a file that nobody here wrote.
+ *
+ * Two formats are told apart by their magic numbers: vmlinux, an ELF executable whose segments say where they go, and bzImage,
+ * whose 32-bit part goes to 1 MiB and unpacks itself. Both come out as one shape, a list of (address, bytes, size in memory)
+ * and an entry point. Every field that steers a copy is checked against the file and against 4 GiB, because the file may lie;
+ * whether it fits into RAM is asked later, when RAM is known.
+ */
+
 /** First bytes of formats that people hand us by mistake, and what to do about each. */
 const MISTAKES: [number[], string][] = [
   [[0x1f, 0x8b], "gzip-compressed: decompress it first (gunzip)"],

@@ -38,6 +38,14 @@ const FLAG_NAMES: [number, string][] = [
   [21, "ID"],
 ];
 
+/* Mastery 010: how a dead guest is read.
+ *
+ * A kill by hypercall leaves EIP behind the call, so the report shows the code before EIP as well; x86 cannot be decoded
+ * backwards, so decoding starts at the function's symbol, or at the farthest byte from which instructions meet EIP exactly. Kernels
+ * are built without frame pointers more often than not: the chain is followed while it makes sense, and what else on the stack
+ * points into code is listed with a question mark, as the kernel's own oops does.
+ */
+
 /**
  * Renders a crash report of some 20 to 40 lines, without a final newline.
  * @param title what happened, for instance "guest killed"

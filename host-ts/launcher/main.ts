@@ -6,6 +6,11 @@ import { packageVersion } from "./files.ts";
 import { runVerb } from "./run.ts";
 import { type Command, HELP, parseCommandLine, UsageError } from "./usage.ts";
 
+/* Launcher 010: a program in three steps.
+ *
+ * The command line becomes data (usage.ts), the data becomes a guest joined to this terminal (run.ts), the guest's end becomes
+ * an exit code (exit-codes.ts). Whatever fails on the way ends here as one sentence that says what happened and what to do.
+ */
 async function perform(command: Command): Promise<number> {
   if (command.verb === "help") process.stdout.write(HELP);
   else if (command.verb === "version")

@@ -55,6 +55,12 @@ const TITLES: Readonly<Record<GuestEnd["kind"], string>> = {
   aborted: "guest aborted",
 };
 
+/* Launcher 020: the launcher uses the embedding API and nothing else.
+ *
+ * What is typed goes into the console's writable stream, what the guest prints comes out of the readable one, the window's size
+ * is a call, a signal is a shutdown. So whatever this program can do, a service that embeds a guest can do too.
+ */
+
 /** A guest and a terminal, joined from boot to end. */
 class Session {
   /** The signal that ended the run, if one did. */

@@ -26,6 +26,13 @@ export type InputStream = NodeJS.ReadStream;
 /** Standard output likewise. */
 export type OutputStream = NodeJS.WriteStream;
 
+/* Launcher 030: a raw terminal belongs to the guest.
+ *
+ * Every key goes to it, Ctrl-C too: the guest's own terminal layer decides what that means. That leaves a person no way out,
+ * so one key stays here, Ctrl-A, as in QEMU. However the run ends (a power off, a crash report, a signal, a closed pipe), close()
+ * puts the terminal back first; a shell left in raw mode is the mark of a careless emulator.
+ */
+
 /** The terminal, or the pipes in its place, of one run. */
 export class Terminal {
   readonly #input: InputStream;

@@ -10,7 +10,7 @@ import { ROOT, readSource } from "../../tools/files.ts";
 const README = readSource("README.md");
 
 test("the embedding example boots the embedded guest and reports how it ended", async () => {
-  const example = /```js\n([^]*?)```/.exec(README)?.[1] ?? "";
+  const example = /```js\n([\s\S]*?)```/.exec(README)?.[1] ?? "";
   // Inside the package's own folder the name "wasmvisor" means the built package.
   const file = join(ROOT, "build/readme-example.mjs");
   mkdirSync(join(ROOT, "build"), { recursive: true });

@@ -9,8 +9,8 @@ test("a paragraph keeps its chapter, number, text and line", () => {
 });
 
 test("a paragraph may begin on the comment's second line", () => {
-  expect(paragraphsOf("f.c", "/*\n * Demo 010: Ring 1.\n *\n * More.\n */")).toMatchObject([
-    { chapter: "Demo", number: 10, text: "Ring 1.\n\nMore." },
+  expect(paragraphsOf("f.c", "/*\n * Guest 010: Ring 1.\n *\n * More.\n */")).toMatchObject([
+    { chapter: "Guest", number: 10, text: "Ring 1.\n\nMore." },
   ]);
 });
 
