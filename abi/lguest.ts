@@ -103,6 +103,13 @@ export const LGUEST_SWITCHER_LIN = 0xffc00000 | 0;
 // ---------------------------------------------------------------------------------------------------------------
 
 export const LGUEST_GDT_ENTRIES = 32;
+/** Entries the Host keeps to itself, as a bit mask: its code and data (10, 11), the TSS (16), the double-fault TSS (31). */
+export const LGUEST_GDT_IGNORED = 0x80010c00 | 0;
+/** LOAD_TLS: first entry and how many. */
+export const LGUEST_TLS_FIRST = 6;
+export const LGUEST_TLS_ENTRIES = 3;
+/** Vectors whose LOAD_IDT_ENTRY is silently ignored, as a bit mask: NMI, #DF, 15 and the hypercall itself. */
+export const LGUEST_IDT_IGNORED = 0x80008104 | 0;
 export const LGUEST_GDT_KERNEL_CS = 12;
 export const LGUEST_GDT_KERNEL_DS = 13;
 /** Selectors of the guest kernel: entries 12 and 13 with RPL 1. */

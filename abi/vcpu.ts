@@ -117,6 +117,8 @@ export const NO_VECTOR = 0xffffffff | 0;
 /** Exit record: reason, then up to eight words whose meaning the reason gives. */
 export const VCPU_EXIT_REASON = 0x1b0;
 export const VCPU_EXIT_ARG = 0x1b4;
+/** u32, EIP of the INT instruction behind a pending EVENT_TRAP: where a refused one faults. */
+export const VCPU_INT_EIP = 0x1d4;
 
 /**
  * Memory-mapped accesses that the Host has already performed for the instruction about to be re-executed.
@@ -177,6 +179,10 @@ export const VCPU_LG_PAE = 0x384;
 /** u32, guest-physical RAM limit in frames, and limit including the device pages above it. */
 export const VCPU_LG_RAM_FRAMES = 0x388;
 export const VCPU_LG_DEVICE_FRAMES = 0x38c;
+/** u32, first linear address of the reserved top of the address space; 0 when nothing is reserved. */
+export const VCPU_LG_SWITCHER = 0x354;
+/** u32, 1 while a hypercall waits for the rest of the asynchronous ring: the core resumes it when it is entered. */
+export const VCPU_LG_DRAINING = 0x1ac;
 
 /** x87 scratch, meaningless between instructions: u64 significand and u32 sign and exponent of the result being formed, */
 export const VCPU_FX_SIG = 0x390;
@@ -247,7 +253,7 @@ export const EVENT_TRAP = 6;
 
 /** VCPU_EXIT_REASON and the meaning of VCPU_EXIT_ARG[0..]. */
 export const EXIT_BUDGET = 0;
-/** [0] trap vector used. Registers hold the call. EIP is past the instruction. */
+/** [0] number, [1..5] arguments: a call the core leaves to the Host. EIP is past the instruction. */
 export const EXIT_HYPERCALL = 1;
 /** [0] vector, [1] error code, [2] address: a trap the Host must judge; EIP is at the instruction. */
 export const EXIT_TRAP = 2;
@@ -297,8 +303,17 @@ export const KILL_BAD_PGD_INDEX = 9;
 export const KILL_BAD_PMD_INDEX = 10;
 /** [1] guest frame number. */
 export const KILL_BAD_PAGE = 11;
-/** [1] selector. */
+/** SET_STACK: [1] selector. */
 export const KILL_BAD_SEGMENT = 12;
+/** SET_STACK: [1] page count. */
+export const KILL_BAD_STACK_PAGES = 13;
+/** SET_STACK: [1] linear address that is not mapped writable. */
+export const KILL_BAD_STACK_PAGE = 14;
+/** LOAD_IDT_ENTRY: [1] gate type; [1] vector. */
+export const KILL_BAD_IDT_TYPE = 15;
+export const KILL_BAD_IDT_VECTOR = 16;
+/** LOAD_GDT_ENTRY: [1] index. */
+export const KILL_BAD_GDT_INDEX = 17;
 
 // ---------------------------------------------------------------------------------------------------------------
 // Guest block (one pool frame)

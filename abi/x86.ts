@@ -82,6 +82,9 @@ export const EFLAGS_ID = 0x00200000;
 /** The six arithmetic flags, kept lazily. */
 export const EFLAGS_ARITH = 0x000008d5;
 
+/** DR6: the trap was a single step (SDM 3B, "Debug Status Register (DR6)"). */
+export const DR6_BS = 0x4000;
+
 /** CR0 and CR4 (SDM 3A, "Control Registers"). */
 export const CR0_PE = 0x00000001;
 export const CR0_MP = 0x00000002;

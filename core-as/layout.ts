@@ -103,6 +103,8 @@ export const BLOCK_CS_BASE = 12;
 export const BLOCK_COUNT = 16;
 /** Next block of the same code page, and next block of the same hash bucket. */
 export const BLOCK_NEXT_IN_PAGE = 20;
+/** In a block outside the cache: where its code was, in the place of the page link. */
+export const BLOCK_SCRATCH_HOST = 20;
 export const BLOCK_NEXT_IN_HASH = 24;
 /** Times entered, for the next tier. */
 export const BLOCK_HEAT = 28;

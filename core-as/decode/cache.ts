@@ -26,6 +26,7 @@ import {
   BLOCK_HOST,
   BLOCK_MODE,
   BLOCK_NEXT_IN_HASH,
+  BLOCK_SCRATCH_HOST,
   CODE_RECORD,
   PAGE_OFFSET_MASK,
   PAGE_SIZE,
@@ -127,6 +128,7 @@ export function scratchBlock(v: usize, eip: u32, limit: u32): usize {
   const most = limit < MAX_BLOCK_INSTRUCTIONS ? limit : MAX_BLOCK_INSTRUCTIONS;
   if (decodeBlock(v, block, host, PAGE_SIZE - (host & PAGE_OFFSET_MASK), eip, mode, most) == 0) return 0;
   fillHeader(block, 0, eip, mode, csBase);
+  store<usize>(block, host, BLOCK_SCRATCH_HOST);
   return block;
 }
 

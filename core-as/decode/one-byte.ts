@@ -668,7 +668,7 @@ export function decodeOneByte(opcode: u32): void {
     }
     case 0xc9: {
       if (isLinked()) Ins.emit(U.UOP_LEAVE32, 0, 0, 0);
-      else plainPair(U.UOP_LEAVE16, 0, 0);
+      else plainPair(U.UOP_LEAVE_16, 0, 0);
       return;
     }
     case 0xca: {

@@ -2,6 +2,7 @@
  * Bit tests and bit scans.
  * Source: SDM 2, "BT", "BTC", "BTR", "BTS", "BSF", "BSR".
  */
+import { VCPU_EA } from "../../abi/vcpu.ts";
 import { rmRead, rmWrite, Uop } from "../decode/uop.ts";
 import { commitWrite, translateRead, translateWrite } from "../mmu/access.ts";
 import { STEP_EVENT, STEP_NEXT } from "../state/faults.ts";
@@ -11,6 +12,9 @@ const BIT_TEST: u32 = 0;
 const BIT_SET: u32 = 1;
 const BIT_RESET: u32 = 2;
 const BIT_COMPLEMENT: u32 = 3;
+
+/** Immediate of a register form whose address holds the bit offset already. */
+export const BIT_ADDRESS_DONE: u32 = 1;
 
 /** Tests and changes bit `bit` of the operand at `p`, which is 0 after a fault. Only CF changes. */
 function change<T>(v: usize, p: usize, op: u32, bit: u32): u32 {
@@ -29,14 +33,25 @@ function change<T>(v: usize, p: usize, op: u32, bit: u32): u32 {
   return STEP_NEXT;
 }
 
-/** The bit number is in a register; in memory it is a signed offset into a string of bits that starts at the EA. */
+/**
+ * The bit number is in a register; in memory it is a signed offset into a string of bits that starts at the EA. Where the segment
+ * must be checked, bitAddress has applied it already and the immediate says so.
+ */
 function byRegister<T>(v: usize, pc: usize, op: u32): u32 {
   const bit = <u32>load<T>(Uop.r1(v, pc));
   if (!Uop.isMemory(pc)) return change<T>(v, Uop.r2(v, pc), op, bit);
-  const lin = Uop.ea(v, pc) + bitStringOffset<T>(bit);
+  const lin = Uop.ea(v, pc) + (Uop.imm(pc) == BIT_ADDRESS_DONE ? 0 : bitStringOffset<T>(bit));
   const p =
     op == BIT_TEST ? translateRead(v, lin, sizeof<T>()) : translateWrite(v, lin, sizeof<T>());
   return change<T>(v, p, op, bit);
+}
+
+/** Leaves the EA plus the bit offset of r1 in VCPU_EA, before the segment is applied; the immediate is the operand size. */
+export function bitAddress(v: usize, pc: usize): u32 {
+  const bit = load<u32>(Uop.r1(v, pc));
+  const offset = Uop.imm(pc) == 2 ? bitStringOffset<u16>(bit) : bitStringOffset<u32>(bit);
+  store<u32>(v, Uop.ea(v, pc) + offset, VCPU_EA);
+  return STEP_NEXT;
 }
 
 /** @returns signed byte offset, a multiple of the operand size, of the operand that holds bit `bit` of a bit string. */

@@ -27,14 +27,7 @@ import {
 } from "./float80.ts";
 
 /** |a| + |b| with aExp >= bExp. */
-function addMagnitudes(
-  v: usize,
-  sign: u32,
-  aExp: i32,
-  aSig: u64,
-  bExp: i32,
-  bSig: u64,
-): void {
+function addMagnitudes(v: usize, sign: u32, aExp: i32, aSig: u64, bExp: i32, bSig: u64): void {
   const n = aExp - bExp;
   let lo = Fx.shiftLow(bSig, 0, n);
   let hi = aSig + Fx.shiftHigh(bSig, n);
@@ -47,14 +40,7 @@ function addMagnitudes(
 }
 
 /** |a| - |b| with |a| > |b|. */
-function subtractMagnitudes(
-  v: usize,
-  sign: u32,
-  aExp: i32,
-  aSig: u64,
-  bExp: i32,
-  bSig: u64,
-): void {
+function subtractMagnitudes(v: usize, sign: u32, aExp: i32, aSig: u64, bExp: i32, bSig: u64): void {
   const n = aExp - bExp;
   const bLow = Fx.shiftLow(bSig, 0, n);
   let lo: u64 = 0 - bLow;
@@ -301,14 +287,7 @@ export function squareRoot(v: usize, aSig: u64, aSe: u32): void {
  * Compares a with b. @returns condition codes: 0 for a > b, FSW_C0 for a < b, FSW_C3 for equal, all three for unordered.
  * A quiet NaN is an invalid operation unless `quiet`; other NaNs and unsupported encodings always are.
  */
-export function compare(
-  v: usize,
-  aSig: u64,
-  aSe: u32,
-  bSig: u64,
-  bSe: u32,
-  quiet: bool,
-): u32 {
+export function compare(v: usize, aSig: u64, aSe: u32, bSig: u64, bSe: u32, quiet: bool): u32 {
   const ka = classify(aSig, aSe);
   const kb = classify(bSig, bSe);
   if (ka >= CLASS_QNAN || kb >= CLASS_QNAN) {

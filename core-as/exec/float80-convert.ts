@@ -31,7 +31,7 @@ const EXP_BIAS64 = 1023;
 export function widen32(v: usize, bits: u32): void {
   const sign = (bits >> 16) & SE_SIGN;
   const exp = (bits >> 23) & 0xff;
-  const fraction = <u64>(bits & 0x7fffff) << 40;
+  const fraction = (<u64>(bits & 0x7fffff)) << 40;
   if (exp - 1 < 0xfe) Fx.set(v, SIG_J | fraction, sign | (exp + (EXP_BIAS - EXP_BIAS32)));
   else if (exp != 0) Fx.set(v, SIG_J | fraction, sign | EXP_SPECIAL);
   else widenTiny(v, sign, fraction, EXP_BIAS - EXP_BIAS32 + 1);
@@ -91,11 +91,11 @@ export function toFloat64(v: usize, sig: u64, se: u32): u64 {
   narrow(v, sig, se, 53, EXP_BIAS64);
   const r = Fx.sig(v);
   const rse = Fx.se(v);
-  const sign = <u64>(rse & SE_SIGN) << 48;
+  const sign = (<u64>(rse & SE_SIGN)) << 48;
   const exp = rse & EXP_SPECIAL;
   if ((r & SIG_J) == 0) return sign | (r >> 11);
   const field = exp == EXP_SPECIAL ? 0x7ff : exp - (EXP_BIAS - EXP_BIAS64);
-  return sign | (<u64>field << 52) | ((r & ~SIG_J) >> 11);
+  return sign | ((<u64>field) << 52) | ((r & ~SIG_J) >> 11);
 }
 
 /** @returns the number as a single, rounded as the control word says; exceptions in FX_FLAGS. */
@@ -177,10 +177,10 @@ export function toBcd(v: usize, sig: u64, se: u32, rc: u32): u64 {
     if (rest < BCD_LIMIT) {
       let low: u64 = 0;
       for (let i: u32 = 0; i < 64; i += 4) {
-        low |= rest % 10 << i;
+        low |= (rest % 10) << i;
         rest /= 10;
       }
-      Fx.set(v, 0, (se & SE_SIGN) | <u32>(rest / 10 << 4) | <u32>(rest % 10));
+      Fx.set(v, 0, (se & SE_SIGN) | <u32>((rest / 10) << 4) | <u32>(rest % 10));
       return low;
     }
   }

@@ -2,14 +2,7 @@
  * Taking numbers apart: FSCALE, FXTRACT and the partial remainders FPREM and FPREM1.
  * Source: SDM 2A, the descriptions of these instructions.
  */
-import {
-  FSW_C0,
-  FSW_C1,
-  FSW_C2,
-  FSW_C3,
-  FSW_ZE,
-} from "../../abi/x87.ts";
-import { divide128 } from "./float80-arith.ts";
+import { FSW_C0, FSW_C1, FSW_C2, FSW_C3, FSW_ZE } from "../../abi/x87.ts";
 import {
   CLASS_INFINITY,
   CLASS_QNAN,
@@ -27,6 +20,7 @@ import {
   setNan,
   setZero,
 } from "./float80.ts";
+import { divide128 } from "./float80-arith.ts";
 
 /** What remainder() returns when there is none. */
 export const REMAINDER_NONE: u32 = 1;
@@ -99,9 +93,7 @@ export function extract(v: usize, sig: u64, se: u32): u32 {
 /** @returns C0, C3 and C1 for the three low bits of a quotient. */
 function quotientBits(q: u64): u32 {
   const bits = <u32>q;
-  return (
-    (bits & 4 ? FSW_C0 : 0) | (bits & 2 ? FSW_C3 : 0) | (bits & 1 ? FSW_C1 : 0)
-  );
+  return (bits & 4 ? FSW_C0 : 0) | (bits & 2 ? FSW_C3 : 0) | (bits & 1 ? FSW_C1 : 0);
 }
 
 /**
@@ -169,10 +161,7 @@ export function remainder(
   if (isNearest) {
     // At the exponent of a when a < b there, b counts double: compare a with b instead of half of it.
     const other = distance < 0 ? b - (rest >> 1) - (rest & 1) : b - rest;
-    const isAbove =
-      distance < 0
-        ? rest > b
-        : rest > other || (rest == other && (q & 1) != 0);
+    const isAbove = distance < 0 ? rest > b : rest > other || (rest == other && (q & 1) != 0);
     if (isAbove) {
       q++;
       sign ^= SE_SIGN;

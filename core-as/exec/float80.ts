@@ -105,7 +105,7 @@ export class Fx {
     if (n == 0) return lo;
     if (n < 64) return (hi << (64 - n)) | (lo >> n) | u64(lo << (64 - n) != 0);
     if (n == 64) return hi | u64(lo != 0);
-    if (n < 128) return (hi >> (n - 64)) | u64((hi << (128 - n)) != 0 || lo != 0);
+    if (n < 128) return (hi >> (n - 64)) | u64(hi << (128 - n) != 0 || lo != 0);
     return u64((hi | lo) != 0);
   }
   /** High 64 bits of a * b. */
@@ -140,15 +140,7 @@ export function setNanOf(v: usize, sig: u64, se: u32): void {
  * The result when one of two operands, of classes `ka` and `kb`, is of class QNAN or above: a quiet NaN wins over a signalling
  * one, the larger significand among equals, the positive one among those.
  */
-export function setNan(
-  v: usize,
-  aSig: u64,
-  aSe: u32,
-  ka: u32,
-  bSig: u64,
-  bSe: u32,
-  kb: u32,
-): void {
+export function setNan(v: usize, aSig: u64, aSe: u32, ka: u32, bSig: u64, bSe: u32, kb: u32): void {
   if (ka == CLASS_UNSUPPORTED || kb == CLASS_UNSUPPORTED) {
     setInvalid(v);
     return;
@@ -243,8 +235,7 @@ export function roundTo(
       exp -= BIAS_ADJUST;
     } else {
       flags |= FSW_PE;
-      const toInfinity =
-        rc == FCW_RC_NEAREST || (sign != 0 ? rc == FCW_RC_DOWN : rc == FCW_RC_UP);
+      const toInfinity = rc == FCW_RC_NEAREST || (sign != 0 ? rc == FCW_RC_DOWN : rc == FCW_RC_UP);
       flags = toInfinity ? flags | FSW_C1 : flags & ~FSW_C1;
       sig = toInfinity ? SIG_J : SIG_MAX - unit + 1;
       exp = toInfinity ? EXP_SPECIAL : greatest;
@@ -255,14 +246,7 @@ export function roundTo(
 }
 
 /** Rounds an unpacked number to `bits` bits and packs it as an 80-bit result. */
-export function roundToBits(
-  v: usize,
-  sign: u32,
-  exp: i32,
-  hi: u64,
-  lo: u64,
-  bits: u32,
-): void {
+export function roundToBits(v: usize, sign: u32, exp: i32, hi: u64, lo: u64, bits: u32): void {
   roundTo(v, sign, exp, hi, lo, bits, 1, EXP_LARGEST);
   if ((Fx.sig(v) & SIG_J) == 0) Fx.set(v, Fx.sig(v), sign);
 }

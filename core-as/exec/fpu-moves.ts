@@ -38,7 +38,7 @@ import {
   widen32,
   widen64,
 } from "./float80-convert.ts";
-import { finish, push, recordOperand, St, setUnderflow, settle } from "./fpu-state.ts";
+import { finish, push, recordOperand, St, settle, setUnderflow } from "./fpu-state.ts";
 
 /** Operand formats in memory. */
 export const FORMAT_F32: u32 = 0;
@@ -120,7 +120,7 @@ export function loadBcd(v: usize, pc: usize): u32 {
 
 /** Forms a constant from its infinite binary expansion: 64 bits and whether what follows is more than half a unit. */
 function setConstant(v: usize, high: u32, low: u32, exp: u32, isAbove: bool): void {
-  const sig = (<u64>high << 32) | low;
+  const sig = ((<u64>high) << 32) | low;
   const up = roundsUp(load<u32>(v, VCPU_FCW) & FCW_RC, 0, sig, isAbove ? SIG_J | 1 : 1, 64);
   Fx.set(v, sig + u64(up), exp);
 }
@@ -218,7 +218,7 @@ export function storeInteger<T>(v: usize, pc: usize, pops: bool, truncates: bool
   const bits = sizeof<T>() << 3;
   if (St.isEmpty(v, a)) {
     setUnderflow(v);
-    return storeResult<T>(v, pc, <T>(<i64>1 << (bits - 1)), pops);
+    return storeResult<T>(v, pc, <T>((<i64>1) << (bits - 1)), pops);
   }
   const rc: u32 = truncates ? FCW_RC_ZERO : load<u32>(v, VCPU_FCW) & FCW_RC;
   return storeResult<T>(v, pc, <T>toInteger(v, St.sig(v, a), St.se(v, a), <u32>bits, rc), pops);

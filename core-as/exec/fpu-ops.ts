@@ -3,16 +3,8 @@
  * Operands are stack slots or the scratch words; every function settles its own exceptions. Source: SDM 2A.
  */
 import { VCPU_FCW, VCPU_FSW } from "../../abi/vcpu.ts";
-import {
-  FCW_PC,
-  FCW_PC_EXTENDED,
-  FSW_C0,
-  FSW_C1,
-  FSW_C2,
-  FSW_C3,
-  FSW_IE,
-} from "../../abi/x87.ts";
 import { EFLAGS_CF, EFLAGS_PF, EFLAGS_ZF } from "../../abi/x86.ts";
+import { FCW_PC, FCW_PC_EXTENDED, FSW_C0, FSW_C1, FSW_C2, FSW_C3, FSW_IE } from "../../abi/x87.ts";
 import { STEP_NEXT } from "../state/faults.ts";
 import { setArithFlags } from "../state/flags.ts";
 import {
@@ -28,7 +20,7 @@ import {
 import { add, compare, divide, examine, multiply, squareRoot } from "./float80-arith.ts";
 import { roundToIntegral } from "./float80-convert.ts";
 import { extract, REMAINDER_NONE, remainder, scale } from "./float80-parts.ts";
-import { finish, finishPair, St, setOverflow, setUnderflow, settle } from "./fpu-state.ts";
+import { finish, finishPair, St, setOverflow, settle, setUnderflow } from "./fpu-state.ts";
 
 const CONDITIONS = FSW_C0 | FSW_C1 | FSW_C2 | FSW_C3;
 
@@ -193,15 +185,6 @@ export function remainderTop(v: usize, isNearest: bool): u32 {
   if (codes == REMAINDER_NONE) store<u32>(v, fsw & ~FSW_C2, VCPU_FSW);
   else store<u32>(v, (fsw & ~CONDITIONS) | codes, VCPU_FSW);
   return STEP_NEXT;
-}
-
-/** Stack checks of an instruction that replaces ST(0) and pushes. @returns whether both slots are as they must be. */
-function pairIsReady(v: usize): bool {
-  if (St.isEmpty(v, St.slot(v, 0))) setUnderflow(v);
-  else if (!St.isEmpty(v, St.slot(v, 7))) setOverflow(v);
-  else return true;
-  Fx.setLow(v, Fx.sig(v));
-  return false;
 }
 
 /** FXTRACT. */

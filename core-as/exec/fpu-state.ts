@@ -133,6 +133,15 @@ export function push(v: usize): u32 {
   return STEP_NEXT;
 }
 
+/** Stack checks of an instruction that replaces ST(0) and pushes. @returns whether both slots are as they must be. */
+export function pairIsReady(v: usize): bool {
+  if (St.isEmpty(v, St.slot(v, 0))) setUnderflow(v);
+  else if (!St.isEmpty(v, St.slot(v, 7))) setOverflow(v);
+  else return true;
+  Fx.setLow(v, Fx.sig(v));
+  return false;
+}
+
 /**
  * Settles an instruction with two results: FX_SIG, FX_SE replace ST(0), then (FX_LOW, `se`) is pushed. On a stack fault or an
  * invalid operation both become the default NaN that FX_SIG, FX_SE hold by then. @returns STEP_NEXT.

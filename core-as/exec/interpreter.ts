@@ -15,6 +15,7 @@ import {
   VCPU_EIP,
   VCPU_EVENT,
   VCPU_GPR,
+  VCPU_INT_EIP,
   VCPU_RETIRED,
   VCPU_TLB,
   VCPU_WANT_WINDOW,
@@ -25,12 +26,20 @@ import { AGEN_ADDR16, AGEN_SIZE_SHIFT, AGEN_WRITE } from "../decode/instruction.
 import { NEAR_TAKEN } from "../decode/one-byte.ts";
 import { UOP_BASE, UOP_DELTA, UOP_DISP, UOP_SIZE, Uop, uopEip } from "../decode/uop.ts";
 import * as U from "../decode/uop-ids.ts";
-import { BLOCK_COUNT, BLOCK_EIP, BLOCK_HEADER, BLOCK_HOST, TLB_ADDEND, TLB_EXEC, PAGE_MASK } from "../layout.ts";
+import {
+  BLOCK_COUNT,
+  BLOCK_EIP,
+  BLOCK_HEADER,
+  BLOCK_HOST,
+  PAGE_MASK,
+  TLB_ADDEND,
+  TLB_EXEC,
+} from "../layout.ts";
 import { Mem } from "../mmu/access.ts";
 import { segLinear } from "../protect/segments.ts";
 import { STEP_END, STEP_NEXT } from "../state/faults.ts";
 import { Flags } from "../state/flags.ts";
-import { ADC, ADD, AND, Alu, CMP, OR, SBB, SUB, XOR } from "./alu.ts";
+import { ADC, ADD, Alu, AND, CMP, OR, SBB, SUB, XOR } from "./alu.ts";
 import { Shift32 } from "./shift.ts";
 import { slow } from "./slow.ts";
 
@@ -104,7 +113,7 @@ function publish(v: usize, n: i32): void {
  */
 export function interpret(v: usize, limit: i32, alone: bool): u32 {
   const budget = load<i32>(v, VCPU_BUDGET);
-  let n = budget < limit ? budget : limit;
+  const n = budget < limit ? budget : limit;
   const kept = budget - n;
   store<i32>(v, n, VCPU_BUDGET);
   const outcome = execute(v, n, alone);
@@ -120,22 +129,16 @@ function execute(v: usize, budget: i32, alone: bool): u32 {
   let slot: usize = 0;
   let isDirect = true;
   let pc: usize = 0;
+  if (n <= 0) return RUN_BUDGET;
   if (!alone) {
     next = findBlock(v, eip);
-    if (next == 0) {
-      publish(v, n);
-      return RUN_EVENT;
-    }
+    if (next == 0) return RUN_EVENT;
   }
   // Enters `next`, or what is left of the slice at `eip`.
   if (next != 0 && load<i32>(next, BLOCK_COUNT) <= n) n -= load<i32>(next, BLOCK_COUNT);
   else {
-    if (n <= 0) return RUN_BUDGET;
     next = scratchBlock(v, eip, n);
-    if (next == 0) {
-      publish(v, n);
-      return RUN_EVENT;
-    }
+    if (next == 0) return RUN_EVENT;
     n -= load<i32>(next, BLOCK_COUNT);
   }
   store<usize>(v, next, VCPU_BLOCK);
@@ -773,26 +776,26 @@ function execute(v: usize, budget: i32, alone: bool): u32 {
         continue;
       }
       case U.UOP_MOVSX8_RR: {
-        store<u32>(Uop.r1(v, pc), <u32><i32>load<i8>(Uop.r2(v, pc)));
+        store<u32>(Uop.r1(v, pc), <u32>(<i32>load<i8>(Uop.r2(v, pc))));
         pc += UOP_SIZE;
         continue;
       }
       case U.UOP_MOVSX8_RM: {
         const m = Mem.read<i8>(v, tlb, Uop.ea(v, pc));
         if (m == 0) break;
-        store<u32>(Uop.r1(v, pc), <u32><i32>load<i8>(m));
+        store<u32>(Uop.r1(v, pc), <u32>(<i32>load<i8>(m)));
         pc += UOP_SIZE;
         continue;
       }
       case U.UOP_MOVSX16_RR: {
-        store<u32>(Uop.r1(v, pc), <u32><i32>load<i16>(Uop.r2(v, pc)));
+        store<u32>(Uop.r1(v, pc), <u32>(<i32>load<i16>(Uop.r2(v, pc))));
         pc += UOP_SIZE;
         continue;
       }
       case U.UOP_MOVSX16_RM: {
         const m = Mem.read<i16>(v, tlb, Uop.ea(v, pc));
         if (m == 0) break;
-        store<u32>(Uop.r1(v, pc), <u32><i32>load<i16>(m));
+        store<u32>(Uop.r1(v, pc), <u32>(<i32>load<i16>(m)));
         pc += UOP_SIZE;
         continue;
       }
@@ -1439,17 +1442,24 @@ function execute(v: usize, budget: i32, alone: bool): u32 {
         // The instruction did not happen: give it and the rest of the block back.
         n += load<i32>(load<usize>(v, VCPU_BLOCK), BLOCK_COUNT) - executedBefore(v, pc);
         store<u32>(v, uopEip(v, pc), VCPU_EIP);
-      }
+      } else store<u32>(v, uopEip(v, pc), VCPU_INT_EIP);
       publish(v, n);
       return RUN_EVENT;
     }
     next = 0;
+    if (isDirect) eip = load<u32>(slot - LINK_TO_EIP);
+    if (n <= 0) {
+      store<u32>(v, eip, VCPU_EIP);
+      publish(v, n);
+      return RUN_BUDGET;
+    }
     if (slot != 1) {
       next = load<usize>(slot);
-      if (isDirect) eip = load<u32>(slot - LINK_TO_EIP);
       if (next != 0) {
         // A target on the same page is as mapped as this block is; others ask the TLB.
-        const near = isDirect && (load<u8>(pc, UOP_BASE) & (NEAR_TAKEN << ((slot - pc - U.UOP_LINK_TAKEN) >>> 2))) != 0;
+        const near =
+          isDirect &&
+          (load<u8>(pc, UOP_BASE) & (NEAR_TAKEN << ((slot - pc - U.UOP_LINK_TAKEN) >>> 2))) != 0;
         const valid = near
           ? load<usize>(next, BLOCK_HOST) != 0
           : load<u32>(next, BLOCK_EIP) == eip && Link.isMapped(tlb, eip, next);
@@ -1465,17 +1475,14 @@ function execute(v: usize, budget: i32, alone: bool): u32 {
         return RUN_EVENT;
       }
       // Scratch blocks come and go, and an emptied arena has no slot any more.
-      if (slot != 1 && epoch == cacheEpoch && load<usize>(next, BLOCK_HOST) != 0) store<usize>(slot, next);
+      if (slot != 1 && epoch == cacheEpoch && load<usize>(next, BLOCK_HOST) != 0)
+        store<usize>(slot, next);
     }
     slot = 0;
     isDirect = true;
     const count = load<i32>(next, BLOCK_COUNT);
     if (count > n) {
       store<u32>(v, eip, VCPU_EIP);
-      if (n <= 0) {
-        publish(v, n);
-        return RUN_BUDGET;
-      }
       next = scratchBlock(v, eip, n);
       if (next == 0) {
         publish(v, n);

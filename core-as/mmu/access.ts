@@ -82,7 +82,7 @@ export class Mem {
 
 /** @returns host pointer of the byte at `lin`, FILL_MMIO or 0, whatever the rest of its page holds. */
 function locate(v: usize, lin: u32, access: u32, user: bool): usize {
-  const tlb = load<usize>(v, VCPU_CONTEXT) + (user ? TLB_USER : 0);
+  const tlb = load<usize>(v, VCPU_CONTEXT) + (user ? <usize>TLB_USER : 0);
   const entry = Mem.entry(tlb, lin);
   const tag = access == ACCESS_WRITE ? load<u32>(entry, TLB_WRITE) : load<u32>(entry, TLB_READ);
   if ((lin & PAGE_MASK) == tag) return lin + load<u32>(entry, TLB_ADDEND);
@@ -253,5 +253,5 @@ export function codePointer(v: usize, lin: u32): usize {
   const entry = Mem.entry(load<usize>(v, VCPU_TLB), lin);
   if ((lin & PAGE_MASK) == load<u32>(entry, TLB_EXEC)) return lin + load<u32>(entry, TLB_ADDEND);
   const ptr = fill(v, lin, ACCESS_FETCH, isUser(v));
-  return ptr == FILL_MMIO ? raiseGp(v, 0) : ptr;
+  return ptr == FILL_MMIO ? <usize>raiseGp(v, 0) : ptr;
 }

@@ -7,8 +7,10 @@ import {
   ARENA_CODE_DIR,
   ARENA_UOP_NEXT,
   ARENA_WRITE_HINT,
+  BLOCK_COUNT,
   BLOCK_HOST,
   BLOCK_NEXT_IN_PAGE,
+  BLOCK_SCRATCH_HOST,
   CODE_FIRST_BLOCK,
   CODE_GENERATION,
   CODE_LINES,
@@ -76,10 +78,16 @@ export function touchesCode(host: usize, bytes: u32): bool {
   return record != 0 && (load<u64>(record, CODE_LINES) & lineMask(host, bytes)) != 0;
 }
 
-/** @returns true when the block being executed was decoded from this frame (and so must not be pulled from under it). */
+/**
+ * @returns true when the block being executed was decoded from this frame and has more than one instruction: a store into its code must
+ * not be pulled from under it, the instruction is executed alone instead.
+ */
 export function isRunningIn(v: usize, frame: usize): bool {
   const block = load<usize>(v, VCPU_BLOCK);
-  return block != 0 && (load<usize>(block, BLOCK_HOST) & PAGE_MASK) == (frame & PAGE_MASK);
+  if (block == 0 || load<u32>(block, BLOCK_COUNT) <= 1) return false;
+  const cached = load<usize>(block, BLOCK_HOST);
+  const source = cached != 0 ? cached : load<usize>(block, BLOCK_SCRATCH_HOST);
+  return (source & PAGE_MASK) == (frame & PAGE_MASK);
 }
 
 /** Forgets every block of the frame and bumps its generation. */

@@ -39,7 +39,7 @@ export function allocRun(bytes: u32): usize {
     if (end > POOL_END) return 0;
     if (end > (<u64>memory.size()) << 16) {
       const missing = end - ((<u64>memory.size()) << 16);
-      const grow = missing > GROW_BYTES ? missing : GROW_BYTES;
+      const grow = missing > <u64>GROW_BYTES ? missing : <u64>GROW_BYTES;
       // Another thread may have grown in between; then the loop finds enough. Near the end, take what is left.
       if (memory.grow(<i32>((grow + 0xffff) >> 16)) < 0 && memory.grow(<i32>((missing + 0xffff) >> 16)) < 0) {
         if (end > (<u64>memory.size()) << 16) return 0;
@@ -51,7 +51,7 @@ export function allocRun(bytes: u32): usize {
 }
 
 function refPtr(frame: usize): usize {
-  return FRAME_REFS + ((frame >>> PAGE_SHIFT) << 2);
+  return FRAME_REFS + <usize>((frame >>> PAGE_SHIFT) << 2);
 }
 
 /** @returns a zeroed frame with one reference, or 0 when memory is exhausted. */

@@ -83,7 +83,7 @@ export function updatePrivilege(v: usize): void {
     store<usize>(v, missTlb(), VCPU_TLB);
     return;
   }
-  const user: usize = load<u32>(v, VCPU_CPL) == 3 ? TLB_USER : 0;
+  const user: usize = load<u32>(v, VCPU_CPL) == 3 ? <usize>TLB_USER : 0;
   store<usize>(v, load<usize>(v, VCPU_CONTEXT) + user, VCPU_TLB);
 }
 
@@ -118,7 +118,7 @@ export function switchDirectory(v: usize): void {
     }
   }
   count(v, COUNTER_DIRECTORY_MISSES);
-  const victim = owned >= DIRECTORIES_PER_VCPU ? ownOldest : oldest;
+  const victim = owned >= <u32>DIRECTORIES_PER_VCPU ? ownOldest : oldest;
   const record = contextRecord(victim);
   store<usize>(record, v, CONTEXT_VCPU);
   store<u32>(record, tag, CONTEXT_DIRECTORY);

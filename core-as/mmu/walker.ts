@@ -289,7 +289,7 @@ export function fill(v: usize, lin: u32, access: u32, user: bool): usize {
   const page = lin & PAGE_MASK;
   const slot =
     load<usize>(v, VCPU_CONTEXT) +
-    (user ? TLB_USER : 0) +
+    (user ? <usize>TLB_USER : 0) +
     (((lin >>> 12) & (TLB_ENTRIES - 1)) << TLB_ENTRY_SHIFT);
   const rights = Leaf.rights;
   const mayWrite =

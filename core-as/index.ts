@@ -1,0 +1,111 @@
+/**
+ * Everything the Host may call. Pointers are offsets in linear memory; abi/vcpu.ts says what they point at.
+ */
+import { FRAME_COW, VCPU_FAULT_ADDRESS, VCPU_FAULT_ERROR, VCPU_FAULT_VECTOR } from "../abi/vcpu.ts";
+import { resetCodeCache } from "./decode/cache.ts";
+import { ARENA_BYTES } from "./layout.ts";
+import { dropCode, touchesCode } from "./mmu/code-pages.ts";
+import { frameEntry, frameForRead as readFrame, frameForWrite as writeFrame } from "./mmu/frames.ts";
+import { allocRun, poolInit as initPool } from "./mmu/pool.ts";
+import { flushAllTranslations, flushPageEverywhere, switchDirectory } from "./mmu/tlb.ts";
+import { probe } from "./mmu/walker.ts";
+import { setArena } from "./state/thread.ts";
+import { updateMode as recomputeMode } from "./state/vcpu.ts";
+import { onFault, onInterrupt } from "./switcher/classify.ts";
+import { enter } from "./switcher/enter.ts";
+import { createGuest, createVcpu, destroyGuest, destroyVcpu, setLimits } from "./switcher/vcpus.ts";
+import { PAGE_SIZE } from "./layout.ts";
+
+/** Prepares the shared memory; once, before any thread starts. */
+export function poolInit(): void {
+  initPool();
+}
+
+/** Claims this thread's arena; once per instance. @returns its address, 0 when memory is exhausted. */
+export function threadInit(): usize {
+  const arena = allocRun(ARENA_BYTES);
+  if (arena == 0) return 0;
+  setArena(arena);
+  resetCodeCache();
+  return arena;
+}
+
+/** @returns a guest with `ramFrames` frames of RAM, 0 when memory is exhausted. */
+export function guestCreate(ramFrames: u32): usize {
+  return createGuest(ramFrames);
+}
+/** Memory is [0, limitFrames); device space is [mmioStart, mmioEnd). Frame numbers. */
+export function guestSetLimits(guest: usize, limitFrames: u32, mmioStart: u32, mmioEnd: u32): void {
+  setLimits(guest, limitFrames, mmioStart, mmioEnd);
+}
+/** Frees a guest whose vCPUs are destroyed. */
+export function guestDestroy(guest: usize): void {
+  destroyGuest(guest);
+}
+
+/** @returns a vCPU of `guest` with trap policy POLICY_*, at its reset state; 0 when memory is exhausted. */
+export function vcpuCreate(guest: usize, policy: u32): usize {
+  return createVcpu(guest, policy);
+}
+export function vcpuDestroy(v: usize): void {
+  destroyVcpu(v);
+}
+
+/** Runs at most `budget` instructions. @returns EXIT_*. */
+export function run(v: usize, budget: i32): u32 {
+  return enter(v, budget);
+}
+
+/** @returns host pointer of frame `gfn` for reading, 0 when it is not memory. Valid until the guest runs again. */
+export function frameForRead(guest: usize, gfn: u32): usize {
+  return readFrame(guest, gfn);
+}
+/**
+ * @returns host pointer of frame `gfn` for writing: private, dirty, its decoded code forgotten; 0 when it is not memory or none is left.
+ * A frame that was shared has moved: the caller flushes the guest's vCPUs then (frameIsShared tells beforehand).
+ */
+export function frameForWrite(guest: usize, gfn: u32): usize {
+  const frame = writeFrame(guest, gfn);
+  if (frame != 0 && touchesCode(frame, PAGE_SIZE)) dropCode(0, frame);
+  return frame;
+}
+/** @returns true when frame `gfn` is shared copy-on-write. */
+export function frameIsShared(guest: usize, gfn: u32): bool {
+  const entry = frameEntry(guest, gfn);
+  return entry != 0 && (load<u32>(entry) & FRAME_COW) != 0;
+}
+
+/** @returns the guest-physical address that the guest's tables give for `lin`, or -1; nothing is changed. */
+export function walk(v: usize, lin: u32, write: bool, user: bool): f64 {
+  return probe(v, lin, write, user);
+}
+/** Drops every cached translation of the vCPU. */
+export function flushAll(v: usize): void {
+  flushAllTranslations(v);
+}
+/** Drops the cached translations of one page. */
+export function flushPage(v: usize, lin: u32): void {
+  flushPageEverywhere(v, lin);
+}
+
+/** Delivers a trap as if the instruction at EIP had raised it. @returns 1, or 0 with the exit record saying why not. */
+export function deliverTrap(v: usize, vector: u32, errorCode: u32, address: u32): bool {
+  switchDirectory(v);
+  store<u32>(v, vector, VCPU_FAULT_VECTOR);
+  store<u32>(v, errorCode, VCPU_FAULT_ERROR);
+  store<u32>(v, address, VCPU_FAULT_ADDRESS);
+  return onFault(v);
+}
+/** Delivers interrupt `vector` between two instructions. @returns 1, or 0 with the exit record saying why not. */
+export function deliverInterrupt(v: usize, vector: u32): bool {
+  switchDirectory(v);
+  return onInterrupt(v, vector);
+}
+/** The Host wrote segment registers of the block. */
+export function updateMode(v: usize): void {
+  recomputeMode(v);
+}
+/** Forgets every decoded block of this thread. */
+export function dropBlocks(): void {
+  resetCodeCache();
+}

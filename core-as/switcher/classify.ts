@@ -1,0 +1,132 @@
+/**
+ * THE trap table: what becomes of a fault, a software interrupt, or an interrupt, by trap policy. The outcome is one of: the guest goes on in
+ * its handler, or the exit record says why the Host must act.
+ */
+import {
+  EVENT_FAULT,
+  EXIT_TRAP,
+  EXIT_TRIPLE_FAULT,
+  NO_VECTOR,
+  POLICY_EXIT,
+  POLICY_LGUEST,
+  VCPU_BUDGET,
+  VCPU_CPL,
+  VCPU_CR2,
+  VCPU_DELIVERING,
+  VCPU_EIP,
+  VCPU_EVENT,
+  VCPU_FAULT_ADDRESS,
+  VCPU_FAULT_ERROR,
+  VCPU_FAULT_VECTOR,
+  VCPU_INT_EIP,
+  VCPU_POLICY,
+  VCPU_RETIRED,
+} from "../../abi/vcpu.ts";
+import { LGUEST_KERNEL_CPL, LGUEST_TRAP_ENTRY } from "../../abi/lguest.ts";
+import {
+  ERR_IDT,
+  VECTOR_BP,
+  VECTOR_DF,
+  VECTOR_GP,
+  VECTOR_OF,
+  VECTOR_PF,
+  VECTORS_WITH_ERROR_CODE,
+} from "../../abi/x86.ts";
+import { deliverThroughIdt, doubleFaultRule } from "../protect/gates.ts";
+import { clearEvent } from "../mmu/walker.ts";
+import { leave } from "../state/faults.ts";
+import { countTrap } from "../state/vcpu.ts";
+import { hypercall } from "./lguest-calls.ts";
+import { gateDpl, isGatePresent, reflect } from "./reflect.ts";
+
+function hasErrorCode(vector: u32): bool {
+  return vector < 32 && ((VECTORS_WITH_ERROR_CODE >>> vector) & 1) != 0;
+}
+
+/** A fault was recorded; EIP is at the instruction. @returns true when the guest goes on. */
+export function onFault(v: usize): bool {
+  const vector = load<u32>(v, VCPU_FAULT_VECTOR);
+  const error = load<u32>(v, VCPU_FAULT_ERROR);
+  clearEvent(v);
+  switch (load<u32>(v, VCPU_POLICY)) {
+    case POLICY_LGUEST:
+      return reflect(v, vector, error);
+    case POLICY_EXIT: {
+      leave(v, EXIT_TRAP, vector, error, load<u32>(v, VCPU_FAULT_ADDRESS));
+      return false;
+    }
+    default:
+      return deliverNative(v, vector, error, false, false);
+  }
+}
+
+/** INT n, INT3 or INTO retired; EIP is past it. @returns true when the guest goes on. */
+export function onSoftwareInterrupt(v: usize): bool {
+  const vector = load<u32>(v, VCPU_FAULT_VECTOR);
+  clearEvent(v);
+  switch (load<u32>(v, VCPU_POLICY)) {
+    case POLICY_LGUEST:
+      return lguestInterrupt(v, vector);
+    case POLICY_EXIT: {
+      leave(v, EXIT_TRAP, vector, 0, 0);
+      return false;
+    }
+    default:
+      return deliverNative(v, vector, 0, true, false);
+  }
+}
+
+/** INT n under lguest: the hypercall gate has DPL 1; the guest's own gates carry theirs; INT3 and INTO are open to all. */
+function lguestInterrupt(v: usize, vector: u32): bool {
+  const cpl = load<u32>(v, VCPU_CPL);
+  if (vector == LGUEST_TRAP_ENTRY && cpl == LGUEST_KERNEL_CPL) return hypercall(v);
+  const open = vector == VECTOR_BP || vector == VECTOR_OF;
+  const allowed = open || (isGatePresent(v, vector) && vector != LGUEST_TRAP_ENTRY && gateDpl(v, vector) >= cpl);
+  if (allowed) return reflect(v, vector, 0);
+  rewind(v);
+  return reflect(v, VECTOR_GP, (vector << 3) | ERR_IDT);
+}
+
+/** INT n refused by its gate: EIP goes back to the instruction, which has not retired. */
+function rewind(v: usize): void {
+  store<u32>(v, load<u32>(v, VCPU_INT_EIP), VCPU_EIP);
+  store<u64>(v, load<u64>(v, VCPU_RETIRED) - 1, VCPU_RETIRED);
+  store<i32>(v, load<i32>(v, VCPU_BUDGET) + 1, VCPU_BUDGET);
+}
+
+/** An interrupt the Host decided to deliver. @returns true when the guest took it. */
+export function onInterrupt(v: usize, vector: u32): bool {
+  if (load<u32>(v, VCPU_POLICY) == POLICY_LGUEST) return reflect(v, vector, 0);
+  return deliverNative(v, vector, 0, false, true);
+}
+
+/** Delivery through the guest's own IDT, with the double- and triple-fault rules (SDM 3A, "Interrupt 8—Double Fault Exception (#DF)"). */
+export function deliverNative(v: usize, first: u32, firstError: u32, isSoftware: bool, isExternal: bool): bool {
+  let vector = first;
+  let error = firstError;
+  let software = isSoftware;
+  let external = isExternal;
+  while (true) {
+    if (vector == VECTOR_PF) store<u32>(v, load<u32>(v, VCPU_FAULT_ADDRESS), VCPU_CR2);
+    store<u32>(v, vector, VCPU_DELIVERING);
+    if (deliverThroughIdt(v, vector, error, hasErrorCode(vector) && !software && !external, software, external)) {
+      countTrap(v, vector);
+      store<u32>(v, NO_VECTOR, VCPU_DELIVERING);
+      return true;
+    }
+    if (load<u32>(v, VCPU_EVENT) != EVENT_FAULT) return false;
+    if (software) rewind(v);
+    const second = load<u32>(v, VCPU_FAULT_VECTOR);
+    error = load<u32>(v, VCPU_FAULT_ERROR);
+    clearEvent(v);
+    // A software or external interrupt is benign: what goes wrong with it is just the second fault.
+    vector = doubleFaultRule(software || external ? NO_VECTOR : vector, second);
+    if (vector == NO_VECTOR) {
+      leave(v, EXIT_TRIPLE_FAULT);
+      return false;
+    }
+    if (vector == VECTOR_DF) error = 0;
+    software = false;
+    external = false;
+  }
+}

@@ -1,0 +1,355 @@
+/**
+ * The lguest hypercalls that only touch page tables, descriptors, flags or the TLB: they complete here, and so does the asynchronous ring
+ * they arrive by. All others leave with EXIT_HYPERCALL, in the guest's order: the ring first, then the call itself.
+ */
+import {
+  COUNTER_CORE_CALLS,
+  EVENT_NONE,
+  EXIT_HYPERCALL,
+  GUEST_LIMIT_FRAMES,
+  GUEST_MMIO_END,
+  GUEST_RAM_FRAMES,
+  KILL_BAD_GDT_INDEX,
+  KILL_BAD_IDT_TYPE,
+  KILL_BAD_IDT_VECTOR,
+  KILL_BAD_PAGE,
+  KILL_BAD_PGD_INDEX,
+  KILL_BAD_PMD_INDEX,
+  KILL_BAD_PTE,
+  KILL_BAD_READ,
+  KILL_BAD_SEGMENT,
+  KILL_BAD_STACK_PAGE,
+  KILL_BAD_STACK_PAGES,
+  KILL_SWITCHER_PTE,
+  PAGING_32,
+  PAGING_NONE,
+  PAGING_PAE,
+  VCPU_CR0,
+  VCPU_CR3,
+  VCPU_CR4,
+  VCPU_EVENT,
+  VCPU_EXIT_ARG,
+  VCPU_GPR,
+  VCPU_GUEST,
+  VCPU_HELD_GDT,
+  VCPU_HELD_IDT,
+  VCPU_LG_DATA,
+  VCPU_LG_DRAINING,
+  VCPU_LG_KERNEL,
+  VCPU_LG_PAE,
+  VCPU_LG_RING_CURSOR,
+  VCPU_LG_STACK_ESP,
+  VCPU_LG_STACK_PAGES,
+  VCPU_LG_STACK_SS,
+  VCPU_LG_SWITCHER,
+  VCPU_PAGING,
+} from "../../abi/vcpu.ts";
+import {
+  LG_DATA_HCALL_STATUS,
+  LG_DATA_HCALLS,
+  LG_HCALL_FREE,
+  LG_RING_SLOT_BYTES,
+  LG_RING_SLOTS,
+  LGUEST_GDT_ENTRIES,
+  LGUEST_IDT_IGNORED,
+  LGUEST_GDT_IGNORED,
+  LGUEST_KERNEL_CPL,
+  LGUEST_TLS_ENTRIES,
+  LGUEST_TLS_FIRST,
+  LHCALL_COUNT,
+  LHCALL_FLUSH_ASYNC,
+  LHCALL_FLUSH_TLB,
+  LHCALL_LOAD_GDT_ENTRY,
+  LHCALL_LOAD_IDT_ENTRY,
+  LHCALL_LOAD_TLS,
+  LHCALL_NEW_PGTABLE,
+  LHCALL_SET_PGD,
+  LHCALL_SET_PMD,
+  LHCALL_SET_PTE,
+  LHCALL_SET_STACK,
+  LHCALL_TS,
+} from "../../abi/lguest.ts";
+import {
+  CR0_PG,
+  CR0_TS,
+  CR4_PAE,
+  PTE_A,
+  PTE_D,
+  PTE_P,
+  PTE_PS,
+  SYSDESC_INT_GATE32,
+  SYSDESC_TRAP_GATE32,
+} from "../../abi/x86.ts";
+import { translateSystemWrite } from "../mmu/access.ts";
+import {
+  flushAllTranslations,
+  flushCurrentDirectory,
+  flushDirectory,
+  flushPageEverywhere,
+  flushPageOf,
+  knowsDirectory,
+  switchDirectory,
+} from "../mmu/tlb.ts";
+import { clearEvent, physicalForRead, physicalForWrite } from "../mmu/walker.ts";
+import { kill, leave } from "../state/faults.ts";
+import { count } from "../state/vcpu.ts";
+
+/** What a call led to. */
+const CALL_DONE: u32 = 0;
+const CALL_STOPPED: u32 = 1;
+const CALL_FOR_HOST: u32 = 2;
+
+const DESC_DPL_HIGH: u32 = 0x6000;
+const DESC_ACCESSED_HIGH: u32 = 0x100;
+const DESC_PRESENT_HIGH: u32 = 0x8000;
+const DESC_DPL_HIGH_SHIFT: u32 = 13;
+/** LOAD_IDT_ENTRY keeps the offset, P, DPL and type. */
+const GATE_HIGH_MASK: u32 = 0xffffef00;
+/** A PAE page-directory-pointer entry carries the present bit alone; a 2-level directory entry never does. */
+const PDPTE_FLAGS: u32 = 0xfff;
+
+/**
+ * A hypercall was made, VCPU_EIP is past it. Drains the ring, then performs the call or hands it to the Host.
+ * @returns true when the guest goes on; false with VCPU_EVENT and the exit record set.
+ */
+export function hypercall(v: usize): bool {
+  // Before LGUEST_INIT there is no ring, and the Host judges every call.
+  if (load<u32>(v, VCPU_LG_DATA) == 0) return toHost(v, reg(v, 0), reg(v, 3), reg(v, 1), reg(v, 2), reg(v, 6));
+  store<u32>(v, 1, VCPU_LG_DRAINING);
+  return resumeHypercall(v);
+}
+
+/** Goes on with a hypercall whose ring was being drained when a queued call had to leave. */
+export function resumeHypercall(v: usize): bool {
+  if (!drainRing(v)) return false;
+  store<u32>(v, 0, VCPU_LG_DRAINING);
+  const number = reg(v, 0);
+  const a1 = reg(v, 3);
+  const a2 = reg(v, 1);
+  const a3 = reg(v, 2);
+  const a4 = reg(v, 6);
+  const outcome = perform(v, number, a1, a2, a3, a4);
+  if (outcome == CALL_FOR_HOST) return toHost(v, number, a1, a2, a3, a4);
+  return outcome == CALL_DONE;
+}
+
+function reg(v: usize, r: u32): u32 {
+  return load<u32>(v + (r << 2), VCPU_GPR);
+}
+
+function toHost(v: usize, number: u32, a1: u32, a2: u32, a3: u32, a4: u32): bool {
+  leave(v, EXIT_HYPERCALL, number, a1, a2, a3);
+  store<u32>(v, a4, VCPU_EXIT_ARG + 16);
+  return false;
+}
+
+/** At most one round of the ring: the status bytes are looked at once each, in order. */
+function drainRing(v: usize): bool {
+  const data = load<u32>(v, VCPU_LG_DATA);
+  for (let i = 0; i < LG_RING_SLOTS; i++) {
+    const cursor = load<u32>(v, VCPU_LG_RING_CURSOR);
+    const statusGpa = data + LG_DATA_HCALL_STATUS + cursor;
+    const status = physicalForRead(v, statusGpa);
+    if (status == 0) {
+      kill(v, KILL_BAD_READ, statusGpa, 1);
+      return false;
+    }
+    if (load<u8>(status) == LG_HCALL_FREE) return true;
+    store<u32>(v, cursor + 1 == LG_RING_SLOTS ? 0 : cursor + 1, VCPU_LG_RING_CURSOR);
+    const slot = data + LG_DATA_HCALLS + cursor * LG_RING_SLOT_BYTES;
+    const number = ringWord(v, slot);
+    const a1 = ringWord(v, slot + 4);
+    const a2 = ringWord(v, slot + 8);
+    const a3 = ringWord(v, slot + 12);
+    const a4 = ringWord(v, slot + 16);
+    const outcome = perform(v, number, a1, a2, a3, a4);
+    if (outcome == CALL_STOPPED) return false;
+    store<u8>(physicalForWrite(v, statusGpa), <u8>LG_HCALL_FREE);
+    if (outcome == CALL_FOR_HOST) return toHost(v, number, a1, a2, a3, a4);
+  }
+  return true;
+}
+
+function ringWord(v: usize, gpa: u32): u32 {
+  const p = physicalForRead(v, gpa);
+  return p == 0 ? 0 : load<u32>(p);
+}
+
+/** Performs a call that the core knows. */
+function perform(v: usize, number: u32, a1: u32, a2: u32, a3: u32, a4: u32): u32 {
+  switch (number) {
+    case LHCALL_FLUSH_ASYNC:
+      break;
+    case LHCALL_NEW_PGTABLE: {
+      newPageTable(v, a1);
+      break;
+    }
+    case LHCALL_FLUSH_TLB: {
+      if (a1 == 0) flushCurrentDirectory(v);
+      else flushAllTranslations(v);
+      break;
+    }
+    case LHCALL_LOAD_IDT_ENTRY: {
+      loadIdtEntry(v, a1, a2, a3);
+      break;
+    }
+    case LHCALL_SET_STACK: {
+      setStack(v, a1, a2, a3);
+      break;
+    }
+    case LHCALL_TS: {
+      const cr0 = load<u32>(v, VCPU_CR0);
+      store<u32>(v, a1 != 0 ? cr0 | CR0_TS : cr0 & ~CR0_TS, VCPU_CR0);
+      break;
+    }
+    case LHCALL_SET_PMD: {
+      if (a2 >= 512) kill(v, KILL_BAD_PMD_INDEX, a2);
+      else flushAllTranslations(v);
+      break;
+    }
+    case LHCALL_SET_PTE: {
+      setPte(v, a1, a2, a3);
+      break;
+    }
+    case LHCALL_SET_PGD: {
+      setPgd(v, a1, a2);
+      break;
+    }
+    case LHCALL_LOAD_TLS: {
+      loadTls(v, a1);
+      break;
+    }
+    case LHCALL_LOAD_GDT_ENTRY: {
+      if (a1 >= <u32>LGUEST_GDT_ENTRIES) kill(v, KILL_BAD_GDT_INDEX, a1);
+      else setDescriptor(v, a1, a2, a3);
+      break;
+    }
+    default:
+      return CALL_FOR_HOST;
+  }
+  if (load<u32>(v, VCPU_EVENT) != EVENT_NONE) return CALL_STOPPED;
+  if (number < <u32>LHCALL_COUNT) count(v, COUNTER_CORE_CALLS + number * 8);
+  return CALL_DONE;
+}
+
+/** Loads CR3. The first time it ends the linear 1:1 mode; whether the guest uses PAE shows in its first table. */
+function newPageTable(v: usize, top: u32): void {
+  const guest = load<usize>(v, VCPU_GUEST);
+  const table = (top >>> 12) < load<u32>(guest, GUEST_RAM_FRAMES) ? physicalForRead(v, top & ~31) : 0;
+  if (table == 0) {
+    kill(v, KILL_BAD_PAGE, top >>> 12);
+    return;
+  }
+  if (load<u32>(v, VCPU_PAGING) == PAGING_NONE) {
+    const pae = (load<u32>(table) & PDPTE_FLAGS) == PTE_P && load<u32>(table, 4) == 0;
+    store<u32>(v, pae ? 1 : 0, VCPU_LG_PAE);
+    store<u32>(v, pae ? PAGING_PAE : PAGING_32, VCPU_PAGING);
+    store<u32>(v, load<u32>(v, VCPU_CR0) | CR0_PG, VCPU_CR0);
+    if (pae) store<u32>(v, load<u32>(v, VCPU_CR4) | CR4_PAE, VCPU_CR4);
+  }
+  store<u32>(v, top, VCPU_CR3);
+  switchDirectory(v);
+}
+
+function isPae(v: usize): bool {
+  return load<u32>(v, VCPU_LG_PAE) != 0;
+}
+
+/** The guest changed one entry. A `pte` of 0 only says "look again". */
+function setPte(v: usize, top: u32, lin: u32, pte: u32): void {
+  const switcher = load<u32>(v, VCPU_LG_SWITCHER);
+  if (switcher != 0 && lin >= switcher) {
+    kill(v, KILL_SWITCHER_PTE, lin);
+    return;
+  }
+  const isKernel = lin >= load<u32>(v, VCPU_LG_KERNEL);
+  // lguest looks at an entry when it fills it in at once, that is when the table is known and the entry was used before.
+  if ((pte & PTE_P) != 0 && (pte & (PTE_A | PTE_D)) != 0 && (isKernel || knowsDirectory(v, top))) {
+    const limit = load<u32>(load<usize>(v, VCPU_GUEST), GUEST_LIMIT_FRAMES);
+    if ((pte & PTE_PS) != 0 || (!isPae(v) && pte >>> 12 >= limit && pte >>> 12 >= deviceEnd(v))) {
+      kill(v, KILL_BAD_PTE, pte);
+      return;
+    }
+  }
+  if (isKernel) flushPageEverywhere(v, lin);
+  else flushPageOf(v, top, lin);
+}
+function deviceEnd(v: usize): u32 {
+  return load<u32>(load<usize>(v, VCPU_GUEST), GUEST_MMIO_END);
+}
+
+/** The guest changed one top-level entry: what hangs under it is forgotten, where the table is known at all. */
+function setPgd(v: usize, top: u32, index: u32): void {
+  const entries: u32 = isPae(v) ? 4 : 1024;
+  if (index >= entries) {
+    kill(v, KILL_BAD_PGD_INDEX, index, entries);
+    return;
+  }
+  flushDirectory(v, top);
+}
+
+/** Remembers the stack for traps from user mode; lguest insists that its pages are mapped writable. */
+function setStack(v: usize, ss: u32, esp: u32, pages: u32): void {
+  if ((ss & 3) != LGUEST_KERNEL_CPL) {
+    kill(v, KILL_BAD_SEGMENT, ss);
+    return;
+  }
+  if (pages > 2) {
+    kill(v, KILL_BAD_STACK_PAGES, pages);
+    return;
+  }
+  for (let i: u32 = 0; i < pages; i++) {
+    const lin = esp - 1 - (i << 12);
+    if (translateSystemWrite(v, lin, 1) == 0) {
+      clearEvent(v);
+      kill(v, KILL_BAD_STACK_PAGE, lin);
+      return;
+    }
+  }
+  store<u32>(v, ss, VCPU_LG_STACK_SS);
+  store<u32>(v, esp, VCPU_LG_STACK_ESP);
+  store<u32>(v, pages, VCPU_LG_STACK_PAGES);
+}
+
+/** Stores a descriptor with lguest's fix-ups: no ring 0, and always accessed. Some entries are the Host's own. */
+function setDescriptor(v: usize, index: u32, low: u32, high: u32): void {
+  if (((LGUEST_GDT_IGNORED >>> index) & 1) != 0) return;
+  const p = v + (index << 3);
+  let fixed = high | DESC_ACCESSED_HIGH;
+  if ((fixed & DESC_DPL_HIGH) == 0) fixed |= LGUEST_KERNEL_CPL << DESC_DPL_HIGH_SHIFT;
+  store<u32>(p, low, VCPU_HELD_GDT);
+  store<u32>(p, fixed, VCPU_HELD_GDT + 4);
+}
+
+function loadTls(v: usize, gpa: u32): void {
+  for (let i: u32 = 0; i < <u32>LGUEST_TLS_ENTRIES; i++) {
+    const low = physicalForRead(v, gpa + i * 8);
+    const high = physicalForRead(v, gpa + i * 8 + 4);
+    if (low == 0 || high == 0) {
+      kill(v, KILL_BAD_READ, gpa, LGUEST_TLS_ENTRIES * 8);
+      return;
+    }
+    setDescriptor(v, LGUEST_TLS_FIRST + i, load<u32>(low), load<u32>(high));
+  }
+}
+
+/** Vectors the Host keeps are ignored before anything is checked. */
+function loadIdtEntry(v: usize, vector: u32, low: u32, high: u32): void {
+  if (vector < 32 && ((LGUEST_IDT_IGNORED >>> vector) & 1) != 0) return;
+  if (vector > 255) {
+    kill(v, KILL_BAD_IDT_VECTOR, vector);
+    return;
+  }
+  const gate = v + (vector << 3);
+  if ((high & DESC_PRESENT_HIGH) == 0) {
+    store<u64>(gate, 0, VCPU_HELD_IDT);
+    return;
+  }
+  const type = (high >>> 8) & 15;
+  if (type != SYSDESC_INT_GATE32 && type != SYSDESC_TRAP_GATE32) {
+    kill(v, KILL_BAD_IDT_TYPE, type);
+    return;
+  }
+  store<u32>(gate, low, VCPU_HELD_IDT);
+  store<u32>(gate, high & GATE_HIGH_MASK, VCPU_HELD_IDT + 4);
+}

@@ -1,0 +1,143 @@
+/**
+ * Puts a trap or an interrupt into the guest without leaving Wasm: the lguest way, through the gates and the stack it registered by hypercall.
+ * Source: Documentation of lguest's traps in docs/reference; the frame is the processor's (SDM 3A, "Exception- or Interrupt-Handler Procedures").
+ */
+import {
+  KILL_BAD_ADDRESS,
+  KILL_BAD_WRITE,
+  KILL_UNHANDLED_TRAP,
+  VCPU_EFLAGS,
+  VCPU_EIP,
+  VCPU_FAULT_ADDRESS,
+  VCPU_GPR,
+  VCPU_HELD_IDT,
+  VCPU_LG_DATA,
+  VCPU_LG_STACK_ESP,
+  VCPU_LG_STACK_SS,
+  VCPU_LG_SYSCALL_VECTOR,
+} from "../../abi/vcpu.ts";
+import {
+  EFLAGS_IF,
+  EFLAGS_NT,
+  EFLAGS_RF,
+  EFLAGS_TF,
+  EFLAGS_VM,
+  SEG_CS,
+  SEG_SS,
+  SYSDESC_TRAP_GATE32,
+  VECTOR_GP,
+  VECTOR_NM,
+  VECTOR_PF,
+  VECTORS_WITH_ERROR_CODE,
+} from "../../abi/x86.ts";
+import {
+  LG_DATA_CR2,
+  LG_DATA_IRQ_ENABLED,
+  LGUEST_KERNEL_CPL,
+  LGUEST_KERNEL_CS,
+  LGUEST_TRAP_ENTRY,
+} from "../../abi/lguest.ts";
+import { storeSystemValue } from "../mmu/access.ts";
+import { clearEvent, physicalForRead, physicalForWrite } from "../mmu/walker.ts";
+import { setCpl, setFlat } from "../protect/segments.ts";
+import { kill } from "../state/faults.ts";
+import { eflags } from "../state/flags.ts";
+import { countTrap, segSelector, updateMode } from "../state/vcpu.ts";
+
+const ESP: usize = VCPU_GPR + 16;
+/** First vector of the guest's interrupts. */
+const FIRST_IRQ_VECTOR: u32 = 0x20;
+
+/** @returns the 32-bit word at `off` of struct lguest_data. */
+export function lguestWord(v: usize, off: u32): u32 {
+  const p = physicalForRead(v, load<u32>(v, VCPU_LG_DATA) + off);
+  return p == 0 ? 0 : load<u32>(p);
+}
+/** @returns false when the structure is not in memory any more: the guest dies. */
+export function setLguestWord(v: usize, off: u32, value: u32): bool {
+  const gpa = load<u32>(v, VCPU_LG_DATA) + off;
+  const p = physicalForWrite(v, gpa);
+  if (p == 0) {
+    kill(v, KILL_BAD_WRITE, gpa, 4);
+    return false;
+  }
+  store<u32>(p, value);
+  return true;
+}
+
+/** Trap gates that the processor may enter without the Host's help: the interrupt flag stays as it is. */
+function isDirect(v: usize, vector: u32, type: u32): bool {
+  if (type != SYSDESC_TRAP_GATE32) return false;
+  if (vector >= FIRST_IRQ_VECTOR) return vector == load<u32>(v, VCPU_LG_SYSCALL_VECTOR);
+  return vector != VECTOR_NM && vector != VECTOR_GP && vector != VECTOR_PF && vector != LGUEST_TRAP_ENTRY;
+}
+
+/** @returns the high dword of the guest's gate; bit 15 tells whether it is present. */
+export function gateHigh(v: usize, vector: u32): u32 {
+  return load<u32>(v + (vector << 3), VCPU_HELD_IDT + 4);
+}
+export function isGatePresent(v: usize, vector: u32): bool {
+  return (gateHigh(v, vector) & 0x8000) != 0;
+}
+/** Lowest privilege (highest number) that may reach the gate by INT n. */
+export function gateDpl(v: usize, vector: u32): u32 {
+  return (gateHigh(v, vector) >>> 13) & 3;
+}
+
+/** One push on the stack the handler will run on. @returns false: the guest dies, its stack is not there. */
+function push(v: usize, lin: u32, value: u32): bool {
+  if (storeSystemValue<u32>(v, lin, value)) return true;
+  clearEvent(v);
+  kill(v, KILL_BAD_ADDRESS, lin);
+  return false;
+}
+
+/**
+ * Enters the guest's handler for `vector`.
+ * @param errorCode pushed for the vectors that have one.
+ * @returns false when the guest cannot take it: EXIT_KILL is recorded.
+ */
+export function reflect(v: usize, vector: u32, errorCode: u32): bool {
+  if (vector == VECTOR_PF && load<u32>(v, VCPU_LG_DATA) != 0) {
+    if (!setLguestWord(v, LG_DATA_CR2, load<u32>(v, VCPU_FAULT_ADDRESS))) return false;
+  }
+  const high = gateHigh(v, vector);
+  if ((high & 0x8000) == 0 || load<u32>(v, VCPU_LG_DATA) == 0) {
+    const detail = vector == VECTOR_PF ? load<u32>(v, VCPU_FAULT_ADDRESS) : errorCode;
+    kill(v, KILL_UNHANDLED_TRAP, vector, load<u32>(v, VCPU_EIP), detail);
+    return false;
+  }
+  const type = (high >>> 8) & 15;
+  const direct = isDirect(v, vector, type);
+  const oldSs = segSelector(v, SEG_SS);
+  const oldEsp = load<u32>(v, ESP);
+  const fromUser = (oldSs & 3) != LGUEST_KERNEL_CPL;
+  let image = eflags(v);
+  if (!direct && (lguestWord(v, LG_DATA_IRQ_ENABLED) & EFLAGS_IF) == 0) image &= ~EFLAGS_IF;
+
+  let esp = fromUser ? load<u32>(v, VCPU_LG_STACK_ESP) : oldEsp;
+  if (fromUser) {
+    if (!push(v, esp - 4, oldSs) || !push(v, esp - 8, oldEsp)) return false;
+    esp -= 8;
+  }
+  if (!push(v, esp - 4, image)) return false;
+  if (!push(v, esp - 8, segSelector(v, SEG_CS))) return false;
+  if (!push(v, esp - 12, load<u32>(v, VCPU_EIP))) return false;
+  esp -= 12;
+  if (vector < 32 && ((VECTORS_WITH_ERROR_CODE >>> vector) & 1) != 0) {
+    if (!push(v, esp - 4, errorCode)) return false;
+    esp -= 4;
+  }
+  if (type != SYSDESC_TRAP_GATE32 && !setLguestWord(v, LG_DATA_IRQ_ENABLED, 0)) return false;
+
+  countTrap(v, vector);
+  store<u32>(v, esp, ESP);
+  store<u32>(v, load<u32>(v, VCPU_EFLAGS) & ~(EFLAGS_TF | EFLAGS_VM | EFLAGS_RF | EFLAGS_NT), VCPU_EFLAGS);
+  setFlat(v, SEG_CS, LGUEST_KERNEL_CS, LGUEST_KERNEL_CPL);
+  if (fromUser) setFlat(v, SEG_SS, load<u32>(v, VCPU_LG_STACK_SS), LGUEST_KERNEL_CPL);
+  setCpl(v, LGUEST_KERNEL_CPL);
+  updateMode(v);
+  const low = load<u32>(v + (vector << 3), VCPU_HELD_IDT);
+  store<u32>(v, (low & 0xffff) | (high & 0xffff0000), VCPU_EIP);
+  return true;
+}

@@ -1,0 +1,150 @@
+/**
+ * Birth and death of guests and vCPUs: their blocks, their frame table, their registers at the start.
+ */
+import {
+  GUEST_FRAME_ROOT,
+  GUEST_ID,
+  GUEST_LIMIT_FRAMES,
+  GUEST_MMIO_END,
+  GUEST_MMIO_START,
+  GUEST_RAM_FRAMES,
+  GUEST_VCPUS,
+  NO_VECTOR,
+  POLICY_NATIVE,
+  VCPU_COUNTERS,
+  VCPU_CPL,
+  VCPU_CR0,
+  VCPU_DELIVERING,
+  VCPU_DR6,
+  VCPU_DR7,
+  VCPU_EFLAGS,
+  VCPU_EIP,
+  VCPU_FCW,
+  VCPU_FTW,
+  VCPU_GPR,
+  VCPU_GUEST,
+  VCPU_ID,
+  VCPU_IDTR_LIMIT,
+  VCPU_MXCSR,
+  VCPU_POLICY,
+  VCPU_SHADOW,
+  VCPU_TSC_RATIO,
+} from "../../abi/vcpu.ts";
+import {
+  ATTR_P,
+  CR0_ET,
+  CR0_NE,
+  CR0_PE,
+  CR0_WP,
+  DESC_ACCESSED,
+  DESC_S,
+  DESC_WRITABLE,
+  EFLAGS_FIXED,
+  EFLAGS_IF,
+  REG_EDX,
+  SEG_CS,
+  SEG_GS,
+  SYSDESC_LDT,
+  SYSDESC_TSS32_BUSY,
+  SEG_LDTR,
+  SEG_TR,
+} from "../../abi/x86.ts";
+import { releaseFrames } from "../mmu/frames.ts";
+import { allocFrame, nextGuestId, releaseFrame } from "../mmu/pool.ts";
+import { forgetVcpu } from "../mmu/tlb.ts";
+import { setSeg, updateMode } from "../state/vcpu.ts";
+
+/** DR6 and DR7 after reset, and the control words after FNINIT and reset (SDM 3A, "Processor State After Reset"). */
+const DR6_RESET: u32 = 0xffff0ff0;
+const DR7_RESET: u32 = 0x00000400;
+const FCW_RESET: u32 = 0x037f;
+const FTW_EMPTY: u32 = 0xffff;
+const MXCSR_RESET: u32 = 0x1f80;
+/** Family 6, model 3: what EDX says after reset. */
+const CPU_SIGNATURE: u32 = 0x0633;
+
+/** @returns the guest block of a machine with `ramFrames` frames of RAM, 0 when the pool is exhausted. */
+export function createGuest(ramFrames: u32): usize {
+  const guest = allocFrame();
+  if (guest == 0) return 0;
+  const root = allocFrame();
+  if (root == 0) {
+    releaseFrame(guest);
+    return 0;
+  }
+  store<usize>(guest, root, GUEST_FRAME_ROOT);
+  store<u32>(guest, ramFrames, GUEST_RAM_FRAMES);
+  store<u32>(guest, nextGuestId(), GUEST_ID);
+  setLimits(guest, ramFrames, 0, 0);
+  return guest;
+}
+
+/** Where memory ends (RAM-like device pages included), and which frames are memory-mapped devices. */
+export function setLimits(guest: usize, limitFrames: u32, mmioStart: u32, mmioEnd: u32): void {
+  store<u32>(guest, limitFrames, GUEST_LIMIT_FRAMES);
+  store<u32>(guest, mmioStart, GUEST_MMIO_START);
+  store<u32>(guest, mmioEnd, GUEST_MMIO_END);
+}
+
+/** Releases the guest block and every frame; its vCPUs are destroyed first. */
+export function destroyGuest(guest: usize): void {
+  releaseFrames(guest);
+  releaseFrame(guest);
+}
+
+/** @returns the block of a new vCPU at its reset state, 0 when the pool is exhausted. */
+export function createVcpu(guest: usize, policy: u32): usize {
+  const v = allocFrame();
+  if (v == 0) return 0;
+  const counters = allocFrame();
+  if (counters == 0) {
+    releaseFrame(v);
+    return 0;
+  }
+  store<usize>(v, counters, VCPU_COUNTERS);
+  store<usize>(v, guest, VCPU_GUEST);
+  store<u32>(v, policy, VCPU_POLICY);
+  const id = load<u32>(guest, GUEST_VCPUS);
+  store<u32>(guest, id + 1, GUEST_VCPUS);
+  store<u32>(v, id, VCPU_ID);
+  store<u32>(v, 1, VCPU_TSC_RATIO);
+  store<u32>(v, NO_VECTOR, VCPU_DELIVERING);
+  store<u64>(v, ~(<u64>0), VCPU_SHADOW);
+  store<u32>(v, DR6_RESET, VCPU_DR6);
+  store<u32>(v, DR7_RESET, VCPU_DR7);
+  store<u32>(v, FCW_RESET, VCPU_FCW);
+  store<u32>(v, FTW_EMPTY, VCPU_FTW);
+  store<u32>(v, MXCSR_RESET, VCPU_MXCSR);
+  if (policy == POLICY_NATIVE) resetNative(v);
+  else resetParavirtual(v);
+  updateMode(v);
+  return v;
+}
+
+/** SDM 3A, "Processor State After Reset". */
+function resetNative(v: usize): void {
+  store<u32>(v, EFLAGS_FIXED, VCPU_EFLAGS);
+  store<u32>(v, CR0_ET, VCPU_CR0);
+  store<u32>(v, 0xfff0, VCPU_EIP);
+  store<u32>(v + (REG_EDX << 2), CPU_SIGNATURE, VCPU_GPR);
+  store<u32>(v, 0x3ff, VCPU_IDTR_LIMIT);
+  const data: u32 = ATTR_P | DESC_S | DESC_WRITABLE | DESC_ACCESSED;
+  for (let s: u32 = 0; s <= <u32>SEG_GS; s++) setSeg(v, s, 0, 0, 0xffff, data);
+  setSeg(v, SEG_CS, 0xf000, 0xffff0000, 0xffff, data);
+  setSeg(v, SEG_LDTR, 0, 0, 0xffff, ATTR_P | SYSDESC_LDT);
+  setSeg(v, SEG_TR, 0, 0, 0xffff, ATTR_P | SYSDESC_TSS32_BUSY);
+}
+
+/** Protected mode with write protection and native FPU errors; the Host sets the segments that its ABI promises. */
+function resetParavirtual(v: usize): void {
+  store<u32>(v, EFLAGS_FIXED | EFLAGS_IF, VCPU_EFLAGS);
+  store<u32>(v, CR0_PE | CR0_ET | CR0_NE | CR0_WP, VCPU_CR0);
+  store<u32>(v, 0, VCPU_CPL);
+}
+
+/** Frees a vCPU; the thread that ran it last calls this. */
+export function destroyVcpu(v: usize): void {
+  forgetVcpu(v);
+  releaseFrame(load<usize>(v, VCPU_COUNTERS));
+  releaseFrame(v);
+}
