@@ -8,7 +8,7 @@
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { ROOT, sourceFiles } from "./files.ts";
 
 /** Major version of the gcc that built the committed demo.elf. */
@@ -19,7 +19,9 @@ const OUTPUT = "build/guests";
 const COMPILE = [
   ..."-m32 -march=i686 -mno-sse -mno-mmx -O2 -std=gnu11 -Wall -Wextra -Werror".split(" "),
   ..."-ffreestanding -fno-pic -fno-pie -fno-stack-protector".split(" "),
-  ..."-fno-asynchronous-unwind-tables -fno-tree-loop-distribute-patterns".split(" "),
+  ..."-fno-asynchronous-unwind-tables -fno-omit-frame-pointer -fno-tree-loop-distribute-patterns".split(
+    " ",
+  ),
   "-Iguests/include",
 ];
 const LINK = "-nostdlib -static -no-pie -Wl,--build-id=none -Wl,-z,noexecstack".split(" ");
@@ -91,21 +93,29 @@ export function buildDemo(): string {
  * @returns the image's path. @throws with gcc's output when it does not compile.
  */
 export function buildMicrokernel(name: string, variant: Variant): string {
-  const library = sourceFiles(["guests/lib"], [".c", ".S"]);
-  const main = sourceFiles([`guests/tests/${name}`], [".c", ".S"]);
-  const headers = sourceFiles(
-    ["guests/include", "guests/lib", `guests/tests/${name}`],
-    [".h", ".lds"],
-  );
+  const kind = `${variant.bus}-${variant.paging}`;
   const defines = [
     ...(variant.bus === "pci" ? ["-DLGUEST_PCI"] : []),
     ...(variant.paging === "pae" ? ["-DPAE"] : []),
+    "-Iguests/lib",
   ];
+  const headers = sourceFiles(["guests/include", "guests/lib"], [".h"]);
+  const framework = sourceFiles(["guests/lib"], [".c", ".S"]).filter(
+    (path) => variant.bus === "page" || !path.endsWith("device-page.c"),
+  );
+  const library = link(
+    `framework-${kind}`,
+    framework,
+    [...framework, ...headers],
+    [...defines, "-r"],
+  );
+  const main = sourceFiles([`guests/tests/${name}`], [".c"]);
+  const script = "guests/lib/test.lds";
   return link(
-    `${name}-${variant.bus}-${variant.paging}`,
-    [...library, ...main],
-    [...library, ...main, ...headers],
-    [...defines, "-Iguests/lib", "-Wl,-T,guests/lib/test.lds"],
+    `${name}-${kind}`,
+    [...main, relative(ROOT, library)],
+    [...main, ...headers, script, relative(ROOT, library)],
+    [...defines, `-Wl,-T,${script}`],
   );
 }
 

@@ -25,6 +25,7 @@
 #define LGUEST_SHUTDOWN_POWEROFF 0x1
 #define LGUEST_SHUTDOWN_RESTART 0x2
 #define LGUEST_SHUTDOWN_TEXT_BYTES 0x80
+#define LGUEST_POWER_DOWN "Power down"
 #define LG_DATA_IRQ_ENABLED 0x0
 #define LG_DATA_BLOCKED 0x4
 #define LG_DATA_CR2 0x8
@@ -53,6 +54,10 @@
 #define LGUEST_SYSCALL_VECTOR 0x80
 #define LGUEST_SWITCHER_LIN 0xffc00000
 #define LGUEST_GDT_ENTRIES 0x20
+#define LGUEST_GDT_IGNORED 0x80010c00
+#define LGUEST_TLS_FIRST 0x6
+#define LGUEST_TLS_ENTRIES 0x3
+#define LGUEST_IDT_IGNORED 0x80008104
 #define LGUEST_GDT_KERNEL_CS 0xc
 #define LGUEST_GDT_KERNEL_DS 0xd
 #define LGUEST_KERNEL_CS 0x61
@@ -99,10 +104,6 @@
 #define PORT_KEYBOARD_STATUS 0x64
 #define PORT_PCI_FIRST 0xcf8
 #define PORT_PCI_LAST 0xcff
-
-/* abi/memory.ts */
-#define PAGE_BITS 0xc
-#define PAGE_BYTES 0x1000
 
 /* abi/pci.ts */
 #define PCI_CONFIG_ADDRESS_PORT 0xcf8
@@ -384,41 +385,5 @@
 #define MSR_SYSENTER_EIP 0x176
 #define MSR_PAT 0x277
 #define MSR_EFER 0xc0000080
-
-/* abi/x87.ts */
-#define FSW_IE 0x1
-#define FSW_DE 0x2
-#define FSW_ZE 0x4
-#define FSW_OE 0x8
-#define FSW_UE 0x10
-#define FSW_PE 0x20
-#define FSW_SF 0x40
-#define FSW_ES 0x80
-#define FSW_C0 0x100
-#define FSW_C1 0x200
-#define FSW_C2 0x400
-#define FSW_TOP 0x3800
-#define FSW_TOP_SHIFT 0xb
-#define FSW_C3 0x4000
-#define FSW_B 0x8000
-#define FSW_EXCEPTIONS 0x3f
-#define FSW_BEFORE 0x7
-#define FCW_INIT 0x37f
-#define FCW_FIXED 0x40
-#define FCW_DEFINED 0x1f3f
-#define FCW_RC 0xc00
-#define FCW_RC_NEAREST 0x0
-#define FCW_RC_DOWN 0x400
-#define FCW_RC_UP 0x800
-#define FCW_RC_ZERO 0xc00
-#define FCW_PC 0x300
-#define FCW_PC_SINGLE 0x0
-#define FCW_PC_DOUBLE 0x200
-#define FCW_PC_EXTENDED 0x300
-#define TAG_VALID 0x0
-#define TAG_ZERO 0x1
-#define TAG_SPECIAL 0x2
-#define TAG_EMPTY 0x3
-#define FTW_INIT 0xffff
 
 #endif

@@ -1,0 +1,27 @@
+/* A gate's DPL decides who may use int n: ring 3 gets a general protection fault from a gate with DPL 0 or none at all. */
+#include "test.h"
+
+static u32 USER_CODE int3(u32 argument) {
+  __asm__ volatile("int3");
+  return argument;
+}
+
+static u32 USER_CODE int30(u32 argument) {
+  __asm__ volatile("int $0x30");
+  return argument;
+}
+
+static u32 USER_CODE int90(u32 argument) {
+  __asm__ volatile("int $0x90");
+  return argument;
+}
+
+void test_main(void) {
+  setup();
+  user_call(int3, 0);
+  expect_fault("int3 at ring 3, DPL 3", VECTOR_BP, 0);
+  user_call(int30, 0);
+  expect_fault("int 0x30 at ring 3, DPL 0", VECTOR_GP, 0x30 * 8 + ERR_IDT);
+  user_call(int90, 0);
+  expect_fault("int 0x90 at ring 3, no gate", VECTOR_GP, 0x90 * 8 + ERR_IDT);
+}

@@ -1,0 +1,27 @@
+/* A trap from ring 3 arrives on the stack of the last SET_STACK with SS, ESP, EFLAGS, CS and EIP pushed. */
+#include "test.h"
+
+static u32 USER_DATA user_esp = 0;
+
+static u32 USER_CODE trap_here(u32 argument) {
+  __asm__ volatile("movl %%esp, %0; stc; ud2" : "=m"(user_esp));
+  return argument;
+}
+
+static u32 USER_CODE plus_one(u32 argument) { return argument + 1; }
+
+void test_main(void) {
+  setup();
+  check_equal("a call to ring 3 and back", user_call(plus_one, 41), 42);
+  user_call(trap_here, 0);
+  expect_fault("ud2 at ring 3", VECTOR_UD, 0);
+  check_equal("the frame's end", fault.frame + sizeof(struct frame), (u32)trap_stack_top);
+  check_equal("ESP pushed", fault.esp, user_esp);
+  check_equal("SS pushed", fault.ss & 0xffff, USER_DS);
+  check_equal("CS pushed", fault.cs & 0xffff, USER_CS);
+  check_equal("CF and IF pushed", fault.eflags & (EFLAGS_CF | EFLAGS_IF), EFLAGS_CF | EFLAGS_IF);
+  u32 page = alloc_page();
+  hcall3(LHCALL_SET_STACK, KERNEL_DS, page + 0x800, 1);
+  user_call(trap_here, 0);
+  check_equal("the frame's end on another stack", fault.frame + sizeof(struct frame), page + 0x800);
+}
