@@ -60,7 +60,7 @@ import {
   SEG_TR,
   VECTORS_WITH_ERROR_CODE,
 } from "../../abi/x86.ts";
-import { Core } from "../../host-ts/base/core.ts";
+import { type Core, instantiateCore } from "../../host-ts/base/core.ts";
 import { loadCoreImage } from "../../host-ts/base/core-node.ts";
 import { VcpuBlock } from "../../host-ts/base/vcpu-block.ts";
 import {
@@ -156,7 +156,7 @@ class CoreDriver implements CpuDriver {
 
   constructor({ assertions = true, slice = BUDGET }: CoreDriverOptions) {
     this.#slice = slice;
-    this.#core = new Core(loadCoreImage(assertions));
+    this.#core = instantiateCore(loadCoreImage(assertions));
     const verbs = this.#core.exports;
     this.#guest = verbs.guestCreate(RAM_FRAMES) >>> 0;
     this.#vcpu = new VcpuBlock(this.#core, verbs.vcpuCreate(this.#guest, POLICY_NATIVE) >>> 0);

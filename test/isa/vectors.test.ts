@@ -13,7 +13,7 @@ import { runGroup } from "../drivers/run-vectors.ts";
 const SUFFIX = ".nv.gz";
 const SAMPLE = fileURLToPath(new URL("vectors/", import.meta.url));
 const COLLECTION =
-  process.env["WASMVISOR_VECTORS"] ??
+  process.env.WASMVISOR_VECTORS ??
   fileURLToPath(new URL("../../../shared/vectors/", import.meta.url));
 /** Every so many cases of the collection, chosen not to divide the step of the sample. */
 const COLLECTION_STEP = 11;

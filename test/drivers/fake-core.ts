@@ -1,0 +1,140 @@
+/**
+ * A core without a processor: real linear memory and a real frame table in JavaScript, and `run` replaced by a script. It lets
+ * the Host be tested for what the Host decides, one exit at a time.
+ */
+
+import { PAGE_BYTES } from "../../abi/memory.ts";
+import {
+  EXIT_BUDGET,
+  EXIT_HYPERCALL,
+  VCPU_EIP,
+  VCPU_EXIT_ARG,
+  VCPU_EXIT_REASON,
+  VCPU_RETIRED,
+} from "../../abi/vcpu.ts";
+import { REG_EAX, REG_EBX, REG_ECX, REG_EDX, REG_ESI } from "../../abi/x86.ts";
+import { Core, type CoreExports } from "../../host-ts/base/core.ts";
+import { VcpuBlock } from "../../host-ts/base/vcpu-block.ts";
+
+/** What one entry does: gets the budget, changes the block, returns EXIT_*. */
+export type Step = (vcpu: VcpuBlock, budget: number) => number;
+
+/** The fake and what it saw. */
+export class FakeCore {
+  readonly core: Core;
+  readonly budgets: number[] = [];
+  readonly delivered: number[] = [];
+  readonly flushes: string[] = [];
+  /** Performed one per entry; when empty, the guest burns its budget. */
+  readonly script: Step[] = [];
+  /** What deliverInterrupt answers. */
+  accepts = true;
+  destroyed = 0;
+  /** 0 makes guestCreate fail. */
+  guestPtr = 0x600000;
+  readonly #frames = new Map<number, number>();
+  #next = 0x700000;
+  #limitFrames = 0;
+
+  constructor() {
+    const memory = new WebAssembly.Memory({ initial: 512, maximum: 1024, shared: true });
+    this.core = new Core(memory, this.#verbs());
+  }
+
+  #frame(gfn: number): number {
+    if (gfn >= this.#limitFrames) return 0;
+    let ptr = this.#frames.get(gfn);
+    if (ptr === undefined) {
+      ptr = this.#next;
+      // Neighbouring guest frames are never neighbours in memory, so page-wise copying is put to the test.
+      this.#next += 2 * PAGE_BYTES;
+      this.#frames.set(gfn, ptr);
+    }
+    return ptr;
+  }
+
+  #verbs(): CoreExports {
+    const never = () => {
+      throw new Error("the fake core does not have this verb");
+    };
+    return {
+      poolInit: never,
+      threadInit: () => 1,
+      guestCreate: (ramFrames) => {
+        this.#limitFrames = ramFrames;
+        return this.guestPtr;
+      },
+      guestDestroy: () => {
+        this.destroyed++;
+      },
+      guestSetLimits: (_guest, limitFrames) => {
+        this.#limitFrames = limitFrames;
+      },
+      vcpuCreate: () => 0x610000,
+      run: (ptr, budget) => {
+        this.budgets.push(budget);
+        const vcpu = new VcpuBlock(this.core, ptr);
+        const reason = (this.script.shift() ?? burn)(vcpu, budget);
+        vcpu.setU32(VCPU_EXIT_REASON, reason);
+        return reason;
+      },
+      frameForRead: (_guest, gfn) => this.#frame(gfn),
+      frameForWrite: (_guest, gfn) => this.#frame(gfn),
+      walk: (_vcpu, lin) => (lin < this.#limitFrames * PAGE_BYTES ? lin : -1),
+      flushAll: () => {
+        this.flushes.push("all");
+      },
+      flushPage: (_vcpu, lin) => {
+        this.flushes.push(lin.toString(16));
+      },
+      deliverTrap: never,
+      deliverInterrupt: (_vcpu, vector) => {
+        this.delivered.push(vector);
+        return this.accepts ? 1 : 0;
+      },
+      syncDescriptors: () => 1,
+      updateMode: () => {},
+    };
+  }
+}
+
+/** Retires instructions. */
+export function retire(vcpu: VcpuBlock, count: number): void {
+  vcpu.setU64(VCPU_RETIRED, vcpu.u64(VCPU_RETIRED) + BigInt(count));
+}
+
+/** Runs to the end of the slice. */
+export const burn: Step = (vcpu, budget) => {
+  retire(vcpu, budget);
+  return EXIT_BUDGET;
+};
+
+/** Makes a hypercall after `before` instructions. */
+export function call(number: number, args: readonly number[] = [], before = 1): Step {
+  return (vcpu) => {
+    retire(vcpu, before);
+    vcpu.setGpr(REG_EAX, number);
+    [REG_EBX, REG_ECX, REG_EDX, REG_ESI].forEach((register, index) => {
+      vcpu.setGpr(register, args[index] ?? 0);
+    });
+    return EXIT_HYPERCALL;
+  };
+}
+
+/** Leaves with an exit record. */
+export function exit(reason: number, args: readonly number[] = []): Step {
+  return (vcpu) => {
+    args.forEach((value, index) => {
+      vcpu.setU32(VCPU_EXIT_ARG + 4 * index, value);
+    });
+    return reason;
+  };
+}
+
+/** Runs to the end of the slice and stands at `eip`. */
+export function goTo(eip: number): Step {
+  return (vcpu, budget) => {
+    vcpu.setU32(VCPU_EIP, eip);
+    return burn(vcpu, budget);
+  };
+}
