@@ -34,7 +34,11 @@ export interface CoreExports {
   /** 1 when delivered; 0 when the exit record says why not. */
   deliverTrap(vcpu: number, vector: number, errorCode: number, address: number): number;
   deliverInterrupt(vcpu: number, vector: number): number;
-  syncDescriptors(vcpu: number): number;
+  vcpuDestroy(vcpu: number): void;
+  /** Whether a frame is shared copy-on-write; writing it moves it. */
+  frameIsShared(guest: number, gfn: number): number;
+  /** Forgets every decoded block of this thread. */
+  dropBlocks(): void;
   updateMode(vcpu: number): void;
 }
 

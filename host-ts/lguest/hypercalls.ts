@@ -27,7 +27,6 @@ import {
   LHCALL_TS,
 } from "../../abi/lguest.ts";
 import { VCPU_HALTED, VCPU_LG_DATA } from "../../abi/vcpu.ts";
-import { REG_EAX, REG_EBX, REG_ECX } from "../../abi/x86.ts";
 import type { PersonalityHost } from "../base/personality.ts";
 import { DEATHS } from "./kill-reasons.ts";
 
@@ -82,10 +81,10 @@ export const CALL_NAMES: readonly (string | undefined)[] = Array.from(
 /** The timer of SET_CLOCKEVENT. */
 export const CLOCK_EVENT_TIMER = CLOCK_EVENT;
 
-/** Performs the call in the registers: number in EAX, arguments in EBX and ECX. */
+/** Performs the call in the exit record: number, then the arguments. */
 export function performHypercall(context: CallContext): void {
   const { host } = context;
-  const number = host.vcpu.gpr(REG_EAX);
+  const number = host.vcpu.exitArg(0);
   const isInitialised = host.vcpu.u32(VCPU_LG_DATA) !== 0;
   if (!isInitialised && number !== LHCALL_LGUEST_INIT) {
     host.kill(DEATHS.beforeInit(number));
@@ -97,7 +96,7 @@ export function performHypercall(context: CallContext): void {
     return;
   }
   host.countHypercall(row.name);
-  row.by(context, host.vcpu.gpr(REG_EBX), host.vcpu.gpr(REG_ECX));
+  row.by(context, host.vcpu.exitArg(1), host.vcpu.exitArg(2));
 }
 
 function initialise(context: CallContext, dataGpa: number): void {

@@ -144,7 +144,6 @@ function setProcessor({ vcpu, core, memory }: PersonalityHost, entry: number): v
   };
   describe(LGUEST_GDT_KERNEL_CS, LGUEST_FLAT_CODE_HIGH);
   describe(LGUEST_GDT_KERNEL_DS, LGUEST_FLAT_DATA_HIGH);
-  core.exports.syncDescriptors(vcpu.ptr);
 
   const flat = (selector: number, high: number) => ({
     selector,
