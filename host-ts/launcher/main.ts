@@ -24,7 +24,8 @@ function explain(error: unknown, showTraces: boolean): number {
   const isOurs = error instanceof HypervisorError && error.code !== "HV_BUG";
   const isExpected = isOurs || error instanceof UsageError;
   const message = error instanceof Error ? error.message : String(error);
-  process.stderr.write(`wasmvisor: ${message}\n`);
+  // A mistake that crossed a thread carries its stack in the message.
+  process.stderr.write(`wasmvisor: ${showTraces ? message : message.split("\n")[0]}\n`);
   if (error instanceof UsageError) process.stderr.write("wasmvisor --help lists the options\n");
   if (!isExpected) {
     process.stderr.write(

@@ -43,6 +43,8 @@ describe("the packed package", () => {
     expect(files).toContain("dist/host-ts/launcher/main.js");
     expect(files).toContain("dist/host-ts/index.d.ts");
     expect(files).toContain("build/core.wasm");
+    expect(files).toContain("build/core.debug.wasm");
+    expect(files).toContain("guests/demo/demo.elf");
     expect(files).toContain("LICENSE");
     expect(files.filter((path) => /^(test|tools|core-as|host-ts|bench)\//.test(path))).toEqual([]);
   });
@@ -71,6 +73,17 @@ describe("the packed package", () => {
       ];
       const types = ["--typeRoots", join(ROOT, "node_modules/@types"), "--types", "node"];
       await execute(process.execPath, [tsc, ...flags, ...types, "program.ts"], { cwd: project });
+    },
+    MINUTES,
+  );
+
+  test(
+    "npx wasmvisor demo boots the embedded guest to a power off",
+    async () => {
+      const script = ["--append", "run=primes 1000;poweroff"];
+      const demo = execute("npx", ["wasmvisor", "demo", ...script], { cwd: project });
+      demo.child.stdin?.end();
+      expect((await demo).stdout).toContain("168 primes up to 1,000");
     },
     MINUTES,
   );
