@@ -2,7 +2,7 @@
  * String instructions. A repeated one works in chunks: until the end of the page of either pointer, or until the count is used up.
  * A chunk retires as one instruction and leaves EIP at the instruction while work is left, so slices and faults fall between chunks.
  * How far a chunk goes depends on registers alone, never on what is cached: the instruction count stays architectural.
- * ECX, ESI and EDI always say what has been done; flags of CMPS and SCAS are set when the whole instruction ends.
+ * ECX, ESI, EDI and, for CMPS and SCAS, the flags always say what has been done.
  *
  * Immediate: bits 0-1 repeat kind, bit 2 16-bit addressing, bits 4-6 source segment.
  * Source: SDM 2, "REP/REPE/REPZ/REPNE/REPNZ" and each instruction's page.
@@ -309,9 +309,8 @@ function goesOn(imm: u32, isEqual: bool): bool {
 
 /** Ends a chunk of CMPS or SCAS after comparing `a` with `b`; `n` is how many elements the chunk compared. */
 function endCompare<T>(v: usize, pc: usize, imm: u32, a: T, b: T): u32 {
-  const isFinished = Str.get(v, ECX, imm) == 0 || !goesOn(imm, a == b);
-  if (isFinished) Flags.sub<T>(v, <u32>a, <u32>b, <u32>a - <u32>b);
-  return endChunk(v, pc, isFinished);
+  Flags.sub<T>(v, <u32>a, <u32>b, <u32>a - <u32>b);
+  return endChunk(v, pc, Str.get(v, ECX, imm) == 0 || !goesOn(imm, a == b));
 }
 
 /** CMPS: source element minus destination element. */
@@ -350,6 +349,8 @@ export function cmps<T>(v: usize, pc: usize): u32 {
     Str.move<T>(v, ESI, imm, 1);
     Str.move<T>(v, EDI, imm, 1);
     if (!isRepeated) break;
+    // A fault at a later element shows the flags of the last comparison that was made.
+    Flags.sub<T>(v, <u32>a, <u32>b, <u32>a - <u32>b);
     takeCount(v, imm, 1);
     elementDone(v);
     if (!goesOn(imm, a == b)) break;
@@ -389,6 +390,8 @@ export function scas<T>(v: usize, pc: usize): u32 {
     b = load<T>(p);
     Str.move<T>(v, EDI, imm, 1);
     if (!isRepeated) break;
+    // A fault at a later element shows the flags of the last comparison that was made.
+    Flags.sub<T>(v, <u32>a, <u32>b, <u32>a - <u32>b);
     takeCount(v, imm, 1);
     elementDone(v);
     if (!goesOn(imm, a == b)) break;

@@ -45,7 +45,6 @@ const FLAG_NAMES: readonly (readonly [number, string])[] = [
   [0x80, "SF"],
   [0x400, "DF"],
   [0x800, "OF"],
-  [0x40000, "AC"],
 ];
 const COMPARED_FLAGS = FLAG_NAMES.reduce((mask, [bit]) => mask | bit, 0);
 const PFERR_FETCH = 0x10;
