@@ -3,7 +3,7 @@
  * the error is a few units in the last place, and the same on every host. Results and exceptions are left in VCPU_FX_*.
  * Source: SDM 2A, F2XM1, FYL2X, FYL2XP1 (the tables of special operands); arithmetic after argument reduction is Taylor's.
  */
-import { FSW_PE, FSW_ZE } from "../../abi/x87.ts";
+import { FSW_ZE } from "../../abi/x87.ts";
 import {
   CLASS_INFINITY,
   CLASS_QNAN,
@@ -16,7 +16,6 @@ import {
   roundToBits,
   SE_SIGN,
   SIG_J,
-  SIG_QUIET,
   setInfinity,
   setInvalid,
   setNan,
@@ -24,12 +23,7 @@ import {
   setZero,
 } from "./float80.ts";
 import { divide128 } from "./float80-arith.ts";
-import {
-  ARTANH_TERMS,
-  EXPONENTIAL,
-  EXPONENTIAL_TERMS,
-  ODD_RECIPROCALS,
-} from "./float80-tables.ts";
+import { ARTANH_TERMS, EXPONENTIAL, EXPONENTIAL_TERMS, ODD_RECIPROCALS } from "./float80-tables.ts";
 
 /** ln 2, normalized, and the word below it. */
 const LN2: u64 = ((<u64>0xb17217f7) << 32) | 0xd1cf79ab;

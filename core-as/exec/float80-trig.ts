@@ -1,23 +1,14 @@
-/**
- * Sine, cosine, tangent and inverse tangent of 80-bit numbers. Arguments are reduced by the pi of the hardware, which has 66 bits
- * (SDM 1, "Approximation of Pi"): a better one would give different results for large arguments.
- * Results and exceptions are left in VCPU_FX_*; the error is a few units in the last place.
- */
-import { FSW_PE } from "../../abi/x87.ts";
 import {
   CLASS_INFINITY,
   CLASS_QNAN,
   CLASS_ZERO,
   classify,
   EXP_BIAS,
-  EXP_SPECIAL,
   Fx,
   noteDenormal,
-  roundToBits,
   SE_SIGN,
   SIG_J,
   SIG_MAX,
-  setInfinity,
   setInvalid,
   setNan,
   setNanOf,
@@ -114,7 +105,8 @@ function cosineDeficit(sig: u64, exp: i32): u64 {
 /** Forms sin r. */
 function setSine(v: usize, sign: u32, sig: u64, exp: i32): void {
   const deficit = sineDeficit(sig, exp);
-  const lessLow = sig * deficit;
+  // However small r is, its sine is smaller: the rounding of tiny results shows it.
+  const lessLow = deficit != 0 ? sig * deficit : 1;
   const hi = sig - Fx.mulHigh(sig, deficit) - u64(lessLow != 0);
   roundInexact(v, sign, exp + EXP_BIAS, hi, 0 - lessLow);
 }
@@ -129,11 +121,11 @@ function setCosine(v: usize, sign: u32, sig: u64, exp: i32): void {
 /** Forms sin r / cos r, or its inverse. */
 function setTangent(v: usize, sign: u32, sig: u64, exp: i32, inverse: bool): void {
   const sineLess = sineDeficit(sig, exp);
+  const deficit = cosineDeficit(sig, exp);
   let sine = sig - Fx.mulHigh(sig, sineLess);
   const zeros = <i32>clz(sine);
   sine <<= zeros;
   exp -= zeros;
-  const deficit = cosineDeficit(sig, exp);
   const cosine = deficit != 0 ? 0 - deficit : SIG_MAX;
   // The cosine has exponent -1.
   const num = inverse ? cosine : sine;
@@ -202,7 +194,7 @@ function angleFromTable(v: usize, t: u64, exp: i32): void {
   // t and c with 127 fraction bits.
   let hi = Fx.shiftHigh(t, -exp);
   let lo = exp == 0 ? 0 : t << (64 + exp);
-  const c = <u64>k << 59;
+  const c = (<u64>k) << 59;
   const isBelow = hi < c;
   if (isBelow) {
     hi = c - hi - u64(lo != 0);
@@ -252,15 +244,7 @@ function angleFromTable(v: usize, t: u64, exp: i32): void {
 }
 
 /** Forms the angle whose tangent is y / x, for finite numbers that are not zero. */
-function angleOf(
-  v: usize,
-  ySign: u32,
-  yExp: i32,
-  y: u64,
-  xSign: u32,
-  xExp: i32,
-  x: u64,
-): void {
+function angleOf(v: usize, ySign: u32, yExp: i32, y: u64, xSign: u32, xExp: i32, x: u64): void {
   const isSteep = yExp > xExp || (yExp == xExp && y > x);
   const num = isSteep ? x : y;
   const den = isSteep ? y : x;
@@ -279,7 +263,7 @@ function angleOf(
   } else {
     const tLow = divide128(v, Fx.low(v), 0, den);
     const deficit = series(ODD_RECIPROCALS, ARCTANGENT_TERMS, square(t, exp), true);
-    const lessLow = t * deficit;
+    const lessLow = deficit != 0 ? t * deficit : 1;
     lo = tLow - lessLow;
     hi = t - Fx.mulHigh(t, deficit) - u64(tLow < lessLow);
     if (!isSteep && xSign == 0) {

@@ -208,6 +208,12 @@ export function roundTo(
       Fx.raise(v, FSW_UE);
       exp += BIAS_ADJUST;
       adjusted = true;
+      if (exp < least) {
+        // Out of reach even so: FSCALE alone gets here.
+        Fx.raise(v, FSW_PE);
+        setZero(v, sign);
+        return;
+      }
     } else {
       lo = Fx.shiftLow(hi, lo, least - exp);
       hi = Fx.shiftHigh(hi, least - exp);
@@ -233,6 +239,11 @@ export function roundTo(
     flags |= FSW_OE;
     if ((fcw & FSW_OE) == 0) {
       exp -= BIAS_ADJUST;
+      if (exp > greatest) {
+        Fx.raise(v, flags | FSW_PE | FSW_C1);
+        setInfinity(v, sign);
+        return;
+      }
     } else {
       flags |= FSW_PE;
       const toInfinity = rc == FCW_RC_NEAREST || (sign != 0 ? rc == FCW_RC_DOWN : rc == FCW_RC_UP);

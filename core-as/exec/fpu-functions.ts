@@ -7,7 +7,7 @@ import { STEP_NEXT } from "../state/faults.ts";
 import { CLASS_QNAN, classify, EXP_BIAS, Fx, SIG_J } from "./float80.ts";
 import { exp2m1, log2p1Times, log2Times } from "./float80-math.ts";
 import { arctangent, circular, WANT_COSINE, WANT_SINE, WANT_TANGENT } from "./float80-trig.ts";
-import { finish, finishPair, pairIsReady, St, setUnderflow, settle } from "./fpu-state.ts";
+import { finish, finishPair, pairIsReady, St, settle, setUnderflow } from "./fpu-state.ts";
 
 /** F2XM1. */
 export function exp2m1Top(v: usize): u32 {

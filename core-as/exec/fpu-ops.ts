@@ -2,9 +2,9 @@
  * x87 instructions that compute: arithmetic, comparisons, the one- and two-operand functions of D9.
  * Operands are stack slots or the scratch words; every function settles its own exceptions. Source: SDM 2A.
  */
-import { VCPU_FCW, VCPU_FSW } from "../../abi/vcpu.ts";
+import { VCPU_FSW } from "../../abi/vcpu.ts";
 import { EFLAGS_CF, EFLAGS_PF, EFLAGS_ZF } from "../../abi/x86.ts";
-import { FCW_PC, FCW_PC_EXTENDED, FSW_C0, FSW_C1, FSW_C2, FSW_C3, FSW_IE } from "../../abi/x87.ts";
+import { FSW_C0, FSW_C1, FSW_C2, FSW_C3 } from "../../abi/x87.ts";
 import { STEP_NEXT } from "../state/faults.ts";
 import { setArithFlags } from "../state/flags.ts";
 import {
@@ -20,7 +20,7 @@ import {
 import { add, compare, divide, examine, multiply, squareRoot } from "./float80-arith.ts";
 import { roundToIntegral } from "./float80-convert.ts";
 import { extract, REMAINDER_NONE, remainder, scale } from "./float80-parts.ts";
-import { finish, finishPair, St, setOverflow, settle, setUnderflow } from "./fpu-state.ts";
+import { finish, finishPair, pairIsReady, St, settle, setUnderflow } from "./fpu-state.ts";
 
 const CONDITIONS = FSW_C0 | FSW_C1 | FSW_C2 | FSW_C3;
 

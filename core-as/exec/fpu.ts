@@ -4,20 +4,21 @@
  */
 import { VCPU_CR0, VCPU_FCW, VCPU_FSW, VCPU_GPR } from "../../abi/vcpu.ts";
 import { CR0_EM, CR0_MP, CR0_NE, CR0_TS, REG_EAX, VECTOR_MF, VECTOR_NM } from "../../abi/x86.ts";
-import { FCW_DEFINED, FSW_B, FSW_C1, FSW_ES, FSW_EXCEPTIONS, FSW_SF } from "../../abi/x87.ts";
+import { FCW_DEFINED, FSW_B, FSW_ES, FSW_EXCEPTIONS, FSW_SF } from "../../abi/x87.ts";
 import { UOP_R1, Uop } from "../decode/uop.ts";
 import { storeValue, translateRead } from "../mmu/access.ts";
 import { raise, raiseUd, STEP_EVENT, STEP_NEXT } from "../state/faults.ts";
 import { Fx, SE_SIGN } from "./float80.ts";
+import { WANT_COSINE, WANT_SINE } from "./float80-trig.ts";
 import { loadEnvironment, restoreState, saveState, storeEnvironment } from "./fpu-env.ts";
 import {
-  arctangentTop,
-  cosineTop,
+  circularTop,
   exp2m1Top,
-  log2p1Top,
-  log2Top,
+  PAIR_ARCTANGENT,
+  PAIR_LOG2,
+  PAIR_LOG2P1,
+  pairFunction,
   sineCosineTop,
-  sineTop,
   tangentTop,
 } from "./fpu-functions.ts";
 import {
@@ -291,11 +292,11 @@ function functionF0(v: usize, i: u32): u32 {
     case 0:
       return exp2m1Top(v);
     case 1:
-      return log2Top(v);
+      return pairFunction(v, PAIR_LOG2);
     case 2:
       return tangentTop(v);
     case 3:
-      return arctangentTop(v);
+      return pairFunction(v, PAIR_ARCTANGENT);
     case 4:
       return extractTop(v);
     case 5:
@@ -313,7 +314,7 @@ function functionF8(v: usize, i: u32): u32 {
     case 0:
       return remainderTop(v, false);
     case 1:
-      return log2p1Top(v);
+      return pairFunction(v, PAIR_LOG2P1);
     case 2:
       return squareRootTop(v);
     case 3:
@@ -323,9 +324,9 @@ function functionF8(v: usize, i: u32): u32 {
     case 5:
       return scaleTop(v);
     case 6:
-      return sineTop(v);
+      return circularTop(v, WANT_SINE);
     default:
-      return cosineTop(v);
+      return circularTop(v, WANT_COSINE);
   }
 }
 
