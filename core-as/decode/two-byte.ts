@@ -74,6 +74,16 @@ function group7(): void {
   else ending((op == 2 ? U.UOP_LGDT16 : U.UOP_LIDT16) + wide, 0, 0, 0);
 }
 
+/** 0F AE: FXSAVE and FXRSTOR; the rest belongs to later processors. */
+function group15(): void {
+  if (!Ins.isMem || Ins.regField > 1) {
+    undefinedOpcode();
+    return;
+  }
+  Ins.use(512, Ins.regField == 0);
+  Ins.emit(Ins.regField == 0 ? U.UOP_FXSAVE : U.UOP_FXRSTOR, 0, 0, 0);
+}
+
 /** 0F BA: BT BTS BTR BTC with an immediate. */
 function group8(): void {
   const op = Ins.regField;
@@ -247,6 +257,11 @@ export function decodeTwoByte(): void {
     case 0xad: {
       Ins.modrm();
       rmPair(U.UOP_SHRD_CL16, true, 0);
+      return;
+    }
+    case 0xae: {
+      Ins.modrm();
+      group15();
       return;
     }
     case 0xaf: {

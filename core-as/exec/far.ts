@@ -20,6 +20,7 @@
  */
 import {
   EVENT_NONE,
+  VCPU_BLOCK,
   VCPU_EA,
   VCPU_EVENT,
   VCPU_FAULT_ERROR,
@@ -58,7 +59,10 @@ function landed(v: usize, done: bool): u32 {
   const vector = load<u32>(v, VCPU_FAULT_VECTOR);
   const hasError = vector < 32 && ((VECTORS_WITH_ERROR_CODE >>> vector) & 1) != 0;
   const error = load<u32>(v, VCPU_FAULT_ERROR);
-  return deliverThroughIdt(v, vector, error, hasError, false, false) ? STEP_END : STEP_EVENT;
+  const block = load<usize>(v, VCPU_BLOCK);
+  if (deliverThroughIdt(v, vector, error, hasError, false, false)) return STEP_END;
+  store<usize>(v, block, VCPU_BLOCK);
+  return STEP_EVENT;
 }
 
 /** JMP ptr16:16 and ptr16:32. */

@@ -1,3 +1,8 @@
+/**
+ * Sine, cosine, tangent and inverse tangent of 80-bit numbers. Arguments are reduced by the pi of the hardware, which has 66 bits
+ * (SDM 1, "Approximation of Pi"): a better one would give different results for large arguments.
+ * Results and exceptions are left in VCPU_FX_*; the error is a few units in the last place.
+ */
 import {
   CLASS_INFINITY,
   CLASS_QNAN,
@@ -285,7 +290,7 @@ function angleOf(v: usize, ySign: u32, yExp: i32, y: u64, xSign: u32, xExp: i32,
   roundInexact(v, ySign, EXP_BIAS + 1, hi, lo);
 }
 
-/** Forms `eighths` of pi/4 with a sign: the angles of special operands. */
+/** Forms 1 to 4 quarters of pi with a sign: the angles of special operands. */
 function setQuarters(v: usize, sign: u32, quarters: u32): void {
   let hi = PI_126_HIGH;
   let lo = PI_126_LOW;

@@ -56,6 +56,7 @@ import {
   retFar,
 } from "./far.ts";
 import { fpu, fwait } from "./fpu.ts";
+import { fxrstor, fxsave } from "./fxsave.ts";
 import { shiftCl, shiftImm, shldCl, shldImm, shrdCl, shrdImm } from "./shift.ts";
 import {
   callRel,
@@ -462,6 +463,10 @@ export function slow(v: usize, pc: usize, id: u32): u32 {
       return leaWrap(v, pc);
     case U.UOP_FPU:
       return fpu(v, pc);
+    case U.UOP_FXSAVE:
+      return fxsave(v, pc);
+    case U.UOP_FXRSTOR:
+      return fxrstor(v, pc);
     case U.UOP_FWAIT:
       return fwait(v, pc);
     case U.UOP_FAR_JMP16:

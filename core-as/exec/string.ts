@@ -37,7 +37,7 @@ import {
 import { advance, Uop, uopEip } from "../decode/uop.ts";
 import { PAGE_OFFSET_MASK, PAGE_SIZE } from "../layout.ts";
 import { storeValue, translateRead, translateWrite, writeRun } from "../mmu/access.ts";
-import { mayUsePort } from "../protect/io.ts";
+import { mayStringPort } from "../protect/io.ts";
 import { segLinear } from "../protect/segments.ts";
 import { leave, STEP_END, STEP_EVENT, STEP_NEXT } from "../state/faults.ts";
 import { Flags } from "../state/flags.ts";
@@ -414,7 +414,7 @@ function endPortElement(v: usize, pc: usize, imm: u32): void {
 /** OUTS: one element per exit; a repeated one leaves EIP at the instruction while work is left. */
 export function outs<T>(v: usize, pc: usize): u32 {
   const imm = Uop.imm(pc);
-  if (!mayUsePort(v, load<u16>(v, EDX), sizeof<T>())) return STEP_EVENT;
+  if (!mayStringPort(v, load<u16>(v, EDX), sizeof<T>())) return STEP_EVENT;
   if (imm & STRING_REP_MASK && Str.get(v, ECX, imm) == 0) return endChunk(v, pc, true);
   const p = elementRead<T>(v, Str.seg(imm), Str.get(v, ESI, imm));
   if (p == 0) return STEP_EVENT;
@@ -427,7 +427,7 @@ export function outs<T>(v: usize, pc: usize): u32 {
 /** INS: the exit comes first; the Host queues the value it read and the instruction runs again to store it. */
 export function ins<T>(v: usize, pc: usize): u32 {
   const imm = Uop.imm(pc);
-  if (!mayUsePort(v, load<u16>(v, EDX), sizeof<T>())) return STEP_EVENT;
+  if (!mayStringPort(v, load<u16>(v, EDX), sizeof<T>())) return STEP_EVENT;
   if (imm & STRING_REP_MASK && Str.get(v, ECX, imm) == 0) return endChunk(v, pc, true);
   const off = Str.get(v, EDI, imm);
   if (!elementLinear<T>(v, SEG_ES, off, true)) return STEP_EVENT;

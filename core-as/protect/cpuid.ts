@@ -53,8 +53,8 @@ const ROW_EXTENDED_EDX: usize = 12;
 const ROW_CR4: usize = 16;
 const ROW_BYTES: u32 = 20;
 const ROWS = memory.data<u32>([
-  // i686: family 6, model 1, stepping 9 of the original Pentium Pro.
-  0x619,
+  // i686: family 6, model 3 of the Pentium II, the first with FXSAVE; no MMX.
+  0x633,
   FEATURE_HYPERVISOR,
   FEATURE_FPU |
     FEATURE_DE |
@@ -65,7 +65,8 @@ const ROWS = memory.data<u32>([
     FEATURE_CX8 |
     FEATURE_PGE |
     FEATURE_CMOV |
-    FEATURE_PAT,
+    FEATURE_PAT |
+    FEATURE_FXSR,
   FEATURE_NX,
   CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE,
 ]);

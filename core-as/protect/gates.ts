@@ -5,6 +5,7 @@
  */
 import {
   NO_VECTOR,
+  VCPU_BLOCK,
   VCPU_CPL,
   VCPU_DESC_HI,
   VCPU_DESC_LO,
@@ -124,6 +125,8 @@ export function deliverThroughIdt(
   isSoftware: bool,
   isExternal: bool,
 ): bool {
+  // The interrupted block is left, so the frame may be pushed next to its code.
+  store<usize>(v, 0, VCPU_BLOCK);
   if (!isProtected(v)) return deliverThroughIvt(v, vector);
   const ext: u32 = isSoftware ? 0 : ERR_EXT;
   const gateError = (vector << 3) | ERR_IDT | ext;

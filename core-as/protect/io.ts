@@ -44,3 +44,9 @@ export function mayUsePort(v: usize, port: u32, size: u32): bool {
   if ((<u32>load<u16>(bits) >>> (port & 7)) & wanted) return refuse(v, VECTOR_GP, 0);
   return true;
 }
+
+/** Like mayUsePort, for INS and OUTS: the door of an lguest kernel does not open for them, so they are #GP(0) there. */
+export function mayStringPort(v: usize, port: u32, size: u32): bool {
+  if (isLguestKernel(v)) return refuse(v, VECTOR_GP, 0);
+  return mayUsePort(v, port, size);
+}

@@ -65,8 +65,9 @@ export function callFar(v: usize, selector: u32, offset: u32, size: u32, nextEip
 /** @param size JUMP, or bytes per word pushed by a call. */
 function transfer(v: usize, selector: u32, offset: u32, size: u32, nextEip: u32): bool {
   if (usesParagraphs(v)) {
+    if (size != JUMP && !storeReturn(v, size, nextEip)) return false;
     if (offset > segLimit(v, SEG_CS)) return refuse(v, VECTOR_GP, 0);
-    if (size != JUMP && !pushReturn(v, size, nextEip)) return false;
+    if (size != JUMP) setStackPointer(v, reg(v, REG_ESP) - 2 * size);
     setParagraph(v, SEG_CS, selector);
     store<u32>(v, offset, VCPU_EIP);
     updateMode(v);
@@ -117,8 +118,8 @@ function transfer(v: usize, selector: u32, offset: u32, size: u32, nextEip: u32)
   }
 }
 
-/** Pushes CS and the return EIP on the current stack. @returns false with #SS(0) or #PF recorded. */
-function pushReturn(v: usize, size: u32, nextEip: u32): bool {
+/** Stores CS and the return EIP below the current stack pointer, which stays. @returns false with #SS(0) or #PF recorded. */
+function storeReturn(v: usize, size: u32, nextEip: u32): bool {
   const attr = segAttr(v, SEG_SS);
   const base = segBase(v, SEG_SS);
   const mask = stackMask(attr);
@@ -131,8 +132,7 @@ function pushReturn(v: usize, size: u32, nextEip: u32): bool {
   }
   if (!reserveSlots(v, base, sp, mask, 2, size, system)) return false;
   sp = pushSlot(v, base, sp, mask, size, system, segSelector(v, SEG_CS));
-  sp = pushSlot(v, base, sp, mask, size, system, nextEip);
-  setStackPointer(v, sp);
+  pushSlot(v, base, sp, mask, size, system, nextEip);
   return true;
 }
 
@@ -145,9 +145,11 @@ function enterSameLevel(
   size: u32,
   nextEip: u32,
 ): bool {
+  // Silicon stores the return address before it finds the target outside the segment; ESP stays in that case.
+  if (size != JUMP && !storeReturn(v, size, nextEip)) return false;
   if (offset > descLimit(lo, hi)) return refuse(v, VECTOR_GP, 0);
   if (!markAccessed(v, selector, hi)) return false;
-  if (size != JUMP && !pushReturn(v, size, nextEip)) return false;
+  if (size != JUMP) setStackPointer(v, reg(v, REG_ESP) - 2 * size);
   setSegFromDescriptor(v, SEG_CS, (selector & 0xfffc) | load<u32>(v, VCPU_CPL), lo, hi);
   store<u32>(v, offset, VCPU_EIP);
   updateMode(v);

@@ -1,0 +1,117 @@
+/**
+ * FXSAVE and FXRSTOR: the 512-byte image of x87 and SSE state.
+ * DEVIATION: the instruction and operand pointers of a masked exception-free FPU are saved as they are; AMD processors leave them out.
+ * Source: SDM 1, "FXSAVE and FXRSTOR Instructions"; SDM 2A, "FXSAVE—Save x87 FPU, MMX Technology, and SSE State", table of the layout.
+ */
+import {
+  VCPU_CR0,
+  VCPU_FCS,
+  VCPU_FCW,
+  VCPU_FDP,
+  VCPU_FDS,
+  VCPU_FIP,
+  VCPU_FOP,
+  VCPU_FSW,
+  VCPU_FTW,
+  VCPU_MXCSR,
+  VCPU_XMM,
+} from "../../abi/vcpu.ts";
+import { CR0_EM, CR0_TS, VECTOR_NM } from "../../abi/x86.ts";
+import { Uop } from "../decode/uop.ts";
+import { storeValue, translateRead, translateWrite } from "../mmu/access.ts";
+import { raise, raiseGp, STEP_EVENT, STEP_NEXT } from "../state/faults.ts";
+import { St, setControl, updateSummary } from "./fpu-state.ts";
+
+/** Offsets in the image. */
+const FX_FCW: u32 = 0;
+const FX_FSW: u32 = 2;
+const FX_FTW: u32 = 4;
+const FX_FOP: u32 = 6;
+const FX_FIP: u32 = 8;
+const FX_FCS: u32 = 12;
+const FX_FDP: u32 = 16;
+const FX_FDS: u32 = 20;
+const FX_MXCSR: u32 = 24;
+const FX_MXCSR_MASK: u32 = 28;
+const FX_ST: u32 = 32;
+const FX_XMM: u32 = 160;
+const FX_BYTES: u32 = 512;
+/** MXCSR bits that exist (SDM 1, "MXCSR Control and Status Register"). */
+const MXCSR_MASK: u32 = 0xffff;
+const FCW_DEFINED: u32 = 0x1f3f;
+
+/** @returns false with #NM or #GP(0) recorded. */
+function mayAccess(v: usize, lin: u32): bool {
+  if ((load<u32>(v, VCPU_CR0) & (CR0_TS | CR0_EM)) != 0) {
+    raise(v, VECTOR_NM);
+    return false;
+  }
+  if ((lin & 15) == 0) return true;
+  raiseGp(v);
+  return false;
+}
+
+/** FXSAVE m512. */
+export function fxsave(v: usize, pc: usize): u32 {
+  const lin = Uop.ea(v, pc);
+  if (!mayAccess(v, lin)) return STEP_EVENT;
+  // Aligned to 16 bytes, the image touches two pages at most: once both ends are writable nothing can fail but device memory.
+  if (translateWrite(v, lin, 1) == 0 || translateWrite(v, lin + FX_BYTES - 1, 1) == 0) return STEP_EVENT;
+  let tags: u32 = 0;
+  for (let i: u32 = 0; i < 8; i++) if (!St.isEmpty(v, i)) tags |= 1 << i;
+  const control: u32 = load<u16>(v, VCPU_FCW) | (<u32>load<u16>(v, VCPU_FSW) << 16);
+  if (!storeValue<u32>(v, lin + FX_FCW, control)) return STEP_EVENT;
+  if (!storeValue<u32>(v, lin + FX_FTW, tags | (<u32>load<u16>(v, VCPU_FOP) << 16))) return STEP_EVENT;
+  if (!storeValue<u32>(v, lin + FX_FIP, load<u32>(v, VCPU_FIP))) return STEP_EVENT;
+  if (!storeValue<u32>(v, lin + FX_FCS, load<u32>(v, VCPU_FCS))) return STEP_EVENT;
+  if (!storeValue<u32>(v, lin + FX_FDP, load<u32>(v, VCPU_FDP))) return STEP_EVENT;
+  if (!storeValue<u32>(v, lin + FX_FDS, load<u32>(v, VCPU_FDS))) return STEP_EVENT;
+  if (!storeValue<u32>(v, lin + FX_MXCSR, load<u32>(v, VCPU_MXCSR))) return STEP_EVENT;
+  if (!storeValue<u32>(v, lin + FX_MXCSR_MASK, MXCSR_MASK)) return STEP_EVENT;
+  for (let i: u32 = 0; i < 8; i++) {
+    const slot = St.slot(v, i);
+    if (!storeValue<u64>(v, lin + FX_ST + i * 16, St.sig(v, slot))) return STEP_EVENT;
+    if (!storeValue<u64>(v, lin + FX_ST + i * 16 + 8, St.se(v, slot))) return STEP_EVENT;
+    if (!storeValue<u64>(v, lin + FX_XMM + i * 16, load<u64>(v + i * 16, VCPU_XMM))) return STEP_EVENT;
+    if (!storeValue<u64>(v, lin + FX_XMM + i * 16 + 8, load<u64>(v + i * 16, VCPU_XMM + 8))) return STEP_EVENT;
+  }
+  return STEP_NEXT;
+}
+
+function word(v: usize, lin: u32): u32 {
+  return load<u32>(translateRead(v, lin, 4));
+}
+function quad(v: usize, lin: u32): u64 {
+  return load<u64>(translateRead(v, lin, 8));
+}
+
+/** FXRSTOR m512: #GP(0) when the image sets reserved bits of MXCSR. */
+export function fxrstor(v: usize, pc: usize): u32 {
+  const lin = Uop.ea(v, pc);
+  if (!mayAccess(v, lin)) return STEP_EVENT;
+  if (translateRead(v, lin, 1) == 0 || translateRead(v, lin + FX_BYTES - 1, 1) == 0) return STEP_EVENT;
+  const mxcsr = word(v, lin + FX_MXCSR);
+  if ((mxcsr & ~MXCSR_MASK) != 0) {
+    raiseGp(v);
+    return STEP_EVENT;
+  }
+  const control = word(v, lin + FX_FCW);
+  const tags = word(v, lin + FX_FTW);
+  store<u32>(v, control >>> 16, VCPU_FSW);
+  store<u32>(v, (tags >>> 16) & 0x7ff, VCPU_FOP);
+  store<u32>(v, word(v, lin + FX_FIP), VCPU_FIP);
+  store<u32>(v, word(v, lin + FX_FCS) & 0xffff, VCPU_FCS);
+  store<u32>(v, word(v, lin + FX_FDP), VCPU_FDP);
+  store<u32>(v, word(v, lin + FX_FDS) & 0xffff, VCPU_FDS);
+  store<u32>(v, mxcsr, VCPU_MXCSR);
+  store<u32>(v, 0, VCPU_FTW);
+  for (let i: u32 = 0; i < 8; i++) {
+    if (((tags >>> i) & 1) == 0) St.setEmpty(v, i);
+    St.set(v, St.slot(v, i), quad(v, lin + FX_ST + i * 16), <u32>quad(v, lin + FX_ST + i * 16 + 8) & 0xffff);
+    store<u64>(v + i * 16, quad(v, lin + FX_XMM + i * 16), VCPU_XMM);
+    store<u64>(v + i * 16, quad(v, lin + FX_XMM + i * 16 + 8), VCPU_XMM + 8);
+  }
+  setControl(v, control & 0xffff, FCW_DEFINED);
+  updateSummary(v);
+  return STEP_NEXT;
+}
