@@ -24,6 +24,7 @@ import {
   VCPU_LG_NOIRQ_END,
   VCPU_LG_NOIRQ_START,
   VCPU_LG_RING_CURSOR,
+  VCPU_LG_SWITCHER,
   VCPU_LG_SYSCALL_VECTOR,
 } from "../../abi/vcpu.ts";
 import type { PersonalityHost } from "../base/personality.ts";
@@ -78,6 +79,7 @@ export function shakeHands(
   const noIrqStart = word(LG_DATA_OLD_NOIRQ_START, LG_DATA_PCI_NOIRQ_IRET);
   vcpu.setU32(VCPU_LG_DATA, dataGpa);
   vcpu.setU32(VCPU_LG_KERNEL, kernelLin);
+  vcpu.setU32(VCPU_LG_SWITCHER, LGUEST_SWITCHER_LIN);
   vcpu.setU32(VCPU_LG_SYSCALL_VECTOR, syscallVector);
   vcpu.setU32(VCPU_LG_RING_CURSOR, 0);
   vcpu.setU32(VCPU_LG_NOIRQ_START, noIrqStart);

@@ -29,8 +29,12 @@ import type { IrqPort } from "../base/ports.ts";
 
 const GATE_BYTES = 8;
 const GATE_PRESENT = 0x8000;
-/** A slice while an interrupt waits for the guest to open its flag or its mask: neither comes with a trap. */
-const WAITING_SLICE = 1000;
+/**
+ * Shortest and longest slice while an interrupt waits for the guest to open its flag or its mask: neither comes with a trap.
+ * The length varies from slice to slice, or a loop that divides it would show us the same closed moment for ever.
+ */
+const WAITING_SLICE_MIN = 500;
+const WAITING_SLICE_SPREAD = 509;
 
 /** Why an interrupt was not delivered, as an answer to deliver(). */
 export type Delivery = "none" | "delivered" | "held off" | "refused";
@@ -68,7 +72,9 @@ export class LguestInterrupts {
   /** Most instructions before the Host must look again. */
   get sliceLimit(): number {
     if (this.#isHeldOff) return 1;
-    return this.#pending === 0 ? Number.POSITIVE_INFINITY : WAITING_SLICE;
+    if (this.#pending === 0) return Number.POSITIVE_INFINITY;
+    // Following the instruction count keeps it the same from run to run; the factor spreads neighbouring counts.
+    return WAITING_SLICE_MIN + ((this.#host.vcpu.retired * 197) % WAITING_SLICE_SPREAD);
   }
 
   /** Chooses the lowest pending and unmasked interrupt and delivers it if the guest can take it now. */
