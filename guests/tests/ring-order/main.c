@@ -3,7 +3,7 @@
 
 static u32 blocks[3][2] = {{11}, {22}, {33}};
 
-static void tls_base(struct descriptor *entries, u32 which) { entries[0] = descriptor((u32)blocks[which], 0xfffff, 0xb3, 0xc); }
+static void tls_base(struct descriptor *entries, u32 which) { entries[0] = descriptor((u32)blocks[which], 0xfffff, 0xf3, 0xc); }
 
 static u32 through_gs(void) {
   u32 value;

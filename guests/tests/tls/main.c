@@ -24,5 +24,5 @@ void test_main(void) {
   memset(tls, 0, sizeof tls);
   hcall2(LHCALL_LOAD_TLS, tls, 0);
   TRY("movw %w0, %%gs", : : "r"(6 << 3 | 3));
-  expect_fault("loading an entry that was cleared", VECTOR_NP, 6 << 3);
+  expect_fault("loading an entry that was cleared", VECTOR_GP, 6 << 3);
 }
