@@ -5,12 +5,7 @@
 
 void test_main(void) {
   setup();
-#ifdef PAE
-  *pte_of(first_directory, WINDOW) = 0;
-  *(u64 *)(*top_slot(first_directory, WINDOW) & PAGE_MASK) = 0x200000 | KERNEL_FLAGS | PTE_PS;
-#else
   *top_slot(first_directory, WINDOW) = 0x400000 | KERNEL_FLAGS | PTE_PS;
-#endif
   peek(WINDOW);
   survived();
 }

@@ -1,0 +1,98 @@
+/**
+ * Every microkernel of guests/tests, on every variety of the ABI that its rule concerns, through the public API.
+ * They are built on the fly; without gcc they are skipped.
+ */
+import { readFileSync } from "node:fs";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { createGuest, type Guest, type GuestEnd } from "../../host-ts/index.ts";
+import { sourceFiles } from "../../tools/files.ts";
+import { buildMicrokernel, findGcc, type Variant } from "../../tools/guest-build.ts";
+import { type Expected, MICROKERNELS } from "./lguest-tests.ts";
+
+const MEMORY_BYTES = 16 << 20;
+/** No microkernel needs a second; one that hangs is ended with this reason. */
+const PATIENCE_MS = 10_000;
+/** How long a guest must stay halted to count as asleep. */
+const ASLEEP_MS = 100;
+
+interface Outcome {
+  readonly end: GuestEnd;
+  readonly output: string;
+}
+
+async function boot(
+  path: string,
+  bus: Variant["bus"],
+): Promise<{ guest: Guest; output(): string }> {
+  const guest = await createGuest({
+    kernel: readFileSync(path),
+    memoryBytes: MEMORY_BYTES,
+    mode: "inline",
+    lguest: { bus },
+  });
+  onTestFinished(() => guest[Symbol.asyncDispose]());
+  const decoder = new TextDecoder();
+  let text = "";
+  guest.on("output", (bytes) => {
+    text += decoder.decode(bytes, { stream: true });
+  });
+  return { guest, output: () => text };
+}
+
+async function runToEnd(path: string, bus: Variant["bus"]): Promise<Outcome> {
+  const { guest, output } = await boot(path, bus);
+  const timer = setTimeout(() => guest.kill("the test's patience is over"), PATIENCE_MS);
+  const end = await guest.run();
+  clearTimeout(timer);
+  return { end, output: output() };
+}
+
+function expectEnd({ end, output }: Outcome, expected: Expected): void {
+  const verdict = /Test result: (\w+)\s*$/.exec(output)?.[1];
+  if (expected.is === "success") {
+    expect({ verdict, output, end: end.kind, reason: end.reason }).toMatchObject({
+      verdict: "SUCCESS",
+      end: "power-off",
+    });
+    return;
+  }
+  expect(verdict, output).toBeUndefined();
+  expect(end.kind, end.reason).toBe(expected.is);
+  if ("reason" in expected) expect(end.reason).toMatch(expected.reason);
+}
+
+async function expectSleep(path: string, bus: Variant["bus"]): Promise<void> {
+  const { guest, output } = await boot(path, bus);
+  const ended = guest.run();
+  await new Promise((resolve) => setTimeout(resolve, ASLEEP_MS));
+  expect(guest.state).toBe("running");
+  const before = (await guest.stats()).instructions;
+  await new Promise((resolve) => setTimeout(resolve, ASLEEP_MS));
+  expect((await guest.stats()).instructions).toBe(before);
+  await guest.shutdown();
+  expect((await ended).kind).toBe("shutdown");
+  expect(output()).not.toContain("Test result");
+}
+
+const gcc = findGcc();
+const skipReason = "missing" in gcc ? gcc.missing : undefined;
+
+describe("lguest microkernels", () => {
+  for (const { name, expected, buses, pagings } of MICROKERNELS) {
+    for (const bus of buses) {
+      for (const paging of pagings) {
+        it(`${name} (${bus}, ${paging})`, async (context) => {
+          if (skipReason !== undefined) context.skip(skipReason);
+          const path = buildMicrokernel(name, { bus, paging });
+          if (expected.is === "asleep") await expectSleep(path, bus);
+          else expectEnd(await runToEnd(path, bus), expected);
+        });
+      }
+    }
+  }
+
+  it("every microkernel in the repository is in the table", () => {
+    const built = sourceFiles(["guests/tests"], ["main.c"]).map((path) => path.split("/")[2]);
+    expect(MICROKERNELS.map(({ name }) => name).sort()).toEqual(built.sort());
+  });
+});
