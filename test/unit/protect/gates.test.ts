@@ -39,7 +39,6 @@ import * as asm from "./assembler.ts";
 import {
   CODE,
   DATA0,
-  FLAT,
   FREE,
   GATE_INT16,
   GATE_INT32,
