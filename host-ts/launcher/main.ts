@@ -32,7 +32,9 @@ function explain(error: unknown, showTraces: boolean): number {
       "This is a mistake in wasmvisor itself; please report it, with --debug.\n",
     );
   }
-  if (showTraces && error instanceof Error) process.stderr.write(`${error.stack}\n`);
+  for (let cause = error; showTraces && cause instanceof Error; cause = cause.cause) {
+    process.stderr.write(`${cause.stack}\n`);
+  }
   const isUsage = error instanceof UsageError || error instanceof ConfigError;
   return isUsage ? EXIT_USAGE : EXIT_HOST_ERROR;
 }

@@ -31,6 +31,9 @@ export async function runVerb(command: RunCommand): Promise<number> {
     initrd,
     terminal: terminal.size,
     // A person at a keyboard lives in real time; everybody else wants the same run twice.
+    commandLine:
+      command.options.commandLine ??
+      (terminal.isInteractive ? undefined : command.commandsWithoutTerminal),
     time: command.options.time ?? (terminal.isInteractive ? "real" : "virtual"),
   });
   const session = new Session(guest, terminal);
@@ -77,7 +80,7 @@ class Session {
     const guest = this.#guest;
     const handlers = ENDING_SIGNALS.map((signal) => [signal, () => this.#stop(signal)] as const);
     for (const [signal, handler] of handlers) process.on(signal, handler);
-    guest.on("reboot", (count) => say(`guest restarts (${count})`, this.#terminal));
+    guest.on("reboot", (count) => say(`guest restarts (${count})`));
     const keyboard = guest.console.writable.getWriter();
     // Input that arrives when the guest is gone already has nowhere to go.
     const ignore = (): void => undefined;
@@ -88,7 +91,7 @@ class Session {
       resized: ({ columns, rows }) => void guest.resize(columns, rows).catch(ignore),
       outputClosed: () => void guest.shutdown(),
     });
-    if (this.#terminal.isInteractive) say("Ctrl-A X leaves, Ctrl-A H is help", this.#terminal);
+    if (this.#terminal.isInteractive) say("Ctrl-A X leaves, Ctrl-A H is help");
     try {
       const printed = this.#print();
       const end = await guest.run();
@@ -117,8 +120,8 @@ class Session {
 
   async #obey(command: EscapeCommand): Promise<void> {
     if (command === "leave") await this.#guest.shutdown();
-    else if (command === "help") say(ESCAPE_HELP.join("\n"), this.#terminal);
-    else say(renderStats(await this.#guest.stats()), this.#terminal);
+    else if (command === "help") say(ESCAPE_HELP.join("\n"));
+    else say(renderStats(await this.#guest.stats()));
   }
 }
 
@@ -135,9 +138,7 @@ async function crashAids(
   return { symbols, disassembler };
 }
 
-/** Prints beside the guest's own output; a terminal in raw mode needs carriage returns. */
-function say(text: string, terminal?: Terminal): void {
-  const isRaw = terminal?.isInteractive ?? false;
-  const lines = `\n${text}\n`;
-  process.stderr.write(isRaw ? lines.replaceAll("\n", "\r\n") : lines);
+/** Prints beside the guest's own output. Raw mode as Node sets it still turns a newline into a new line. */
+function say(text: string): void {
+  process.stderr.write(`\n${text}\n`);
 }

@@ -16,6 +16,8 @@ export interface RunCommand {
   readonly options: Omit<GuestOptions, "kernel" | "initrd">;
   readonly showStats: boolean;
   readonly showTraces: boolean;
+  /** What the embedded guest runs by itself when there is no terminal to type at. */
+  readonly commandsWithoutTerminal: string | undefined;
 }
 
 /** Any command line that made sense. */
@@ -38,6 +40,7 @@ const OPTIONS = {
   slice: { type: "string" },
   chaos: { type: "string" },
   "no-worker": { type: "boolean" },
+  tour: { type: "boolean" },
   debug: { type: "boolean" },
   help: { type: "boolean", short: "h" },
   version: { type: "boolean", short: "V" },
@@ -68,6 +71,7 @@ Run
       --seed N             seed of the guest's random-number device in virtual time
       --slice N            longest run of instructions between two looks at the outside world
       --no-worker          run the guest on the main thread
+      --tour               demo without a terminal: show what there is to see, then power off
 
 Diagnosis
       --stats              print what the guest did: exits, hypercalls, faults, speed
@@ -108,6 +112,7 @@ export function parseCommandLine(args: string[]): Command {
   if (verb === "demo" && values.kernel !== undefined) {
     throw new UsageError("demo boots the embedded guest; use run for a kernel of yours");
   }
+  if (verb === "run" && values.tour) throw new UsageError("--tour is for demo");
   return {
     verb,
     kernelFile: values.kernel,
@@ -115,6 +120,7 @@ export function parseCommandLine(args: string[]): Command {
     symbolsFile: values.symbols,
     showStats: values.stats ?? false,
     showTraces: values.debug ?? false,
+    commandsWithoutTerminal: values.tour ? "run=tour;poweroff" : undefined,
     options: {
       abi: choice("--abi", values.abi, ["lguest"]),
       commandLine: values.append,
