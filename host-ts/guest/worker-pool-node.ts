@@ -22,7 +22,7 @@ export class GuestWorker {
 
   constructor(image: CoreImage) {
     const workerData: WorkerStart = { image };
-    this.#worker = new Worker(workerEntry(), { workerData, execArgv: execArgv() });
+    this.#worker = startWorker(workerData);
     this.#worker.on("message", (message: Message) => this.#receive(message));
     this.#worker.on("error", (cause) => this.#lose(cause));
     this.#worker.on("exit", () => this.#lose(undefined));
@@ -108,11 +108,11 @@ export function borrowWorker(image: CoreImage): GuestWorker {
 const isSource = import.meta.url.endsWith(".ts");
 
 /** Beside this file's folder, with the ending that this file has: .ts in the repository, .js in the package. */
-function workerEntry(): URL {
-  return new URL(isSource ? "../worker-node.ts" : "../worker-node.js", import.meta.url);
-}
-
-/** Sources run through the repository's loader; the package needs none. */
-function execArgv(): string[] {
-  return isSource ? ["--import", import.meta.resolve("tsx")] : [];
+function startWorker(workerData: WorkerStart): Worker {
+  const entry = new URL(isSource ? "../worker-node.ts" : "../worker-node.js", import.meta.url);
+  if (!isSource) return new Worker(entry, { workerData, execArgv: [] });
+  // Sources need the repository's loader, and Node 20 does not run a loader's `--import` in workers.
+  const loader = import.meta.resolve("tsx/esm/api");
+  const script = `import("${loader}").then((tsx) => (tsx.register(), import("${entry}")))`;
+  return new Worker(script, { workerData, eval: true, execArgv: [] });
 }
