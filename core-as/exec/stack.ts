@@ -21,7 +21,7 @@ import { storeValue, translateRead, translateWrite } from "../mmu/access.ts";
 import { updatePrivilege } from "../mmu/tlb.ts";
 import { popfMask } from "../protect/control.ts";
 import { segLinear } from "../protect/segments.ts";
-import { raiseGp, STEP_END, STEP_EVENT, STEP_NEXT } from "../state/faults.ts";
+import { raiseGp, raiseSs, STEP_END, STEP_EVENT, STEP_NEXT } from "../state/faults.ts";
 import { eflags, Flags, setEflags } from "../state/flags.ts";
 import { reg, segLimit } from "../state/vcpu.ts";
 
@@ -50,7 +50,9 @@ export function setStackPointer(v: usize, value: u32): void {
 export function stackLinear(v: usize, off: u32, size: u32, write: bool): bool {
   if (load<u32>(v, VCPU_MODE) & MODE_FLAT) {
     store<u32>(v, off, VCPU_EA);
-    return true;
+    if (off + size - 1 >= off) return true;
+    raiseSs(v);
+    return false;
   }
   return segLinear(v, SEG_SS, off & stackMask(v), size, write);
 }

@@ -320,9 +320,9 @@ export function cmps<T>(v: usize, pc: usize): u32 {
   const n = isRepeated ? chunk<T>(v, imm, true, true) : 1;
   if (n == 0) return endChunk(v, pc, true);
   if (n > 1 && !Str.isDown(v)) {
-    const a = readRun<T>(v, Str.seg(imm), Str.get(v, ESI, imm), n);
-    const b: usize = a == 0 ? 0 : readRun<T>(v, SEG_ES, Str.get(v, EDI, imm), n);
-    if (b != 0) {
+    const b = readRun<T>(v, SEG_ES, Str.get(v, EDI, imm), n);
+    const a: usize = b == 0 ? 0 : readRun<T>(v, Str.seg(imm), Str.get(v, ESI, imm), n);
+    if (a != 0) {
       let at: u32 = 0;
       let left = n;
       while (left > 1 && goesOn(imm, load<T>(a + at) == load<T>(b + at))) {
@@ -340,12 +340,13 @@ export function cmps<T>(v: usize, pc: usize): u32 {
   let a: T = 0;
   let b: T = 0;
   for (let i: u32 = 0; i < n; i++) {
-    const p = elementRead<T>(v, Str.seg(imm), Str.get(v, ESI, imm));
-    if (p == 0) return STEP_EVENT;
-    a = load<T>(p);
+    // Silicon reads the destination first: when both fault, its address is the one that is reported.
     const q = elementRead<T>(v, SEG_ES, Str.get(v, EDI, imm));
     if (q == 0) return STEP_EVENT;
     b = load<T>(q);
+    const p = elementRead<T>(v, Str.seg(imm), Str.get(v, ESI, imm));
+    if (p == 0) return STEP_EVENT;
+    a = load<T>(p);
     Str.move<T>(v, ESI, imm, 1);
     Str.move<T>(v, EDI, imm, 1);
     if (!isRepeated) break;

@@ -11,6 +11,7 @@ import {
   EXIT_MMIO_READ,
   EXIT_MMIO_WRITE,
   MMIO_QUEUE_MAX,
+  MODE_FLAT,
   VCPU_BOUNCE,
   VCPU_BOUNCE_FIRST,
   VCPU_BOUNCE_MMIO,
@@ -24,9 +25,10 @@ import {
   VCPU_MMIO_COUNT,
   VCPU_MMIO_CURSOR,
   VCPU_MMIO_VALUES,
+  VCPU_MODE,
   VCPU_TLB,
 } from "../../abi/vcpu.ts";
-import { VECTOR_AC } from "../../abi/x86.ts";
+import { REG_EBP, REG_ESP, VECTOR_AC, VECTOR_GP, VECTOR_SS } from "../../abi/x86.ts";
 import {
   PAGE_MASK,
   PAGE_OFFSET_MASK,
@@ -40,7 +42,7 @@ import {
   TLB_WRITE,
 } from "../layout.ts";
 import { raise, raiseGp } from "../state/faults.ts";
-import { setExit } from "../state/vcpu.ts";
+import { reg, setExit } from "../state/vcpu.ts";
 import { dropCode, isRunningIn, touchesCode } from "./code-pages.ts";
 import { checksAlignment } from "./tlb.ts";
 import { ACCESS_FETCH, ACCESS_READ, ACCESS_WRITE, clearEvent, FILL_MMIO, fill } from "./walker.ts";
@@ -117,8 +119,21 @@ function isAligned(v: usize, lin: u32, size: u32): bool {
   return false;
 }
 
+/**
+ * An access that runs past 4 GiB. @returns true in flat mode, with #SS(0) or #GP(0) recorded; other segments were checked before.
+ * DEVIATION: an explicit operand that is based on ESP or EBP with a displacement raises #GP instead of #SS there.
+ */
+function isPastEnd(v: usize, lin: u32, size: u32): bool {
+  if ((load<u32>(v, VCPU_MODE) & MODE_FLAT) == 0) return false;
+  const esp = reg(v, REG_ESP);
+  const usesStack = lin == esp || lin == esp - size || lin == reg(v, REG_EBP);
+  raise(v, usesStack ? VECTOR_SS : VECTOR_GP, 0);
+  return true;
+}
+
 function readAs(v: usize, lin: u32, size: u32, user: bool): usize {
   if (user && !isAligned(v, lin, size)) return 0;
+  if (lin + size - 1 < lin && isPastEnd(v, lin, size)) return 0;
   const first = locate(v, lin, ACCESS_READ, user);
   if (first == 0) return 0;
   if (first == FILL_MMIO) return deviceRead(v, size);
@@ -134,6 +149,7 @@ function readAs(v: usize, lin: u32, size: u32, user: bool): usize {
 
 function writeAs(v: usize, lin: u32, size: u32, user: bool, readsFirst: bool): usize {
   if (user && !isAligned(v, lin, size)) return 0;
+  if (lin + size - 1 < lin && isPastEnd(v, lin, size)) return 0;
   const first = locate(v, lin, ACCESS_WRITE, user);
   if (first == 0) return 0;
   if (first == FILL_MMIO) return deviceWrite(v, size, readsFirst);

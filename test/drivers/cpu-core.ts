@@ -76,14 +76,14 @@ import {
 import type { FxState, VectorCase } from "./nv1.ts";
 
 const PAGE = 0x1000;
-const RAM_FRAMES = 0x900;
+const RAM_FRAMES = 0x1000;
 /** Supervisor-only pages, mapped one to one. */
-const GDT = 0x00400000;
-const LDT = 0x00401000;
-const TSS = 0x00402000;
-const IDT = 0x00403000;
-const HANDLERS = 0x00404000;
-const INNER_STACK = 0x00406000;
+const GDT = 0x00f00000;
+const LDT = 0x00f01000;
+const TSS = 0x00f02000;
+const IDT = 0x00f03000;
+const HANDLERS = 0x00f04000;
+const INNER_STACK = 0x00f06000;
 const SYSTEM_PAGES = 7;
 const INNER_ESP = INNER_STACK + PAGE;
 /** Not mapped: the processor reaches them by physical address. */
@@ -198,8 +198,9 @@ class CoreDriver implements CpuDriver {
         this.#write32(PAGE_TABLES + (lin >>> 12) * 4, lin | rights | PTE_P);
       }
     };
-    this.#write32(PAGE_DIRECTORY, PAGE_TABLES | PTE_P | PTE_RW | PTE_US);
-    this.#write32(PAGE_DIRECTORY + 4, (PAGE_TABLES + PAGE) | PTE_P | PTE_RW | PTE_US);
+    for (let i = 0; i < 4; i++) {
+      this.#write32(PAGE_DIRECTORY + 4 * i, (PAGE_TABLES + i * PAGE) | PTE_P | PTE_RW | PTE_US);
+    }
     for (const range of [CODE, DATA, STACK]) map(range.address, range.bytes, PTE_RW | PTE_US);
     map(READ_ONLY.address, READ_ONLY.bytes, PTE_US);
     map(GDT, SYSTEM_PAGES * PAGE, PTE_RW);

@@ -33,7 +33,8 @@ export interface NativeInput {
   readonly regs: Uint32Array;
   readonly flags: number;
   readonly data: Uint8Array;
-  readonly undefinedFlags: number;
+  /** Flags not to compare when the code stops `at` bytes from its start. */
+  undefinedFlags(at: number): number;
 }
 
 /** The recorder, or why there is none. */
@@ -107,7 +108,7 @@ function toCase(input: NativeInput, output: Buffer): VectorCase {
       segs: FLAT,
       fx: undefined,
     },
-    undefinedFlags: input.undefinedFlags,
+    undefinedFlags: input.undefinedFlags(eip - ENTRY),
     undefinedFsw: 0,
     changes: [
       ...differences(DATA.address, DATA.bytes, memory, data),

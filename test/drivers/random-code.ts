@@ -299,23 +299,28 @@ const MAKERS: readonly Maker[] = [
   },
 ];
 
-/** A run of instructions and the flags that are open after it. */
+/** A run of instructions. */
 export interface RandomCode {
   readonly bytes: Uint8Array;
-  readonly undefinedFlags: number;
+  /** Flags that are open when the run stops `at` bytes from its start. */
+  undefinedFlags(at: number): number;
 }
 
 /** @returns at most `maxBytes` bytes of code. */
 export function randomCode(random: Random, maxInstructions: number, maxBytes: number): RandomCode {
   const bytes: number[] = [];
+  const openAt: (readonly [at: number, flags: number])[] = [];
   let open = 0;
   for (let left = 1 + random.below(maxInstructions); left > 0; ) {
     const piece = random.pick(MAKERS)(random);
     if (((piece.reads ?? 0) & open) !== 0) continue;
     if (bytes.length + piece.bytes.length > maxBytes) break;
+    openAt.push([bytes.length, open]);
     bytes.push(...piece.bytes);
     open = (open & ~(piece.defines ?? 0)) | (piece.leaves ?? 0);
     left--;
   }
-  return { bytes: Uint8Array.from(bytes), undefinedFlags: open };
+  openAt.push([bytes.length, open]);
+  const undefinedFlags = (at: number) => openAt.findLast(([start]) => start <= at)?.[1] ?? 0;
+  return { bytes: Uint8Array.from(bytes), undefinedFlags };
 }
