@@ -25,6 +25,9 @@ enum {
 
 enum { REBOOT_POWER_OFF, REBOOT_RESTART, REBOOT_PANIC };
 
+/* Exit status of a process that was ended: this plus the vector. Its own statuses stay below. */
+#define STATUS_TRAP 0x40000000
+
 /* What `hypercalls` times: a call finished inside the core, one queued in the ring, one that the Host must see. */
 enum { HYPERCALL_DIRECT, HYPERCALL_RING, HYPERCALL_HOST };
 

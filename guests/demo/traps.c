@@ -38,19 +38,12 @@ static void kernel_fault(struct frame *frame) {
         (void *)lguest_data.cr2);
 }
 
-/* A process did something: fill in its page, or end it. */
+/* A process did something: fill in its page, or end it and let its parent say why. */
 static void user_fault_or_exit(struct frame *frame) {
-  u32 address = lguest_data.cr2;
-  if (frame->vector == VECTOR_PF && user_fault(current, address, frame->error))
+  if (frame->vector == VECTOR_PF && user_fault(current, lguest_data.cr2, frame->error))
     return;
   interrupts_restore(EFLAGS_IF);
-  if (frame->vector == VECTOR_PF)
-    printk("%s[%u] ended: page fault at %p, eip %p, error %x\n", current->name, current->pid, (void *)address,
-           (void *)frame->eip, frame->error);
-  else
-    printk("%s[%u] ended: %s at eip %p, error %x\n", current->name, current->pid, trap_names[frame->vector],
-           (void *)frame->eip, frame->error);
-  process_exit(128 + frame->vector);
+  process_exit(STATUS_TRAP | frame->vector);
 }
 
 /* Times calls to the Host of one kind; see HYPERCALL_* for what tells them apart. */

@@ -141,7 +141,7 @@ static void hog(u64 until_ns) {
   u32 counted = 0;
   while (ticks_to_ns(rdtsc()) < until_ns)
     counted++;
-  exit(counted);
+  exit(counted & (STATUS_TRAP - 1));
 }
 
 static int preempt(int count, char **words) {
@@ -287,8 +287,9 @@ static int rings(int count, char **words) {
       exit(0);
     }
     wait(&status);
-    print("  %-34s %s\n", attempts[i], status ? "refused" : "WORKED");
-    ended += status != 0;
+    const char *reason = trap_name(status);
+    print("  %-34s %s%s\n", attempts[i], reason ? "refused: " : "WORKED", reason ? reason : "");
+    ended += reason != NULL;
   }
   return ended != COUNT_OF(attempts);
 }
@@ -341,7 +342,7 @@ static int tour(int count, char **words) {
       {"System calls go straight to ring 1", "syscalls 10000"},
       {"The kernel calls the Host by trap, or by a ring that one trap drains", "hypercalls 10000"},
       {"Every process has page tables of its own", "switch 2000"},
-      {"The clock takes the processor away from whoever keeps it", "preempt 200"},
+      {"The clock takes the processor away from whoever keeps it", "preempt 100"},
       {"Plain computing", "sieve 1000000"},
       {"Who is here", "ps"},
       {"And what it took", "uptime"},

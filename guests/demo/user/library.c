@@ -18,6 +18,19 @@ void set_name(const char *name) {
   system_call(SYS_setname, (u32)buffer, 0, 0);
 }
 
+const char *trap_name(int status) {
+  if (!(status & STATUS_TRAP))
+    return NULL;
+  switch (status & 0xff) {
+  case 0: return "divide error";
+  case 6: return "invalid opcode";
+  case 7: return "no floating point here";
+  case 13: return "general protection fault";
+  case 14: return "page fault";
+  }
+  return "another trap";
+}
+
 u64 ticks_to_ns(u64 ticks) {
   static u32 khz;
   u32 rest;

@@ -85,7 +85,11 @@ int edit_line(char *line, u32 size) {
     case 3: /* ^C */
       write_text("^C\n", 3);
       return -1;
-    case 4: /* ^D */
+    case 4: /* ^D on an empty line is the end, as in any shell */
+      if (!length) {
+        write_text("\n", 1);
+        reboot(REBOOT_POWER_OFF);
+      }
       break;
     case 1: /* ^A */
     case KEY_HOME:
@@ -194,6 +198,8 @@ int run_line(char *line) {
   }
   while (wait(&status) != child)
     ;
+  if (trap_name(status))
+    print("%s: ended by a %s\n", words[0], trap_name(status));
   return status;
 }
 

@@ -20,6 +20,9 @@ void print(const char *pattern, ...) __attribute__((format(printf, 1, 2)));
 void write_text(const char *text, u32 length);
 void set_name(const char *name);
 
+/* Why a process ended, in words; NULL when it ended by itself. */
+const char *trap_name(int status);
+
 /* Ticks as time, by the rate that the kernel was told. */
 u64 ticks_to_ns(u64 ticks);
 
