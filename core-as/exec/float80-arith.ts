@@ -222,13 +222,16 @@ export function divide(v: usize, aSig: u64, aSe: u32, bSig: u64, bSe: u32): void
     setInvalid(v);
     return;
   }
+  if (kb == CLASS_ZERO && ka != CLASS_INFINITY) {
+    // A denormal dividend goes unreported, even one that was widened.
+    Fx.setFlags(v, FSW_ZE);
+    setInfinity(v, sign);
+    return;
+  }
   noteDenormal(v, ka, kb);
   if (ka == CLASS_INFINITY) setInfinity(v, sign);
   else if (ka == CLASS_ZERO || kb == CLASS_INFINITY) setZero(v, sign);
-  else if (kb == CLASS_ZERO) {
-    Fx.raise(v, FSW_ZE);
-    setInfinity(v, sign);
-  } else {
+  else {
     const exp = Fx.exponent(aSig, aSe) - Fx.exponent(bSig, bSe) + EXP_BIAS;
     divideFinite(v, sign, exp, Fx.significand(aSig), Fx.significand(bSig));
   }

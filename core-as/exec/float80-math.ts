@@ -3,7 +3,7 @@
  * the error is a few units in the last place, and the same on every host. Results and exceptions are left in VCPU_FX_*.
  * Source: SDM 2A, F2XM1, FYL2X, FYL2XP1 (the tables of special operands); arithmetic after argument reduction is Taylor's.
  */
-import { FSW_ZE } from "../../abi/x87.ts";
+import { FSW_PE, FSW_UE, FSW_ZE } from "../../abi/x87.ts";
 import {
   CLASS_INFINITY,
   CLASS_QNAN,
@@ -85,6 +85,7 @@ export function exp2m1(v: usize, sig: u64, se: u32): void {
   const exp = Fx.exponent(sig, se) - EXP_BIAS;
   if (exp >= 0) {
     const isMinusOne = se == (SE_SIGN | EXP_BIAS) && sig == SIG_J;
+    Fx.raise(v, FSW_PE);
     Fx.set(v, sig, isMinusOne ? SE_SIGN | (EXP_BIAS - 1) : se);
     return;
   }
@@ -215,6 +216,8 @@ function multiplyLog(
     low <<= lead;
   }
   roundToBits(v, sign, exp - lead, high, low, 64);
+  // Silicon calls every logarithm inexact.
+  Fx.raise(v, (Fx.sig(v) & SIG_J) == 0 ? FSW_PE | FSW_UE : FSW_PE);
 }
 
 /** Forms y log2 x for finite x > 0 and finite y other than 0. */
@@ -263,13 +266,15 @@ export function log2Times(v: usize, aSig: u64, aSe: u32, bSig: u64, bSe: u32): v
     setInvalid(v);
     return;
   }
-  noteDenormal(v, ka, kb);
-  // log2 a is negative exactly when a < 1.
-  const logSign: u32 = (aSe & EXP_SPECIAL) < <u32>EXP_BIAS ? SE_SIGN : 0;
   if (ka == CLASS_ZERO) {
     if (kb != CLASS_INFINITY) Fx.raise(v, FSW_ZE);
     setInfinity(v, bSign ^ SE_SIGN);
-  } else if (ka == CLASS_INFINITY || kb == CLASS_INFINITY) setInfinity(v, bSign ^ logSign);
+    return;
+  }
+  noteDenormal(v, ka, kb);
+  // log2 a is negative exactly when a < 1.
+  const logSign: u32 = (aSe & EXP_SPECIAL) < <u32>EXP_BIAS ? SE_SIGN : 0;
+  if (ka == CLASS_INFINITY || kb == CLASS_INFINITY) setInfinity(v, bSign ^ logSign);
   else if (kb == CLASS_ZERO) setZero(v, bSign ^ logSign);
   else logFinite(v, Fx.exponent(aSig, aSe), Fx.significand(aSig), bSig, bSe);
 }
@@ -295,7 +300,10 @@ function logNearOne(v: usize, sign: u32, exp: i32, x: u64, ySig: u64, ySe: u32):
   multiplyLog(v, 0, sign, e, ySig, ySe);
 }
 
-/** y log2 (x + 1), where y is b and x is a. Beyond the bounds of the manual 1 + x is rounded first. */
+/**
+ * y log2 (x + 1), where y is b and x is a. Beyond the bounds of the manual 1 + x is rounded first, and from -1 down, where there
+ * is no logarithm, x itself is the result, as on silicon.
+ */
 export function log2p1Times(v: usize, aSig: u64, aSe: u32, bSig: u64, bSe: u32): void {
   const ka = classify(aSig, aSe);
   const kb = classify(bSig, bSe);
@@ -306,9 +314,9 @@ export function log2p1Times(v: usize, aSig: u64, aSe: u32, bSig: u64, bSe: u32):
   const aSign = aSe & SE_SIGN;
   const sign = aSign ^ (bSe & SE_SIGN);
   const exp = Fx.exponent(aSig, aSe) - EXP_BIAS;
-  const isBelowMinusOne = aSign != 0 && exp >= 0 && (exp > 0 || aSig != SIG_J);
+  const isOpen = aSign != 0 && exp >= 0;
   if (
-    isBelowMinusOne ||
+    (isOpen && ka == CLASS_INFINITY) ||
     (ka == CLASS_ZERO && kb == CLASS_INFINITY) ||
     (ka == CLASS_INFINITY && kb == CLASS_ZERO)
   ) {
@@ -318,9 +326,9 @@ export function log2p1Times(v: usize, aSig: u64, aSe: u32, bSig: u64, bSe: u32):
   noteDenormal(v, ka, kb);
   if (ka == CLASS_INFINITY || kb == CLASS_INFINITY) setInfinity(v, sign);
   else if (ka == CLASS_ZERO || kb == CLASS_ZERO) setZero(v, sign);
-  else if (aSign != 0 && exp == 0) {
-    Fx.raise(v, FSW_ZE);
-    setInfinity(v, sign);
+  else if (isOpen) {
+    Fx.raise(v, FSW_PE);
+    Fx.set(v, aSig, aSe);
   } else {
     const a = Fx.significand(aSig);
     const isNear =

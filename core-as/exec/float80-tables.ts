@@ -38,7 +38,7 @@ export const ODD_RECIPROCALS: usize = memory.data<u32>([
   0xd097b426, 0x097b425e,
 ]);
 export const ARTANH_TERMS = 13;
-export const ARCTANGENT_TERMS = 7;
+export const ARCTANGENT_TERMS = 11;
 
 /** atan(k/16) for k = 1 to 16, low half and high half of each, with 126 fraction bits. */
 export const ARCTANGENTS: usize = memory.data<u32>([

@@ -189,7 +189,7 @@ export function circular(v: usize, sig: u64, se: u32, want: u32): bool {
 }
 
 /**
- * atan(num / den * 2^exp) for 1/32 <= the quotient <= 1, from the nearest sixteenth c: atan t = atan c + atan((t - c) / (1 + t c)).
+ * atan(num / den * 2^exp) for 1/8 <= the quotient <= 1, from the nearest sixteenth c: atan t = atan c + atan((t - c) / (1 + t c)).
  * The angle with 126 fraction bits is left in FX_SIG:FX_LOW. `t` is the normalized quotient.
  */
 function angleFromTable(v: usize, t: u64, exp: i32): void {
@@ -261,7 +261,7 @@ function angleOf(v: usize, ySign: u32, yExp: i32, y: u64, xSign: u32, xExp: i32,
   } else t = divide128(v, num >> 1, num << 63, den);
   let hi: u64;
   let lo: u64;
-  if (exp >= -5) {
+  if (exp >= -3) {
     angleFromTable(v, t, exp);
     hi = Fx.sig(v);
     lo = Fx.low(v);
