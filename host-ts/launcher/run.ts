@@ -30,10 +30,10 @@ export async function runVerb(command: RunCommand): Promise<number> {
     kernel,
     initrd,
     terminal: terminal.size,
-    // A person at a keyboard lives in real time; everybody else wants the same run twice.
     commandLine:
       command.options.commandLine ??
       (terminal.isInteractive ? undefined : command.commandsWithoutTerminal),
+    // A person at a keyboard lives in real time; everybody else wants the same run twice.
     time: command.options.time ?? (terminal.isInteractive ? "real" : "virtual"),
   });
   const session = new Session(guest, terminal);

@@ -349,6 +349,7 @@ static int tour(int count, char **words) {
   };
   char line[64];
   (void)count, (void)words;
+  print("\nTicks are the time-stamp counter's: one per instruction in virtual time, this machine's nanoseconds in real time.\n");
   for (u32 i = 0; i < COUNT_OF(stops); i++) {
     print("\n%u. %s: %s\n", i + 1, stops[i].title, stops[i].line);
     format(line, sizeof line, "%s", stops[i].line);
