@@ -78,6 +78,7 @@ export class Machine implements PersonalityHost {
       this.#unwinder.push(() => verbs.guestDestroy(this.guest));
       const vcpuPtr = verbs.vcpuCreate(this.guest, POLICY_LGUEST) >>> 0;
       if (vcpuPtr === 0) throw outOfMemory(config.memoryBytes);
+      this.#unwinder.push(() => verbs.vcpuDestroy(vcpuPtr));
       this.vcpu = new VcpuBlock(parts.core, vcpuPtr);
       this.memory = new FrameMemory(
         parts.core,

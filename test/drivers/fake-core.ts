@@ -12,9 +12,12 @@ import {
   VCPU_EXIT_REASON,
   VCPU_RETIRED,
 } from "../../abi/vcpu.ts";
-import { REG_EAX, REG_EBX, REG_ECX, REG_EDX, REG_ESI } from "../../abi/x86.ts";
 import { Core, type CoreExports } from "../../host-ts/base/core.ts";
 import { VcpuBlock } from "../../host-ts/base/vcpu-block.ts";
+
+const GUEST = 0x1000;
+const VCPU = 0x2000;
+const FRAMES = 0x4000;
 
 /** What one entry does: gets the budget, changes the block, returns EXIT_*. */
 export type Step = (vcpu: VcpuBlock, budget: number) => number;
@@ -31,14 +34,14 @@ export class FakeCore {
   accepts = true;
   destroyed = 0;
   /** 0 makes guestCreate fail. */
-  guestPtr = 0x600000;
+  guestPtr = GUEST;
   readonly #frames = new Map<number, number>();
-  #next = 0x700000;
+  readonly #memory = new WebAssembly.Memory({ initial: 2, maximum: 1024, shared: true });
+  #next = FRAMES;
   #limitFrames = 0;
 
   constructor() {
-    const memory = new WebAssembly.Memory({ initial: 512, maximum: 1024, shared: true });
-    this.core = new Core(memory, this.#verbs());
+    this.core = new Core(this.#memory, this.#verbs());
   }
 
   #frame(gfn: number): number {
@@ -49,6 +52,8 @@ export class FakeCore {
       // Neighbouring guest frames are never neighbours in memory, so page-wise copying is put to the test.
       this.#next += 2 * PAGE_BYTES;
       this.#frames.set(gfn, ptr);
+      const missing = this.#next - this.#memory.buffer.byteLength;
+      if (missing > 0) this.#memory.grow(Math.ceil(missing / 65536));
     }
     return ptr;
   }
@@ -70,7 +75,7 @@ export class FakeCore {
       guestSetLimits: (_guest, limitFrames) => {
         this.#limitFrames = limitFrames;
       },
-      vcpuCreate: () => 0x610000,
+      vcpuCreate: () => VCPU,
       run: (ptr, budget) => {
         this.budgets.push(budget);
         const vcpu = new VcpuBlock(this.core, ptr);
@@ -92,7 +97,9 @@ export class FakeCore {
         this.delivered.push(vector);
         return this.accepts ? 1 : 0;
       },
-      syncDescriptors: () => 1,
+      vcpuDestroy: () => {},
+      frameIsShared: () => 0,
+      dropBlocks: () => {},
       updateMode: () => {},
     };
   }
@@ -113,9 +120,8 @@ export const burn: Step = (vcpu, budget) => {
 export function call(number: number, args: readonly number[] = [], before = 1): Step {
   return (vcpu) => {
     retire(vcpu, before);
-    vcpu.setGpr(REG_EAX, number);
-    [REG_EBX, REG_ECX, REG_EDX, REG_ESI].forEach((register, index) => {
-      vcpu.setGpr(register, args[index] ?? 0);
+    [number, ...args].forEach((value, index) => {
+      vcpu.setU32(VCPU_EXIT_ARG + 4 * index, value);
     });
     return EXIT_HYPERCALL;
   };

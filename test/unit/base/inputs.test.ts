@@ -1,0 +1,54 @@
+import { expect, test } from "vitest";
+import { HostInputs } from "../../../host-ts/base/inputs.ts";
+import type { HostInput } from "../../../host-ts/base/ports.ts";
+
+const input = (byte: number): HostInput => ({
+  kind: "console",
+  device: "console",
+  data: Uint8Array.of(byte),
+});
+
+test("inputs come out in order, once, and are logged with count and visit", () => {
+  const inputs = new HostInputs();
+  inputs.post(input(1));
+  inputs.post(input(2));
+  expect(inputs.take(100)).toEqual([input(1), input(2)]);
+  expect(inputs.take(100)).toEqual([]);
+  inputs.post(input(3));
+  inputs.take(100);
+  expect(inputs.log.map(({ atInstruction, visit }) => [atInstruction, visit])).toEqual([
+    [100, 0],
+    [100, 0],
+    [100, 2],
+  ]);
+});
+
+test("a recording comes out at its stamps and not before, also at the same instruction", () => {
+  const first = new HostInputs();
+  first.take(50);
+  first.take(100);
+  first.take(100);
+  first.post(input(1));
+  first.take(100);
+  first.startNextLife();
+  first.post(input(2));
+  first.take(7);
+
+  const replay = new HostInputs(first.log);
+  expect(replay.nextStamp()).toBe(100);
+  expect([replay.take(50), replay.take(100), replay.take(100)]).toEqual([[], [], []]);
+  expect(replay.take(100)).toEqual([input(1)]);
+  expect(replay.nextStamp()).toBeUndefined();
+  expect(replay.take(1000)).toEqual([]);
+  replay.startNextLife();
+  expect(replay.take(7)).toEqual([input(2)]);
+  expect(replay.log).toEqual(first.log);
+});
+
+test("a post wakes the sleeper", () => {
+  const inputs = new HostInputs();
+  let woken = 0;
+  inputs.onPost(() => woken++);
+  inputs.post(input(1));
+  expect([woken, inputs.hasWaiting]).toEqual([1, true]);
+});

@@ -1,0 +1,80 @@
+import { expect, test } from "vitest";
+import { ConfigError } from "../../../host-ts/base/errors.ts";
+import { type GuestOptions, needsInline, resolveConfig } from "../../../host-ts/guest/config.ts";
+import { isOurCpuid, refuseNesting } from "../../../host-ts/guest/nesting.ts";
+import { runsInOurGuest } from "../../../host-ts/guest/nesting-node.ts";
+
+const kernel = Uint8Array.of(1);
+
+test("defaults are those of the documentation", () => {
+  expect(resolveConfig({ kernel })).toMatchObject({
+    memoryBytes: 64 << 20,
+    commandLine: "",
+    time: "virtual",
+    nsPerInstruction: 1,
+    sliceInstructions: 100_000,
+    onRestart: "end",
+    rng: true,
+    abi: "lguest",
+    lguest: { bus: "auto", syscallVector: 0x80 },
+  });
+});
+
+test.each<[Partial<GuestOptions>, RegExp]>([
+  [{ kernel: new Uint8Array(0) }, /kernel must be/],
+  [{ memoryBytes: 5 << 10 }, /memoryBytes is 5120/],
+  [{ memoryBytes: (1 << 20) + 1 }, /multiple of 4096/],
+  [{ memoryBytes: Number.NaN }, /memoryBytes is NaN/],
+  [{ memoryBytes: 2 ** 31 }, /to 1073741824/],
+  [{ commandLine: "x".repeat(2048) }, /2048 bytes/],
+  [{ commandLine: "é".repeat(1024) }, /2048 bytes/],
+  [{ commandLine: "a\0b" }, /NUL/],
+  [{ nsPerInstruction: 0 }, /nsPerInstruction is 0/],
+  [{ sliceInstructions: 50 }, /sliceInstructions is 50/],
+  [{ seed: -1 }, /seed is -1/],
+  [{ time: "fast" as "real" }, /one of virtual, real/],
+  [{ abi: "xen" as "lguest" }, /abi is "xen"/],
+  [{ block: [{}] }, /exactly one of file, bytes and backend/],
+  [{ block: [{ bytes: kernel, file: "x" }] }, /exactly one/],
+  [{ block: Array.from({ length: 9 }, () => ({ file: "x" })) }, /at most 8/],
+  [{ net: [{}] }, /exactly one of hub and backend/],
+  [{ net: [{ hub: "a", mac: "12:34" }] }, /must look like/],
+  [{ net: [{ hub: "a", mac: "01:00:00:00:00:00" }] }, /multicast/],
+  [{ terminal: { columns: 0, rows: 1 } }, /columns is 0/],
+  [{ lguest: { bus: "usb" as "pci" } }, /lguest.bus is "usb"/],
+])("%j is refused by name", (options, message) => {
+  expect(() => resolveConfig({ kernel, ...options })).toThrow(ConfigError);
+  expect(() => resolveConfig({ kernel, ...options })).toThrow(message);
+});
+
+test("guests of different names get different addresses, and one name always the same", () => {
+  const mac = (name: string, index: number) =>
+    [
+      ...resolveConfig({ kernel, name, net: [{ hub: "h" }, { hub: "h" }] }).net[index]!.macBytes,
+    ].join();
+  expect(mac("a", 0)).toBe(mac("a", 0));
+  expect(new Set([mac("a", 0), mac("a", 1), mac("b", 0), mac("b", 1)]).size).toBe(4);
+});
+
+test("a backend object needs the same thread", () => {
+  const backend = { send: () => {}, connect: () => {}, close: () => {} };
+  expect(needsInline(resolveConfig({ kernel, net: [{ backend }] }))).toBe(true);
+  expect(needsInline(resolveConfig({ kernel, net: [{ hub: "h" }] }))).toBe(false);
+});
+
+test("a processor of ours is recognised by its hypervisor leaf, and hosting on it is refused", () => {
+  const text = new TextEncoder().encode("wasmvisor\0\0\0");
+  const words = new DataView(text.buffer);
+  const [ebx, ecx, edx] = [0, 4, 8].map((at) => words.getUint32(at, true)) as [
+    number,
+    number,
+    number,
+  ];
+  const leaf = (number: number) =>
+    number === 0x40000000 ? { ebx, ecx, edx } : { ebx: 0, ecx: 0, edx: 0 };
+  expect(isOurCpuid(leaf)).toBe(true);
+  expect(isOurCpuid(() => ({ ebx, ecx, edx: 0 }))).toBe(false);
+  expect(() => refuseNesting(true)).toThrow(/outer host/);
+  refuseNesting(false);
+  expect(runsInOurGuest("/nonexistent")).toBe(false);
+});
