@@ -1,0 +1,75 @@
+/** On-CPU time of the thread that runs the guest, taken when the guest prints its brackets. */
+import { readFileSync } from "node:fs";
+import type { Measurement, Step } from "./kernels.ts";
+
+/**
+ * @returns milliseconds this thread has spent on a CPU; where the platform does not tell, those of the whole process.
+ * Call it on the main thread. Reading the process's usage first is what makes Linux bring the thread's own count up to date.
+ */
+export function threadCpuMs(): number {
+  const { user, system } = process.cpuUsage();
+  try {
+    return Number(readFileSync("/proc/self/schedstat", "latin1").split(" ")[0]) / 1e6;
+  } catch {
+    return (user + system) / 1e3;
+  }
+}
+
+/** Reads what a benchmark guest prints: "[" before a kernel, "]checksum" and a newline after it, "done" at the end. */
+export class Stopwatch {
+  readonly measurements: Measurement[] = [];
+  readonly #steps: readonly Step[];
+  readonly #retired: () => number | undefined;
+  #text = "";
+  #startMs = 0;
+  #startRetired: number | undefined;
+  #cpuMs = 0;
+  #instructions: number | undefined;
+  #isDone = false;
+
+  /** `retired` gives the guest instructions executed so far, where that is known. */
+  constructor(steps: readonly Step[], retired: () => number | undefined) {
+    this.#steps = steps;
+    this.#retired = retired;
+  }
+
+  get isDone(): boolean {
+    return this.#isDone;
+  }
+
+  /** Takes output of the guest, synchronously with its execution. @throws when it is not what the plan prints. */
+  read(bytes: Iterable<number>): void {
+    for (const byte of bytes) this.#take(String.fromCharCode(byte));
+  }
+
+  #take(character: string): void {
+    if (character === "[") {
+      this.#startRetired = this.#retired();
+      this.#startMs = threadCpuMs();
+    } else if (character === "]") {
+      this.#cpuMs = threadCpuMs() - this.#startMs;
+      const retired = this.#retired();
+      this.#instructions =
+        retired === undefined || this.#startRetired === undefined
+          ? undefined
+          : retired - this.#startRetired;
+    } else if (character === "\n") {
+      this.#line(this.#text);
+      this.#text = "";
+    } else this.#text += character;
+  }
+
+  #line(line: string): void {
+    const step = this.#steps[this.measurements.length];
+    if (line === "done" && step === undefined) this.#isDone = true;
+    else if (step !== undefined && /^[0-9a-f]{8}$/.test(line)) {
+      const { kernel } = step;
+      this.measurements.push({
+        kernel,
+        checksum: line,
+        cpuMs: this.#cpuMs,
+        instructions: this.#instructions,
+      });
+    } else throw new Error(`the guest printed "${line}"`);
+  }
+}
