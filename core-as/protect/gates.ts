@@ -50,7 +50,7 @@ import {
   VECTOR_SS,
   VECTOR_TS,
 } from "../../abi/x86.ts";
-import { translateSystemRead } from "../mmu/access.ts";
+import { commitWrite } from "../mmu/access.ts";
 import { eflags } from "../state/flags.ts";
 import { reg, segAttr, segBase, segLimit, segSelector, setReg, updateMode } from "../state/vcpu.ts";
 import {
@@ -66,13 +66,21 @@ import {
   markAccessed,
   needDescriptor,
   refuse,
+  SystemMem,
   selectorError,
   setCpl,
   setNullSegment,
   setParagraph,
   setSegFromDescriptor,
 } from "./segments.ts";
-import { innerStack, pushSlot, reserveSlots, setStackPointer, stackMask } from "./stack.ts";
+import {
+  innerStack,
+  pushSlot,
+  reserveSlots,
+  setStackPointer,
+  slotForWrite,
+  stackMask,
+} from "./stack.ts";
 import { SWITCH_INTERRUPT, switchThroughGate } from "./tasks.ts";
 
 /** #DE, #TS, #NP, #SS and #GP: two of them in a row are a double fault. */
@@ -131,7 +139,7 @@ export function deliverThroughIdt(
   const ext: u32 = isSoftware ? 0 : ERR_EXT;
   const gateError = (vector << 3) | ERR_IDT | ext;
   if ((vector << 3) + 7 > load<u32>(v, VCPU_IDTR_LIMIT)) return refuse(v, VECTOR_GP, gateError);
-  const gate = translateSystemRead(v, load<u32>(v, VCPU_IDTR_BASE) + (vector << 3), 8);
+  const gate = SystemMem.read(v, load<u32>(v, VCPU_IDTR_BASE) + (vector << 3), 8);
   if (gate == 0) return false;
   const gateLo = load<u32>(gate);
   const gateHi = load<u32>(gate, 4);
@@ -219,24 +227,32 @@ function enterHandler(
   }
   if (entry > descLimit(codeLo, codeHi)) return refuse(v, VECTOR_GP, ext);
   const system = newLevel != 3;
-  if (!reserveSlots(v, base, sp, mask, words, size, system)) return false;
+  // Nearly every frame: 32-bit words that one translation covers.
+  const isSimple = size == 4 && mask == 0xffffffff && !fromV86;
+  const frame = isSimple ? slotForWrite(v, base + sp - bytes, bytes, system) : 0;
+  if (isSimple ? frame == 0 : !reserveSlots(v, base, sp, mask, words, size, system)) return false;
   if (isInner && !markAccessed(v, ssSelector, ssHi)) return false;
   if (!markAccessed(v, selector, codeHi)) return false;
 
-  if (isInner) {
-    if (fromV86) {
-      sp = pushSlot(v, base, sp, mask, size, system, segSelector(v, SEG_GS));
-      sp = pushSlot(v, base, sp, mask, size, system, segSelector(v, SEG_FS));
-      sp = pushSlot(v, base, sp, mask, size, system, segSelector(v, SEG_DS));
-      sp = pushSlot(v, base, sp, mask, size, system, segSelector(v, SEG_ES));
+  if (isSimple) {
+    if (!storeFrame(v, frame, pushedFlags, isInner, hasError, errorCode)) return false;
+    sp -= bytes;
+  } else {
+    if (isInner) {
+      if (fromV86) {
+        sp = pushSlot(v, base, sp, mask, size, system, segSelector(v, SEG_GS));
+        sp = pushSlot(v, base, sp, mask, size, system, segSelector(v, SEG_FS));
+        sp = pushSlot(v, base, sp, mask, size, system, segSelector(v, SEG_DS));
+        sp = pushSlot(v, base, sp, mask, size, system, segSelector(v, SEG_ES));
+      }
+      sp = pushSlot(v, base, sp, mask, size, system, segSelector(v, SEG_SS));
+      sp = pushSlot(v, base, sp, mask, size, system, reg(v, REG_ESP));
     }
-    sp = pushSlot(v, base, sp, mask, size, system, segSelector(v, SEG_SS));
-    sp = pushSlot(v, base, sp, mask, size, system, reg(v, REG_ESP));
+    sp = pushSlot(v, base, sp, mask, size, system, pushedFlags);
+    sp = pushSlot(v, base, sp, mask, size, system, segSelector(v, SEG_CS));
+    sp = pushSlot(v, base, sp, mask, size, system, load<u32>(v, VCPU_EIP));
+    if (hasError) sp = pushSlot(v, base, sp, mask, size, system, errorCode);
   }
-  sp = pushSlot(v, base, sp, mask, size, system, pushedFlags);
-  sp = pushSlot(v, base, sp, mask, size, system, segSelector(v, SEG_CS));
-  sp = pushSlot(v, base, sp, mask, size, system, load<u32>(v, VCPU_EIP));
-  if (hasError) sp = pushSlot(v, base, sp, mask, size, system, errorCode);
 
   const isInterruptGate = (type & 1) == 0;
   const cleared: u32 =
@@ -260,13 +276,37 @@ function enterHandler(
   return true;
 }
 
+/** Writes a frame of 32-bit words upwards from `frame`, a pointer of slotForWrite. @returns false when an event is recorded. */
+function storeFrame(
+  v: usize,
+  frame: usize,
+  pushedFlags: u32,
+  isInner: bool,
+  hasError: bool,
+  errorCode: u32,
+): bool {
+  let at = frame;
+  if (hasError) {
+    store<u32>(at, errorCode);
+    at += 4;
+  }
+  store<u32>(at, load<u32>(v, VCPU_EIP));
+  store<u32>(at, segSelector(v, SEG_CS), 4);
+  store<u32>(at, pushedFlags, 8);
+  if (isInner) {
+    store<u32>(at, reg(v, REG_ESP), 12);
+    store<u32>(at, segSelector(v, SEG_SS), 16);
+  }
+  return commitWrite(v, frame);
+}
+
 /** Real-address mode: four bytes per vector, a frame of three words, no error codes. */
 function deliverThroughIvt(v: usize, vector: u32): bool {
   const at = vector << 2;
   if (at + 3 > load<u32>(v, VCPU_IDTR_LIMIT)) {
     return refuse(v, VECTOR_GP, 0);
   }
-  const entry = translateSystemRead(v, load<u32>(v, VCPU_IDTR_BASE) + at, 4);
+  const entry = SystemMem.read(v, load<u32>(v, VCPU_IDTR_BASE) + at, 4);
   if (entry == 0) return false;
   const target: u32 = load<u32>(entry);
   const attr = segAttr(v, SEG_SS);

@@ -3,10 +3,12 @@
  * Source: SDM 2A, IRET/IRETD; SDM 2B, RET; SDM 3B, "Virtual-8086 Mode".
  */
 import {
+  MODE_STACK32,
   VCPU_CPL,
   VCPU_DESC_HI,
   VCPU_DESC_LO,
   VCPU_EIP,
+  VCPU_MODE,
   VCPU_NMI_BLOCKED,
 } from "../../abi/vcpu.ts";
 import {
@@ -119,15 +121,26 @@ function popParagraphFrame(v: usize, size: u32, mask: u32): bool {
 }
 
 function iretProtected(v: usize, size: u32): bool {
-  const eipPtr = peekSlot(v, 0, size);
-  if (eipPtr == 0) return false;
-  const eip = slotValue(eipPtr, size);
-  const csPtr = peekSlot(v, size, size);
-  if (csPtr == 0) return false;
-  const cs: u32 = load<u16>(csPtr);
-  const flagsPtr = peekSlot(v, size * 2, size);
-  if (flagsPtr == 0) return false;
-  const image = slotValue(flagsPtr, size);
+  let eip: u32;
+  let cs: u32;
+  let image: u32;
+  if (size == 4 && (load<u32>(v, VCPU_MODE) & MODE_STACK32) != 0) {
+    const frame = peekSlot(v, 0, 12);
+    if (frame == 0) return false;
+    eip = load<u32>(frame);
+    cs = load<u16>(frame, 4);
+    image = load<u32>(frame, 8);
+  } else {
+    const eipPtr = peekSlot(v, 0, size);
+    if (eipPtr == 0) return false;
+    eip = slotValue(eipPtr, size);
+    const csPtr = peekSlot(v, size, size);
+    if (csPtr == 0) return false;
+    cs = load<u16>(csPtr);
+    const flagsPtr = peekSlot(v, size * 2, size);
+    if (flagsPtr == 0) return false;
+    image = slotValue(flagsPtr, size);
+  }
   const level = load<u32>(v, VCPU_CPL);
   if (size == 4 && (image & EFLAGS_VM) != 0 && level == 0) return iretToV86(v, eip, cs, image);
 
@@ -214,12 +227,21 @@ function returnOuter(
   at: u32,
   release: u32,
 ): bool {
-  const espPtr = peekSlot(v, at, size);
-  if (espPtr == 0) return false;
-  const esp = slotValue(espPtr, size);
-  const ssPtr = peekSlot(v, at + size, size);
-  if (ssPtr == 0) return false;
-  const ss: u32 = load<u16>(ssPtr);
+  let esp: u32;
+  let ss: u32;
+  if (size == 4 && (load<u32>(v, VCPU_MODE) & MODE_STACK32) != 0) {
+    const pair = peekSlot(v, at, 8);
+    if (pair == 0) return false;
+    esp = load<u32>(pair);
+    ss = load<u16>(pair, 4);
+  } else {
+    const espPtr = peekSlot(v, at, size);
+    if (espPtr == 0) return false;
+    esp = slotValue(espPtr, size);
+    const ssPtr = peekSlot(v, at + size, size);
+    if (ssPtr == 0) return false;
+    ss = load<u16>(ssPtr);
+  }
   const rpl = cs & 3;
   if (isNull(ss)) return refuse(v, VECTOR_GP, 0);
   if (!needDescriptor(v, ss, VECTOR_GP)) return false;

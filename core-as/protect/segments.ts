@@ -4,9 +4,11 @@
  * Source: SDM 3A, "Segment Descriptors", "Protection" and the MOV page of SDM 2B.
  */
 import {
+  MODE_FLAT,
   SEG_ATTR,
   SEG_BASE,
   SEG_LIMIT,
+  VCPU_CONTEXT,
   VCPU_CPL,
   VCPU_CR0,
   VCPU_DESC_HI,
@@ -17,6 +19,7 @@ import {
   VCPU_GDTR_LIMIT,
   VCPU_HELD_GDT,
   VCPU_HELD_GDT_COUNT,
+  VCPU_MODE,
 } from "../../abi/vcpu.ts";
 import {
   ATTR_DB,
@@ -36,13 +39,15 @@ import {
   EFLAGS_VM,
   ERR_TI,
   SEG_CS,
+  SEG_FS,
   SEG_LDTR,
   SEG_SS,
   VECTOR_GP,
   VECTOR_NP,
   VECTOR_SS,
 } from "../../abi/x86.ts";
-import { commitWrite, translateSystemRead, translateSystemWrite } from "../mmu/access.ts";
+import { PAGE_MASK, TLB_ADDEND, TLB_READ, TLB_WRITE } from "../layout.ts";
+import { commitWrite, Mem, translateSystemRead, translateSystemWrite } from "../mmu/access.ts";
 import { updatePrivilege } from "../mmu/tlb.ts";
 import { raise } from "../state/faults.ts";
 import { segAttr, segBase, segLimit, segPtr, setSeg, updateMode } from "../state/vcpu.ts";
@@ -53,6 +58,11 @@ const ATTR_V86: u32 = 0xf3;
 const ATTR_REAL: u32 = 0x93;
 /** Attributes of a flat 32-bit segment, without type and DPL. */
 const ATTR_FLAT: u32 = ATTR_P | ATTR_DB | ATTR_G;
+
+/** A descriptor of present, writable, expand-up data with base 0 and limit 4 GiB: its low dword, and what the high one has under a mask. */
+const FLAT_DATA_LOW: u32 = 0x0000ffff;
+const FLAT_DATA_MASK: u32 = 0xff8f9eff;
+const FLAT_DATA: u32 = 0x008f9200;
 
 /** readDescriptor: the selector is outside its table (nothing recorded), */
 export const DESC_OUTSIDE: u32 = 0;
@@ -128,6 +138,26 @@ export function isNull(selector: u32): bool {
   return (selector & 0xfffc) == 0;
 }
 
+/** The TLB hit with supervisor rights, inline: tables and inner stacks are hot on every trap. */
+export class SystemMem {
+  /** translateSystemRead of mmu/access.ts, for a size of 1 to 32 bytes. */
+  @inline static read(v: usize, lin: u32, size: u32): usize {
+    const entry = Mem.entry(load<usize>(v, VCPU_CONTEXT), lin);
+    if (((lin + (size - 1)) & PAGE_MASK) == load<u32>(entry, TLB_READ)) {
+      return lin + load<u32>(entry, TLB_ADDEND);
+    }
+    return translateSystemRead(v, lin, size);
+  }
+  /** translateSystemWrite of mmu/access.ts; commitWrite afterwards. */
+  @inline static write(v: usize, lin: u32, size: u32): usize {
+    const entry = Mem.entry(load<usize>(v, VCPU_CONTEXT), lin);
+    if (((lin + (size - 1)) & PAGE_MASK) == load<u32>(entry, TLB_WRITE)) {
+      return lin + load<u32>(entry, TLB_ADDEND);
+    }
+    return translateSystemWrite(v, lin, size);
+  }
+}
+
 /**
  * Fetches the descriptor of `selector` (16 bits, not null) from the GDT (held by the Host or in guest memory) or the LDT.
  * @returns DESC_OUTSIDE, DESC_READ or DESC_EVENT.
@@ -138,7 +168,7 @@ export function readDescriptor(v: usize, selector: u32): u32 {
   if (selector & ERR_TI) {
     if ((segAttr(v, SEG_LDTR) & ATTR_P) == 0 || off + 7 > segLimit(v, SEG_LDTR))
       return DESC_OUTSIDE;
-    ptr = translateSystemRead(v, segBase(v, SEG_LDTR) + off, 8);
+    ptr = SystemMem.read(v, segBase(v, SEG_LDTR) + off, 8);
   } else {
     const held = load<u32>(v, VCPU_HELD_GDT_COUNT);
     if (held != 0) {
@@ -146,7 +176,7 @@ export function readDescriptor(v: usize, selector: u32): u32 {
       ptr = v + VCPU_HELD_GDT + off;
     } else {
       if (off + 7 > load<u32>(v, VCPU_GDTR_LIMIT)) return DESC_OUTSIDE;
-      ptr = translateSystemRead(v, load<u32>(v, VCPU_GDTR_BASE) + off, 8);
+      ptr = SystemMem.read(v, load<u32>(v, VCPU_GDTR_BASE) + off, 8);
     }
   }
   if (ptr == 0) return DESC_EVENT;
@@ -293,7 +323,10 @@ export function loadSegment(v: usize, seg: u32, selector: u32): bool {
   const hi = load<u32>(v, VCPU_DESC_HI);
   if (!markAccessed(v, selector, hi)) return false;
   setSegFromDescriptor(v, seg, selector, lo, hi);
-  updateMode(v);
+  // FS and GS have no part in the mode, and one flat data segment for another changes nothing.
+  const isData = seg != SEG_SS && lo == FLAT_DATA_LOW && (hi & FLAT_DATA_MASK) == FLAT_DATA;
+  const staysFlat = isData && (load<u32>(v, VCPU_MODE) & MODE_FLAT) != 0;
+  if (seg < <u32>SEG_FS && !staysFlat) updateMode(v);
   return true;
 }
 

@@ -3,6 +3,7 @@
  * Source: SDM 3A, "Stack Switching" and "Task-State Segment (TSS)".
  */
 import {
+  MODE_FLAT,
   SEG_ATTR,
   SEG_BASE,
   SEG_LIMIT,
@@ -10,6 +11,8 @@ import {
   VCPU_EA,
   VCPU_GPR,
   VCPU_INNER_ESP,
+  VCPU_MODE,
+  VCPU_TLB,
 } from "../../abi/vcpu.ts";
 import {
   ATTR_DB,
@@ -22,22 +25,20 @@ import {
   SYSDESC_TSS32_BUSY,
   VECTOR_TS,
 } from "../../abi/x86.ts";
-import {
-  commitWrite,
-  translateRead,
-  translateSystemRead,
-  translateSystemWrite,
-  translateWrite,
-} from "../mmu/access.ts";
+import { PAGE_MASK, TLB_ADDEND, TLB_READ } from "../layout.ts";
+import { commitWrite, Mem, translateRead, translateWrite } from "../mmu/access.ts";
 import { reg, segAttr, segPtr, setReg } from "../state/vcpu.ts";
 import {
   checkStackSegment,
   isNull,
   needDescriptor,
   refuse,
+  SystemMem,
   segLinear,
   selectorError,
 } from "./segments.ts";
+
+const ESP: usize = VCPU_GPR + REG_ESP * 4;
 
 /** TSS layout: bytes from the base to the stack pointer of ring 0, and the size of one ring's pair. */
 const TSS32_STACKS: u32 = 4;
@@ -59,8 +60,9 @@ export function setStackPointerUnder(v: usize, value: u32, mask: u32): void {
   setReg(v, REG_ESP, (reg(v, REG_ESP) & ~mask) | (value & mask));
 }
 
-function slotForWrite(v: usize, lin: u32, size: u32, system: bool): usize {
-  return system ? translateSystemWrite(v, lin, size) : translateWrite(v, lin, size);
+/** @returns pointer for writing `size` bytes (1-32) of a frame, 0 = event recorded; commitWrite afterwards. */
+export function slotForWrite(v: usize, lin: u32, size: u32, system: bool): usize {
+  return system ? SystemMem.write(v, lin, size) : translateWrite(v, lin, size);
 }
 
 /**
@@ -103,12 +105,23 @@ export function pushSlot(
   return at;
 }
 
-/** @returns pointer to the `size`-byte word `off` bytes above the stack pointer; 0 with #SS(0) or #PF recorded. */
+/**
+ * @returns pointer to `size` bytes (1-32) that start `off` bytes above the stack pointer; 0 with #SS(0) or #PF recorded. More than one word
+ * only on a 32-bit stack: a 16-bit one wraps between words.
+ */
 export function peekSlot(v: usize, off: u32, size: u32): usize {
+  if (load<u32>(v, VCPU_MODE) & MODE_FLAT) return readFlat(v, load<u32>(v, ESP) + off, size);
   const ss = segPtr(v, SEG_SS);
-  const at = (load<u32>(v, VCPU_GPR + REG_ESP * 4) + off) & stackMask(load<u32>(ss, SEG_ATTR));
+  const at = (load<u32>(v, ESP) + off) & stackMask(load<u32>(ss, SEG_ATTR));
   if (!segLinear(v, SEG_SS, at, size, false)) return 0;
   return translateRead(v, load<u32>(v, VCPU_EA), size);
+}
+function readFlat(v: usize, lin: u32, size: u32): usize {
+  const entry = Mem.entry(load<usize>(v, VCPU_TLB), lin);
+  if (((lin + (size - 1)) & PAGE_MASK) == load<u32>(entry, TLB_READ)) {
+    return lin + load<u32>(entry, TLB_ADDEND);
+  }
+  return translateRead(v, lin, size);
 }
 /** @returns the word behind a pointer of peekSlot, zero-extended. */
 export function slotValue(ptr: usize, size: u32): u32 {
@@ -135,7 +148,7 @@ export function innerStack(v: usize, level: u32, ext: u32): u32 {
   if ((load<u32>(tr, SEG_ATTR) & ATTR_P) == 0 || off + bytes - 1 > load<u32>(tr, SEG_LIMIT)) {
     return u32(refuse(v, VECTOR_TS, selectorError(load<u32>(tr, SEG_SELECTOR)) | ext));
   }
-  const ptr = translateSystemRead(v, load<u32>(tr, SEG_BASE) + off, bytes);
+  const ptr = SystemMem.read(v, load<u32>(tr, SEG_BASE) + off, bytes);
   if (ptr == 0) return 0;
   const esp: u32 = is32 ? load<u32>(ptr) : load<u16>(ptr);
   const selector: u32 = is32 ? load<u16>(ptr, 4) : load<u16>(ptr, 2);

@@ -174,6 +174,7 @@ export function switchToDescriptor(
 
 /** IRET with NT set: back to the task in the back link. VCPU_EIP is already past the IRET. @returns true when switched. */
 export function returnFromTask(v: usize): bool {
+  if ((segAttr(v, SEG_TR) & ATTR_P) == 0) return refuse(v, VECTOR_TS, 0);
   const link = translateSystemRead(v, segBase(v, SEG_TR), 2);
   if (link == 0) return false;
   const selector: u32 = load<u16>(link);

@@ -123,6 +123,12 @@ export class Machine {
     this.enter(0);
   }
 
+  /** Gives the memory back. */
+  destroy(): void {
+    this.core.exports.vcpuDestroy(this.vcpu.ptr);
+    this.core.exports.guestDestroy(this.#guest);
+  }
+
   /** Makes the vCPU run at ring 0 or 3 (or 1, with ring 0's descriptors), flat, from that ring's code. */
   enter(ring: number): void {
     const cs = ring === 3 ? USER_CS : KERNEL_CS | ring;
