@@ -104,11 +104,16 @@ function initialise(context: CallContext, dataGpa: number): void {
   else context.initialise(dataGpa);
 }
 
-/** A panic and a power off are the same call: only their words tell them apart. */
+/**
+ * A panic and a power off are the same call: only their words tell them apart. A restart may come without words: Linux then
+ * passes the "physical" address of NULL, which is nowhere.
+ */
 function shutdown({ host }: CallContext, textGpa: number, reason: number): void {
-  const text = host.memory.readCString(textGpa, LGUEST_SHUTDOWN_TEXT_BYTES);
+  const isRestart = reason === LGUEST_SHUTDOWN_RESTART;
+  const hasText = !isRestart || host.memory.isRange(textGpa, 1);
+  const text = hasText ? host.memory.readCString(textGpa, LGUEST_SHUTDOWN_TEXT_BYTES) : "";
   if (host.isDead) return;
-  if (reason === LGUEST_SHUTDOWN_RESTART) host.end("restart", text);
+  if (isRestart) host.end("restart", text);
   else host.end(text === LGUEST_POWER_DOWN ? "power-off" : "panic", DEATHS.crash(text));
 }
 

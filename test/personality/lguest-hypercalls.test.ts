@@ -160,6 +160,13 @@ test("a SHUTDOWN whose string is nowhere dies by that address", () => {
   expect(deathOf(guest)).toBe("bad read address 0xf0000000 len 1");
 });
 
+test("a restart needs no string: Linux passes the physical address of NULL", () => {
+  const guest = initialisedGuest();
+  guest.fake.script.push(call(LHCALL_SHUTDOWN, [0x40000000, 2]));
+  deathOf(guest);
+  expect(guest.machine.death).toEqual({ kind: "restart", reason: "" });
+});
+
 test("a SHUTDOWN string without an end is cut at 128 bytes", () => {
   const guest = initialisedGuest();
   guest.machine.memory.fill(0x9000, 300, 0x41);
