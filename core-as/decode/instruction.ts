@@ -272,11 +272,22 @@ export class Ins {
    * leaves the linear address in VCPU_EA, and the operand becomes [VCPU_EA].
    */
   static use(sizeBytes: u32, write: bool): void {
-    if (!Ins.isMem) return;
-    const s = Ins.memSegment;
-    if (Ins.flat && !Ins.addr16 && (s == SEG_DS || s == SEG_SS || s == SEG_ES)) return;
-    const imm = s | (write ? AGEN_WRITE : 0) | (Ins.addr16 ? AGEN_ADDR16 : 0) | (sizeBytes << AGEN_SIZE_SHIFT);
+    if (!Ins.isMem || Ins.isFlatOperand()) return;
+    const imm =
+      Ins.memSegment |
+      (write ? AGEN_WRITE : 0) |
+      (Ins.addr16 ? AGEN_ADDR16 : 0) |
+      (sizeBytes << AGEN_SIZE_SHIFT);
     Ins.emit(UOP_AGEN, 0, 0, imm);
+    Ins.rebase();
+  }
+  /** True when the memory operand needs no segment arithmetic. */
+  static isFlatOperand(): bool {
+    const s = Ins.memSegment;
+    return Ins.flat && !Ins.addr16 && (s == SEG_DS || s == SEG_SS || s == SEG_ES);
+  }
+  /** The memory operand becomes [VCPU_EA], which a micro-op before has filled. */
+  static rebase(): void {
     Ins.base = VCPU_EA;
     Ins.index = VCPU_ZERO;
     Ins.scale = 0;

@@ -96,11 +96,23 @@ function group8(): void {
   rmPair(U.UOP_BT_I16 + (op - 4) * 2, op != 4, bit);
 }
 
-/** BT family with a register: the memory form adds the bit offset to its address when it executes. */
+/** Immediate of a BT family micro-op whose address holds the bit offset already. */
+export const BIT_ADDRESS_DONE: u32 = 1;
+
+/**
+ * BT family with a register: the memory form adds the bit offset to its address when it executes, or, where the segment must be checked
+ * with the offset in, by a micro-op of its own before that.
+ */
 function bitByRegister(id16: u32, writes: bool): void {
   Ins.modrm();
   Ins.lockable = Ins.isMem && writes;
-  rmPair(id16, writes, 0);
+  if (!Ins.isMem || Ins.isFlatOperand()) {
+    rmPair(id16, writes, 0);
+    return;
+  }
+  Ins.emit(U.UOP_BIT_ADDRESS, Ins.regField << 2, 0, Ins.opSize());
+  Ins.rebase();
+  rmPair(id16, writes, BIT_ADDRESS_DONE);
 }
 
 function movControl(id: u32): void {
@@ -144,7 +156,8 @@ export function decodeTwoByte(): void {
       group7();
       return;
     }
-    case 0x02: case 0x03: {
+    case 0x02:
+    case 0x03: {
       Ins.modrm();
       Ins.use(2, false);
       const id: u32 = (opcode == 0x02 ? U.UOP_LAR16 : U.UOP_LSL16) + (v >>> 2);
@@ -155,7 +168,8 @@ export function decodeTwoByte(): void {
       ending(U.UOP_CLTS, 0, 0, 0);
       return;
     }
-    case 0x08: case 0x09: {
+    case 0x08:
+    case 0x09: {
       ending(U.UOP_WBINVD, 0, 0, opcode & 1);
       return;
     }
@@ -273,7 +287,8 @@ export function decodeTwoByte(): void {
       } else rmPair(U.UOP_IMUL2_16, false, 0);
       return;
     }
-    case 0xb0: case 0xb1: {
+    case 0xb0:
+    case 0xb1: {
       Ins.modrm();
       Ins.lockable = Ins.isMem;
       rmTriple(U.UOP_CMPXCHG8, opcode & 1 ? v : 1, true, 0);
@@ -298,7 +313,10 @@ export function decodeTwoByte(): void {
       loadFar(SEG_GS);
       return;
     }
-    case 0xb6: case 0xb7: case 0xbe: case 0xbf: {
+    case 0xb6:
+    case 0xb7:
+    case 0xbe:
+    case 0xbf: {
       extendMove(opcode);
       return;
     }
@@ -321,7 +339,8 @@ export function decodeTwoByte(): void {
       rmPair(U.UOP_BSR16, false, 0);
       return;
     }
-    case 0xc0: case 0xc1: {
+    case 0xc0:
+    case 0xc1: {
       Ins.modrm();
       Ins.lockable = Ins.isMem;
       rmTriple(U.UOP_XADD8, opcode & 1 ? v : 1, true, 0);
@@ -338,7 +357,14 @@ export function decodeTwoByte(): void {
       Ins.emit(U.UOP_CMPXCHG8B, 0, 0, 0);
       return;
     }
-    case 0xc8: case 0xc9: case 0xca: case 0xcb: case 0xcc: case 0xcd: case 0xce: case 0xcf: {
+    case 0xc8:
+    case 0xc9:
+    case 0xca:
+    case 0xcb:
+    case 0xcc:
+    case 0xcd:
+    case 0xce:
+    case 0xcf: {
       plainPair(U.UOP_BSWAP16, (opcode & 7) << 2, 0);
       return;
     }

@@ -3,6 +3,7 @@
  * Source: SDM 2, "BT", "BTC", "BTR", "BTS", "BSF", "BSR".
  */
 import { VCPU_EA } from "../../abi/vcpu.ts";
+import { BIT_ADDRESS_DONE } from "../decode/two-byte.ts";
 import { rmRead, rmWrite, Uop } from "../decode/uop.ts";
 import { commitWrite, translateRead, translateWrite } from "../mmu/access.ts";
 import { STEP_EVENT, STEP_NEXT } from "../state/faults.ts";
@@ -12,9 +13,6 @@ const BIT_TEST: u32 = 0;
 const BIT_SET: u32 = 1;
 const BIT_RESET: u32 = 2;
 const BIT_COMPLEMENT: u32 = 3;
-
-/** Immediate of a register form whose address holds the bit offset already. */
-export const BIT_ADDRESS_DONE: u32 = 1;
 
 /** Tests and changes bit `bit` of the operand at `p`, which is 0 after a fault. Only CF changes. */
 function change<T>(v: usize, p: usize, op: u32, bit: u32): u32 {

@@ -36,7 +36,7 @@ import {
   xchgRm,
   xlat,
 } from "./arith.ts";
-import { bsf, bsr, bt, btc, btcImm, btImm, btr, btrImm, bts, btsImm } from "./bits.ts";
+import { bitAddress, bsf, bsr, bt, btc, btcImm, btImm, btr, btrImm, bts, btsImm } from "./bits.ts";
 import {
   bound,
   farCallDirect,
@@ -457,6 +457,8 @@ export function slow(v: usize, pc: usize, id: u32): u32 {
       return aad(v, pc);
     case U.UOP_XLAT:
       return xlat(v, pc);
+    case U.UOP_BIT_ADDRESS:
+      return bitAddress(v, pc);
     case U.UOP_XLAT_ADDRESS:
       return xlatAddress(v, pc);
     case U.UOP_LEA_WRAP:
