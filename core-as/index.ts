@@ -3,9 +3,13 @@
  */
 import { FRAME_COW, VCPU_FAULT_ADDRESS, VCPU_FAULT_ERROR, VCPU_FAULT_VECTOR } from "../abi/vcpu.ts";
 import { resetCodeCache } from "./decode/cache.ts";
-import { ARENA_BYTES } from "./layout.ts";
+import { ARENA_BYTES, PAGE_SIZE } from "./layout.ts";
 import { dropCode, touchesCode } from "./mmu/code-pages.ts";
-import { frameEntry, frameForRead as readFrame, frameForWrite as writeFrame } from "./mmu/frames.ts";
+import {
+  frameEntry,
+  frameForRead as readFrame,
+  frameForWrite as writeFrame,
+} from "./mmu/frames.ts";
 import { allocRun, poolInit as initPool } from "./mmu/pool.ts";
 import { flushAllTranslations, flushPageEverywhere, switchDirectory } from "./mmu/tlb.ts";
 import { probe } from "./mmu/walker.ts";
@@ -14,7 +18,6 @@ import { updateMode as recomputeMode } from "./state/vcpu.ts";
 import { onFault, onInterrupt } from "./switcher/classify.ts";
 import { enter } from "./switcher/enter.ts";
 import { createGuest, createVcpu, destroyGuest, destroyVcpu, setLimits } from "./switcher/vcpus.ts";
-import { PAGE_SIZE } from "./layout.ts";
 
 /** Prepares the shared memory; once, before any thread starts. */
 export function poolInit(): void {

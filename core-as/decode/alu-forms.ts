@@ -2,6 +2,8 @@
  * Emission of the regular families, whatever their width: ALU, TEST, MOV, and the one-operand groups. Each function chooses the micro-op
  * by operand kind; no arithmetic is done here.
  */
+
+import { Ins } from "./instruction.ts";
 import {
   UOP_ALU8_MI,
   UOP_ALU8_MR,
@@ -42,7 +44,6 @@ import {
   UOP_TEST32_RI,
   UOP_TEST32_RR,
 } from "./uop-ids.ts";
-import { Ins } from "./instruction.ts";
 
 /** CMP among the eight ALU operations: reads only. */
 const ALU_CMP: u32 = 7;
@@ -109,14 +110,26 @@ export function movRmReg(size: u32): void {
   Ins.use(size, true);
   const reg = Ins.gpr(Ins.regField, size);
   if (Ins.isMem) Ins.emit(bySize(size, UOP_MOV8_MR, UOP_MOV16_MR, UOP_MOV32_MR), reg, 0, 0);
-  else Ins.emit(bySize(size, UOP_MOV8_RR, UOP_MOV16_RR, UOP_MOV32_RR), Ins.gpr(Ins.rmField, size), reg, 0);
+  else
+    Ins.emit(
+      bySize(size, UOP_MOV8_RR, UOP_MOV16_RR, UOP_MOV32_RR),
+      Ins.gpr(Ins.rmField, size),
+      reg,
+      0,
+    );
 }
 /** register ← r/m. */
 export function movRegRm(size: u32): void {
   Ins.use(size, false);
   const reg = Ins.gpr(Ins.regField, size);
   if (Ins.isMem) Ins.emit(bySize(size, UOP_MOV8_RM, UOP_MOV16_RM, UOP_MOV32_RM), reg, 0, 0);
-  else Ins.emit(bySize(size, UOP_MOV8_RR, UOP_MOV16_RR, UOP_MOV32_RR), reg, Ins.gpr(Ins.rmField, size), 0);
+  else
+    Ins.emit(
+      bySize(size, UOP_MOV8_RR, UOP_MOV16_RR, UOP_MOV32_RR),
+      reg,
+      Ins.gpr(Ins.rmField, size),
+      0,
+    );
 }
 /** r/m ← immediate. */
 export function movRmImm(size: u32, imm: u32): void {

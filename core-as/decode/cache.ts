@@ -5,9 +5,7 @@
 import {
   COUNTER_ARENA_RESETS,
   COUNTER_BLOCKS_DECODED,
-
   MODE_FLAT,
-
   VCPU_MODE,
 } from "../../abi/vcpu.ts";
 import { SEG_CS } from "../../abi/x86.ts";
@@ -36,7 +34,7 @@ import { addBlock } from "../mmu/code-pages.ts";
 import { revokeWrites } from "../mmu/tlb.ts";
 import { arena } from "../state/thread.ts";
 import { count, segBase } from "../state/vcpu.ts";
-import { MAX_BLOCK_INSTRUCTIONS, MAX_BLOCK_SIZE, decodeBlock } from "./decoder.ts";
+import { decodeBlock, MAX_BLOCK_INSTRUCTIONS, MAX_BLOCK_SIZE } from "./decoder.ts";
 import { Ins } from "./instruction.ts";
 
 /** Bumped whenever the arena is emptied: link slots of older blocks must not be written any more. */
@@ -91,7 +89,7 @@ function decodeAndCache(v: usize, eip: u32, mode: u32, csBase: u32, host: usize)
     count(v, COUNTER_ARENA_RESETS);
     block = load<usize>(arena, ARENA_UOP_NEXT);
   }
-  const left = PAGE_SIZE - (host & PAGE_OFFSET_MASK);
+  const left = PAGE_SIZE - (<u32>host & PAGE_OFFSET_MASK);
   const bytes = decodeBlock(v, block, host, left, eip, mode, MAX_BLOCK_INSTRUCTIONS);
   if (bytes == 0) return 0;
   count(v, COUNTER_BLOCKS_DECODED);
@@ -126,9 +124,9 @@ export function scratchBlock(v: usize, eip: u32, limit: u32): usize {
   if (host == 0) return 0;
   const block = arena + ARENA_SCRATCH_BLOCK;
   const most = limit < MAX_BLOCK_INSTRUCTIONS ? limit : MAX_BLOCK_INSTRUCTIONS;
-  if (decodeBlock(v, block, host, PAGE_SIZE - (host & PAGE_OFFSET_MASK), eip, mode, most) == 0) return 0;
+  if (decodeBlock(v, block, host, PAGE_SIZE - (<u32>host & PAGE_OFFSET_MASK), eip, mode, most) == 0)
+    return 0;
   fillHeader(block, 0, eip, mode, csBase);
   store<usize>(block, host, BLOCK_SCRATCH_HOST);
   return block;
 }
-

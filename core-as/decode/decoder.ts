@@ -87,7 +87,15 @@ function decodeInstruction(): void {
  * @returns number of code bytes consumed; 0 when not even the first instruction could be fetched (event recorded).
  *   Ins.crossed tells that the only instruction runs into the next page; BLOCK_COUNT and Ins.out are set.
  */
-export function decodeBlock(v: usize, block: usize, host: usize, left: u32, eip: u32, mode: u32, limit: u32): u32 {
+export function decodeBlock(
+  v: usize,
+  block: usize,
+  host: usize,
+  left: u32,
+  eip: u32,
+  mode: u32,
+  limit: u32,
+): u32 {
   const firstUop = block + BLOCK_HEADER;
   Ins.startBlock(v, firstUop, host, left, eip, mode);
   let instructions: u32 = 0;
@@ -119,7 +127,14 @@ export function decodeBlock(v: usize, block: usize, host: usize, left: u32, eip:
     instructions++;
     Ins.delta += Ins.len;
     Ins.eip = Ins.nextEip();
-    if (Ins.ends || Ins.crossed || instructions >= limit || Ins.delta >= MAX_BLOCK_BYTES || Ins.left == 0) break;
+    if (
+      Ins.ends ||
+      Ins.crossed ||
+      instructions >= limit ||
+      Ins.delta >= MAX_BLOCK_BYTES ||
+      Ins.left == 0
+    )
+      break;
   }
   store<u32>(block, instructions, BLOCK_COUNT);
   if (!Ins.ends) fallThrough();
@@ -145,7 +160,8 @@ const FLAGS_WRITTEN: u32 = 2;
 
 /** Classifies micro-ops that cannot fault; anything else may expose the flags and is unknown. */
 function flagEffect(id: u32): u32 {
-  if (id < U.UOP_ALU32_RM) return readsCarry(id & 7) ? FLAGS_UNKNOWN : FLAGS_WRITTEN;
+  if (id < U.UOP_ALU32_RM)
+    return readsCarry((id - U.UOP_ALU32_RR) & 7) ? FLAGS_UNKNOWN : FLAGS_WRITTEN;
   if (id >= U.UOP_ALU8_RR && id < U.UOP_ALU8_RM) {
     return readsCarry((id - U.UOP_ALU8_RR) & 7) ? FLAGS_UNKNOWN : FLAGS_WRITTEN;
   }
@@ -187,13 +203,16 @@ function readsCarry(op: u32): bool {
   return op == 2 || op == 3;
 }
 
+/** Place of ADD OR - - AND SUB XOR among the forms without flags; NO_FORM for those that need or are only about flags. */
+const NO_FORM: u8 = 8;
+const QUIET_FORM = memory.data<u8>([0, 1, NO_FORM, NO_FORM, 2, 3, 4, NO_FORM]);
+
 /** @returns the form of `id` that leaves the flags alone, or `id`. Memory forms may fault before they write, never after. */
 function withoutFlags(id: u32): u32 {
-  if (id < U.UOP_ALU32_MR) {
-    const op = id & 7;
-    if (op != 7 && !readsCarry(op)) return id + U.UOP_ALU32_RR_NF;
-  }
-  return id;
+  if (id >= U.UOP_ALU32_MR) return id;
+  const alu = id - U.UOP_ALU32_RR;
+  const form = load<u8>(QUIET_FORM + (alu & 7));
+  return form == NO_FORM ? id : U.UOP_ALU32_RR_NF + (alu >>> 3) * 5 + <u32>form;
 }
 
 /** Walks the block backwards; a flag result is dead when the next reader-or-fault comes after a full overwrite. */

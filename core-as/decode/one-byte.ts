@@ -48,7 +48,7 @@ export function isLinked(): bool {
 }
 /** Bits telling the interpreter that a target lies on the block's own page. */
 export const NEAR_TAKEN: u32 = 1;
-const NEAR_FALL: u32 = 2;
+export const NEAR_FALL: u32 = 2;
 export function nearness(taken: u32, fall: u32): u32 {
   const page = (Ins.eip - Ins.delta) >>> 12;
   return (taken >>> 12 == page ? NEAR_TAKEN : 0) | (fall >>> 12 == page ? NEAR_FALL : 0);
@@ -190,7 +190,12 @@ function lea(): void {
   }
   const size = Ins.opSize();
   // An address is all that is wanted: 16-bit forms and 16-bit results wrap in AGEN-free arithmetic of the slow form.
-  Ins.emit(size == 4 && !Ins.addr16 ? U.UOP_LEA32 : U.UOP_LEA_WRAP, Ins.regField << 2, 0, size | (Ins.addr16 ? 0x100 : 0));
+  Ins.emit(
+    size == 4 && !Ins.addr16 ? U.UOP_LEA32 : U.UOP_LEA_WRAP,
+    Ins.regField << 2,
+    0,
+    size | (Ins.addr16 ? 0x100 : 0),
+  );
 }
 
 /** C0, C1, D0-D3: shifts and rotates. `count` 0-255, or -1 for CL. */
@@ -346,19 +351,47 @@ export function decodeOneByte(opcode: u32): void {
       Ins.emit(U.UOP_AAS, 0, 0, 0);
       return;
     }
-    case 0x40: case 0x41: case 0x42: case 0x43: case 0x44: case 0x45: case 0x46: case 0x47: {
+    case 0x40:
+    case 0x41:
+    case 0x42:
+    case 0x43:
+    case 0x44:
+    case 0x45:
+    case 0x46:
+    case 0x47: {
       incDecReg(low, false);
       return;
     }
-    case 0x48: case 0x49: case 0x4a: case 0x4b: case 0x4c: case 0x4d: case 0x4e: case 0x4f: {
+    case 0x48:
+    case 0x49:
+    case 0x4a:
+    case 0x4b:
+    case 0x4c:
+    case 0x4d:
+    case 0x4e:
+    case 0x4f: {
       incDecReg(low, true);
       return;
     }
-    case 0x50: case 0x51: case 0x52: case 0x53: case 0x54: case 0x55: case 0x56: case 0x57: {
+    case 0x50:
+    case 0x51:
+    case 0x52:
+    case 0x53:
+    case 0x54:
+    case 0x55:
+    case 0x56:
+    case 0x57: {
       pushReg(low);
       return;
     }
-    case 0x58: case 0x59: case 0x5a: case 0x5b: case 0x5c: case 0x5d: case 0x5e: case 0x5f: {
+    case 0x58:
+    case 0x59:
+    case 0x5a:
+    case 0x5b:
+    case 0x5c:
+    case 0x5d:
+    case 0x5e:
+    case 0x5f: {
       popReg(low);
       return;
     }
@@ -425,7 +458,8 @@ export function decodeOneByte(opcode: u32): void {
       Ins.ends = true;
       return;
     }
-    case 0x80: case 0x82: {
+    case 0x80:
+    case 0x82: {
       Ins.modrm();
       const imm = Ins.fetch8();
       aluRmImm(Ins.regField, 1, imm);
@@ -523,7 +557,13 @@ export function decodeOneByte(opcode: u32): void {
       Ins.emit(U.UOP_NOP, 0, 0, 0);
       return;
     }
-    case 0x91: case 0x92: case 0x93: case 0x94: case 0x95: case 0x96: case 0x97: {
+    case 0x91:
+    case 0x92:
+    case 0x93:
+    case 0x94:
+    case 0x95:
+    case 0x96:
+    case 0x97: {
       Ins.mod = 3;
       Ins.regField = REG_EAX;
       Ins.rmField = low;
@@ -563,7 +603,10 @@ export function decodeOneByte(opcode: u32): void {
       Ins.emit(U.UOP_LAHF, 0, 0, 0);
       return;
     }
-    case 0xa0: case 0xa1: case 0xa2: case 0xa3: {
+    case 0xa0:
+    case 0xa1:
+    case 0xa2:
+    case 0xa3: {
       const offset = Ins.addr16 ? Ins.fetch16() : Ins.fetch32();
       Ins.directMemory(VCPU_ZERO, VCPU_ZERO, offset);
       Ins.regField = REG_EAX;
@@ -620,15 +663,30 @@ export function decodeOneByte(opcode: u32): void {
       stringOp(U.UOP_SCAS8, v);
       return;
     }
-    case 0xb0: case 0xb1: case 0xb2: case 0xb3: case 0xb4: case 0xb5: case 0xb6: case 0xb7: {
+    case 0xb0:
+    case 0xb1:
+    case 0xb2:
+    case 0xb3:
+    case 0xb4:
+    case 0xb5:
+    case 0xb6:
+    case 0xb7: {
       movRegImm(low, 1, Ins.fetch8());
       return;
     }
-    case 0xb8: case 0xb9: case 0xba: case 0xbb: case 0xbc: case 0xbd: case 0xbe: case 0xbf: {
+    case 0xb8:
+    case 0xb9:
+    case 0xba:
+    case 0xbb:
+    case 0xbc:
+    case 0xbd:
+    case 0xbe:
+    case 0xbf: {
       movRegImm(low, v, Ins.fetchZ());
       return;
     }
-    case 0xc0: case 0xc1: {
+    case 0xc0:
+    case 0xc1: {
       Ins.modrm();
       const count = Ins.fetch8();
       shiftGroup(opcode & 1 ? v : 1, false, count);
@@ -652,7 +710,8 @@ export function decodeOneByte(opcode: u32): void {
       loadFar(SEG_DS);
       return;
     }
-    case 0xc6: case 0xc7: {
+    case 0xc6:
+    case 0xc7: {
       Ins.modrm();
       const size = opcode & 1 ? v : 1;
       const imm = size == 1 ? Ins.fetch8() : Ins.fetchZ();
@@ -697,12 +756,14 @@ export function decodeOneByte(opcode: u32): void {
       endingPair(U.UOP_IRET16, 0, 0);
       return;
     }
-    case 0xd0: case 0xd1: {
+    case 0xd0:
+    case 0xd1: {
       Ins.modrm();
       shiftGroup(opcode & 1 ? v : 1, false, 1);
       return;
     }
-    case 0xd2: case 0xd3: {
+    case 0xd2:
+    case 0xd3: {
       Ins.modrm();
       shiftGroup(opcode & 1 ? v : 1, true, 0);
       return;
@@ -727,24 +788,36 @@ export function decodeOneByte(opcode: u32): void {
       Ins.emit(U.UOP_XLAT, 0, 0, 0);
       return;
     }
-    case 0xd8: case 0xd9: case 0xda: case 0xdb: case 0xdc: case 0xdd: case 0xde: case 0xdf: {
+    case 0xd8:
+    case 0xd9:
+    case 0xda:
+    case 0xdb:
+    case 0xdc:
+    case 0xdd:
+    case 0xde:
+    case 0xdf: {
       Ins.modrm();
       const modrm = (Ins.mod << 6) | (Ins.regField << 3) | Ins.rmField;
       Ins.use(fpuOperandBytes(low, Ins.regField), fpuWrites(low, Ins.regField));
       Ins.emit(U.UOP_FPU, Ins.op16 ? 1 : 0, 0, (low << 8) | modrm);
       return;
     }
-    case 0xe0: case 0xe1: case 0xe2: case 0xe3: {
+    case 0xe0:
+    case 0xe1:
+    case 0xe2:
+    case 0xe3: {
       const displacement = Ins.fetchS8();
       // r1: which of the four; the count register follows the address size, carried in bit 2.
       endingPair(U.UOP_LOOP16, low | (Ins.addr16 ? 4 : 0), displacement);
       return;
     }
-    case 0xe4: case 0xe5: {
+    case 0xe4:
+    case 0xe5: {
       portOp(U.UOP_IN_IMM8, opcode & 1 ? v : 1, Ins.fetch8());
       return;
     }
-    case 0xe6: case 0xe7: {
+    case 0xe6:
+    case 0xe7: {
       portOp(U.UOP_OUT_IMM8, opcode & 1 ? v : 1, Ins.fetch8());
       return;
     }
@@ -767,11 +840,13 @@ export function decodeOneByte(opcode: u32): void {
       nearJump(displacement);
       return;
     }
-    case 0xec: case 0xed: {
+    case 0xec:
+    case 0xed: {
       portOp(U.UOP_IN_DX8, opcode & 1 ? v : 1, 0);
       return;
     }
-    case 0xee: case 0xef: {
+    case 0xee:
+    case 0xef: {
       portOp(U.UOP_OUT_DX8, opcode & 1 ? v : 1, 0);
       return;
     }
@@ -838,9 +913,9 @@ export function decodeOneByte(opcode: u32): void {
 }
 
 /** Bytes an x87 memory operand occupies, for the segment check (SDM 2D, "Escape Opcode" tables). */
-function fpuOperandBytes(escape: u32, op: u32): u32 {
+function fpuOperandBytes(esc: u32, op: u32): u32 {
   const state: u32 = Ins.op16 ? 14 : 28;
-  switch (escape) {
+  switch (esc) {
     case 1: {
       return op == 4 || op == 6 ? state : op == 5 || op == 7 ? 2 : 4;
     }
@@ -864,10 +939,10 @@ function fpuOperandBytes(escape: u32, op: u32): u32 {
   }
 }
 /** True when the x87 memory form stores. */
-function fpuWrites(escape: u32, op: u32): bool {
-  if (escape == 1) return op == 2 || op == 3 || op >= 6;
-  if (escape == 3) return op >= 1 && op <= 3 || op == 7;
-  if (escape == 5) return op >= 1 && op <= 3 || op >= 6;
-  if (escape == 7) return op >= 1 && op <= 3 || op >= 6;
+function fpuWrites(esc: u32, op: u32): bool {
+  if (esc == 1) return op == 2 || op == 3 || op >= 6;
+  if (esc == 3) return (op >= 1 && op <= 3) || op == 7;
+  if (esc == 5) return (op >= 1 && op <= 3) || op >= 6;
+  if (esc == 7) return (op >= 1 && op <= 3) || op >= 6;
   return false;
 }

@@ -46,11 +46,9 @@ export class Uop {
   }
   /** Linear effective address. */
   @inline static ea(v: usize, pc: usize): u32 {
-    return (
-      load<u32>(v + load<u8>(pc, UOP_BASE)) +
-      (load<u32>(v + load<u8>(pc, UOP_INDEX)) << (load<u8>(pc, UOP_FORM) & FORM_SCALE)) +
-      load<u32>(pc, UOP_DISP)
-    );
+    const scale = load<u8>(pc, UOP_FORM) & FORM_SCALE;
+    const index = load<u32>(v + load<u8>(pc, UOP_INDEX));
+    return load<u32>(v + load<u8>(pc, UOP_BASE)) + (index << scale) + load<u32>(pc, UOP_DISP);
   }
   @inline static isMemory(pc: usize): bool {
     return (load<u8>(pc, UOP_FORM) & FORM_MEMORY) != 0;

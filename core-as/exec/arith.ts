@@ -85,7 +85,9 @@ function storeProduct<T>(v: usize, product: u64): void {
 /** AX, DX:AX or EDX:EAX, zero-extended. */
 function dividend<T>(v: usize): u64 {
   if (sizeof<T>() == 1) return load<u16>(v, EAX);
-  return ((<u64>load<T>(v, EDX)) << (sizeof<T>() * 8)) | <u64>load<T>(v, EAX);
+  const high = <u64>load<T>(v, EDX);
+  const width: u64 = sizeof<T>() * 8;
+  return (high << width) | <u64>load<T>(v, EAX);
 }
 
 function storeQuotient<T>(v: usize, quotient: u64, remainder: u64): void {
@@ -296,7 +298,7 @@ export function xadd<T>(v: usize, pc: usize): u32 {
   const source = Uop.r1(v, pc);
   const a = load<T>(p);
   const b = load<T>(source);
-  store<T>(p, <T>(a + b));
+  store<T>(p, <T>(<u32>a + <u32>b));
   if (!commitWrite(v, p)) return STEP_EVENT;
   if (p != source) store<T>(source, a);
   Flags.add<T>(v, <u32>a, <u32>b, <u32>a + <u32>b);

@@ -20,6 +20,7 @@ import {
 import { add, compare, divide, examine, multiply, squareRoot } from "./float80-arith.ts";
 import { roundToIntegral } from "./float80-convert.ts";
 import { extract, REMAINDER_NONE, remainder, scale } from "./float80-parts.ts";
+import { fastArithmetic } from "./fpu-fast.ts";
 import { finish, finishPair, pairIsReady, St, settle, setUnderflow } from "./fpu-state.ts";
 
 const CONDITIONS = FSW_C0 | FSW_C1 | FSW_C2 | FSW_C3;
@@ -58,16 +59,32 @@ function operate(v: usize, op: u32, aSig: u64, aSe: u32, bSig: u64, bSe: u32): v
 export function arithmetic(v: usize, op: u32, i: u32, dst: u32, pops: bool): u32 {
   const a = St.slot(v, 0);
   const b = St.slot(v, i);
+  const to = dst == 0 ? a : b;
   if (St.isEmpty(v, a) || St.isEmpty(v, b)) setUnderflow(v);
-  else operate(v, op, St.sig(v, a), St.se(v, a), St.sig(v, b), St.se(v, b));
-  return finish(v, St.slot(v, dst), pops);
+  else {
+    const aSig = St.sig(v, a);
+    const aSe = St.se(v, a);
+    const bSig = St.sig(v, b);
+    const bSe = St.se(v, b);
+    if (fastArithmetic(v, op, to, aSig, aSe, bSig, bSe)) {
+      if (pops) St.pop(v);
+      return STEP_NEXT;
+    }
+    operate(v, op, aSig, aSe, bSig, bSe);
+  }
+  return finish(v, to, pops);
 }
 
-/** ST(0) op the operand in FX_SIG, FX_SE. */
-export function arithmeticMemory(v: usize, op: u32): u32 {
+/** ST(0) op b, an operand from memory. */
+export function arithmeticMemory(v: usize, op: u32, bSig: u64, bSe: u32): u32 {
   const a = St.slot(v, 0);
   if (St.isEmpty(v, a)) setUnderflow(v);
-  else operate(v, op, St.sig(v, a), St.se(v, a), Fx.sig(v), Fx.se(v));
+  else {
+    const aSig = St.sig(v, a);
+    const aSe = St.se(v, a);
+    if (fastArithmetic(v, op, a, aSig, aSe, bSig, bSe)) return STEP_NEXT;
+    operate(v, op, aSig, aSe, bSig, bSe);
+  }
   return finish(v, a, false);
 }
 

@@ -23,10 +23,10 @@ import { raise, raiseGp, STEP_EVENT, STEP_NEXT } from "../state/faults.ts";
 import { St, setControl, updateSummary } from "./fpu-state.ts";
 
 /** Offsets in the image. */
+/** FCW, and FSW in the upper half. */
 const FX_FCW: u32 = 0;
-const FX_FSW: u32 = 2;
+/** FTW, and FOP in the upper half. */
 const FX_FTW: u32 = 4;
-const FX_FOP: u32 = 6;
 const FX_FIP: u32 = 8;
 const FX_FCS: u32 = 12;
 const FX_FDP: u32 = 16;
@@ -56,12 +56,14 @@ export function fxsave(v: usize, pc: usize): u32 {
   const lin = Uop.ea(v, pc);
   if (!mayAccess(v, lin)) return STEP_EVENT;
   // Aligned to 16 bytes, the image touches two pages at most: once both ends are writable nothing can fail but device memory.
-  if (translateWrite(v, lin, 1) == 0 || translateWrite(v, lin + FX_BYTES - 1, 1) == 0) return STEP_EVENT;
+  if (translateWrite(v, lin, 1) == 0 || translateWrite(v, lin + FX_BYTES - 1, 1) == 0)
+    return STEP_EVENT;
   let tags: u32 = 0;
   for (let i: u32 = 0; i < 8; i++) if (!St.isEmpty(v, i)) tags |= 1 << i;
-  const control: u32 = load<u16>(v, VCPU_FCW) | (<u32>load<u16>(v, VCPU_FSW) << 16);
+  const control: u32 = load<u16>(v, VCPU_FCW) | ((<u32>load<u16>(v, VCPU_FSW)) << 16);
   if (!storeValue<u32>(v, lin + FX_FCW, control)) return STEP_EVENT;
-  if (!storeValue<u32>(v, lin + FX_FTW, tags | (<u32>load<u16>(v, VCPU_FOP) << 16))) return STEP_EVENT;
+  if (!storeValue<u32>(v, lin + FX_FTW, tags | ((<u32>load<u16>(v, VCPU_FOP)) << 16)))
+    return STEP_EVENT;
   if (!storeValue<u32>(v, lin + FX_FIP, load<u32>(v, VCPU_FIP))) return STEP_EVENT;
   if (!storeValue<u32>(v, lin + FX_FCS, load<u32>(v, VCPU_FCS))) return STEP_EVENT;
   if (!storeValue<u32>(v, lin + FX_FDP, load<u32>(v, VCPU_FDP))) return STEP_EVENT;
@@ -72,8 +74,10 @@ export function fxsave(v: usize, pc: usize): u32 {
     const slot = St.slot(v, i);
     if (!storeValue<u64>(v, lin + FX_ST + i * 16, St.sig(v, slot))) return STEP_EVENT;
     if (!storeValue<u64>(v, lin + FX_ST + i * 16 + 8, St.se(v, slot))) return STEP_EVENT;
-    if (!storeValue<u64>(v, lin + FX_XMM + i * 16, load<u64>(v + i * 16, VCPU_XMM))) return STEP_EVENT;
-    if (!storeValue<u64>(v, lin + FX_XMM + i * 16 + 8, load<u64>(v + i * 16, VCPU_XMM + 8))) return STEP_EVENT;
+    if (!storeValue<u64>(v, lin + FX_XMM + i * 16, load<u64>(v + i * 16, VCPU_XMM)))
+      return STEP_EVENT;
+    if (!storeValue<u64>(v, lin + FX_XMM + i * 16 + 8, load<u64>(v + i * 16, VCPU_XMM + 8)))
+      return STEP_EVENT;
   }
   return STEP_NEXT;
 }
@@ -89,7 +93,8 @@ function quad(v: usize, lin: u32): u64 {
 export function fxrstor(v: usize, pc: usize): u32 {
   const lin = Uop.ea(v, pc);
   if (!mayAccess(v, lin)) return STEP_EVENT;
-  if (translateRead(v, lin, 1) == 0 || translateRead(v, lin + FX_BYTES - 1, 1) == 0) return STEP_EVENT;
+  if (translateRead(v, lin, 1) == 0 || translateRead(v, lin + FX_BYTES - 1, 1) == 0)
+    return STEP_EVENT;
   const mxcsr = word(v, lin + FX_MXCSR);
   if ((mxcsr & ~MXCSR_MASK) != 0) {
     raiseGp(v);
@@ -107,7 +112,12 @@ export function fxrstor(v: usize, pc: usize): u32 {
   store<u32>(v, 0, VCPU_FTW);
   for (let i: u32 = 0; i < 8; i++) {
     if (((tags >>> i) & 1) == 0) St.setEmpty(v, i);
-    St.set(v, St.slot(v, i), quad(v, lin + FX_ST + i * 16), <u32>quad(v, lin + FX_ST + i * 16 + 8) & 0xffff);
+    St.set(
+      v,
+      St.slot(v, i),
+      quad(v, lin + FX_ST + i * 16),
+      <u32>quad(v, lin + FX_ST + i * 16 + 8) & 0xffff,
+    );
     store<u64>(v + i * 16, quad(v, lin + FX_XMM + i * 16), VCPU_XMM);
     store<u64>(v + i * 16, quad(v, lin + FX_XMM + i * 16 + 8), VCPU_XMM + 8);
   }

@@ -23,7 +23,7 @@ import {
 import { EFLAGS_TF } from "../../abi/x86.ts";
 import { cacheEpoch, findBlock, scratchBlock } from "../decode/cache.ts";
 import { AGEN_ADDR16, AGEN_SIZE_SHIFT, AGEN_WRITE } from "../decode/instruction.ts";
-import { NEAR_TAKEN } from "../decode/one-byte.ts";
+import { NEAR_FALL, NEAR_TAKEN } from "../decode/one-byte.ts";
 import { UOP_BASE, UOP_DELTA, UOP_DISP, UOP_SIZE, Uop, uopEip } from "../decode/uop.ts";
 import * as U from "../decode/uop-ids.ts";
 import {
@@ -557,17 +557,17 @@ function execute(v: usize, budget: i32, alone: bool): u32 {
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU32_RR_NF + 4: {
+      case U.UOP_ALU32_RR_NF + 2: {
         Alu.rrQuiet(v, pc, AND);
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU32_RR_NF + 5: {
+      case U.UOP_ALU32_RR_NF + 3: {
         Alu.rrQuiet(v, pc, SUB);
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU32_RR_NF + 6: {
+      case U.UOP_ALU32_RR_NF + 4: {
         Alu.rrQuiet(v, pc, XOR);
         pc += UOP_SIZE;
         continue;
@@ -582,17 +582,17 @@ function execute(v: usize, budget: i32, alone: bool): u32 {
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU32_RI_NF + 4: {
+      case U.UOP_ALU32_RI_NF + 2: {
         Alu.riQuiet(v, pc, AND);
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU32_RI_NF + 5: {
+      case U.UOP_ALU32_RI_NF + 3: {
         Alu.riQuiet(v, pc, SUB);
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU32_RI_NF + 6: {
+      case U.UOP_ALU32_RI_NF + 4: {
         Alu.riQuiet(v, pc, XOR);
         pc += UOP_SIZE;
         continue;
@@ -607,17 +607,17 @@ function execute(v: usize, budget: i32, alone: bool): u32 {
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU32_RM_NF + 4: {
+      case U.UOP_ALU32_RM_NF + 2: {
         if (!Alu.rmQuiet(v, pc, tlb, AND)) break;
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU32_RM_NF + 5: {
+      case U.UOP_ALU32_RM_NF + 3: {
         if (!Alu.rmQuiet(v, pc, tlb, SUB)) break;
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU32_RM_NF + 6: {
+      case U.UOP_ALU32_RM_NF + 4: {
         if (!Alu.rmQuiet(v, pc, tlb, XOR)) break;
         pc += UOP_SIZE;
         continue;
@@ -1457,9 +1457,8 @@ function execute(v: usize, budget: i32, alone: bool): u32 {
       next = load<usize>(slot);
       if (next != 0) {
         // A target on the same page is as mapped as this block is; others ask the TLB.
-        const near =
-          isDirect &&
-          (load<u8>(pc, UOP_BASE) & (NEAR_TAKEN << ((slot - pc - U.UOP_LINK_TAKEN) >>> 2))) != 0;
+        const page = slot == pc + U.UOP_LINK_FALL ? NEAR_FALL : NEAR_TAKEN;
+        const near = isDirect && (load<u8>(pc, UOP_BASE) & page) != 0;
         const valid = near
           ? load<usize>(next, BLOCK_HOST) != 0
           : load<u32>(next, BLOCK_EIP) == eip && Link.isMapped(tlb, eip, next);

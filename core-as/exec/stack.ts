@@ -278,7 +278,7 @@ function jumpIf<T>(v: usize, pc: usize, taken: bool): u32 {
 /** LOOP, LOOPE, LOOPNE and JCXZ; C is the width of the counter, the address size. The counter keeps its value on a fault. */
 function loopBy<T, C>(v: usize, pc: usize, kind: u32): u32 {
   if (kind == LOOP_JCXZ) return jumpIf<T>(v, pc, load<C>(v, ECX) == <C>0);
-  const count = <C>(load<C>(v, ECX) - <C>1);
+  const count = <C>(<u32>load<C>(v, ECX) - 1);
   const goesOn = kind == LOOP_PLAIN || Flags.zf(v) == kind;
   const outcome = jumpIf<T>(v, pc, count != <C>0 && goesOn);
   if (outcome == STEP_END) store<C>(v, count, ECX);

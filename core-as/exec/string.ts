@@ -337,8 +337,8 @@ export function cmps<T>(v: usize, pc: usize): u32 {
     }
     if (load<u32>(v, VCPU_EVENT) != EVENT_NONE) return STEP_EVENT;
   }
-  let a: T = 0;
-  let b: T = 0;
+  let a = <T>0;
+  let b = <T>0;
   for (let i: u32 = 0; i < n; i++) {
     // Silicon reads the destination first: when both fault, its address is the one that is reported.
     const q = elementRead<T>(v, SEG_ES, Str.get(v, EDI, imm));
@@ -384,7 +384,7 @@ export function scas<T>(v: usize, pc: usize): u32 {
     }
     if (load<u32>(v, VCPU_EVENT) != EVENT_NONE) return STEP_EVENT;
   }
-  let b: T = 0;
+  let b = <T>0;
   for (let i: u32 = 0; i < n; i++) {
     const p = elementRead<T>(v, SEG_ES, Str.get(v, EDI, imm));
     if (p == 0) return STEP_EVENT;

@@ -41,7 +41,10 @@ export function allocRun(bytes: u32): usize {
       const missing = end - ((<u64>memory.size()) << 16);
       const grow = missing > <u64>GROW_BYTES ? missing : <u64>GROW_BYTES;
       // Another thread may have grown in between; then the loop finds enough. Near the end, take what is left.
-      if (memory.grow(<i32>((grow + 0xffff) >> 16)) < 0 && memory.grow(<i32>((missing + 0xffff) >> 16)) < 0) {
+      if (
+        memory.grow(<i32>((grow + 0xffff) >> 16)) < 0 &&
+        memory.grow(<i32>((missing + 0xffff) >> 16)) < 0
+      ) {
         if (end > (<u64>memory.size()) << 16) return 0;
       }
       continue;
@@ -51,7 +54,7 @@ export function allocRun(bytes: u32): usize {
 }
 
 function refPtr(frame: usize): usize {
-  return FRAME_REFS + <usize>((frame >>> PAGE_SHIFT) << 2);
+  return <usize>FRAME_REFS + ((frame >>> PAGE_SHIFT) << 2);
 }
 
 /** @returns a zeroed frame with one reference, or 0 when memory is exhausted. */
@@ -61,7 +64,7 @@ export function allocFrame(): usize {
     const ptr = <usize>(head & 0xffffffff);
     if (ptr == 0) break;
     // The tag in the upper half makes a head that was popped and pushed back in between look different.
-    const next = ((head >> 32) + 1) << 32 | <u64>atomic.load<u32>(ptr);
+    const next = (((head >> 32) + 1) << 32) | <u64>atomic.load<u32>(ptr);
     if (atomic.cmpxchg<u64>(POOL_CONTROL, head, next, POOL_FREE_HEAD) == head) {
       atomic.sub<u32>(POOL_CONTROL, 1, POOL_FREE_COUNT);
       memory.fill(ptr, 0, PAGE_SIZE);
@@ -87,7 +90,7 @@ export function releaseFrame(frame: usize): void {
   while (true) {
     const head = atomic.load<u64>(POOL_CONTROL, POOL_FREE_HEAD);
     atomic.store<u32>(frame, <u32>head);
-    const next = ((head >> 32) + 1) << 32 | <u64>frame;
+    const next = (((head >> 32) + 1) << 32) | <u64>frame;
     if (atomic.cmpxchg<u64>(POOL_CONTROL, head, next, POOL_FREE_HEAD) == head) break;
   }
   atomic.add<u32>(POOL_CONTROL, 1, POOL_FREE_COUNT);

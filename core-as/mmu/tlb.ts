@@ -213,7 +213,7 @@ export function revokeWrites(frame: usize): void {
     const start = contextTlbs(i);
     for (let entry = start; entry < start + 2 * TLB_BYTES; entry += 1 << TLB_ENTRY_SHIFT) {
       const tag = load<u32>(entry, TLB_WRITE);
-      if (tag != TLB_INVALID && tag + load<u32>(entry, TLB_ADDEND) == (frame & PAGE_MASK)) {
+      if (tag != TLB_INVALID && tag + load<u32>(entry, TLB_ADDEND) == <u32>(frame & PAGE_MASK)) {
         store<u32>(entry, TLB_INVALID, TLB_WRITE);
       }
     }

@@ -109,7 +109,9 @@ function walk(v: usize, lin: u32, access: u32, user: bool, probe: bool): bool {
     Leaf.dirty = true;
     return true;
   }
-  return paging == PAGING_32 ? walk32(v, lin, access, user, probe) : walkPae(v, lin, access, user, probe);
+  return paging == PAGING_32
+    ? walk32(v, lin, access, user, probe)
+    : walkPae(v, lin, access, user, probe);
 }
 
 /** Checks rights and finishes a walk: raises #PF or sets A and D. `entryGpa` is the entry that maps the page. */
@@ -123,9 +125,9 @@ function finish(
   entry: u32,
   rights: u32,
 ): bool {
-  let bad = user && (rights & PTE_US) == 0;
+  let bad: bool = user && (rights & PTE_US) == 0;
   if (access == ACCESS_WRITE && (rights & PTE_RW) == 0) {
-    bad = bad || user || (load<u32>(v, VCPU_CR0) & CR0_WP) != 0;
+    if (user || (load<u32>(v, VCPU_CR0) & CR0_WP) != 0) bad = true;
   }
   if (access == ACCESS_FETCH && (rights & PTE_NX_HIGH) != 0) bad = true;
   if (bad) return pageFault(v, lin, access, user, probe, PFERR_PRESENT);
@@ -165,7 +167,8 @@ function walk32(v: usize, lin: u32, access: u32, user: bool, probe: bool): bool 
   const pde: u32 = pdePtr == 0 ? 0 : load<u32>(pdePtr);
   if ((pde & PTE_P) == 0) return pageFault(v, lin, access, user, probe, 0);
   if (lguest) {
-    if ((pde & PAGE_OFFSET_MASK & ~LGUEST_PDE_FLAGS) != 0) return badEntry(v, probe, KILL_BAD_PGD, pde);
+    if ((pde & PAGE_OFFSET_MASK & ~LGUEST_PDE_FLAGS) != 0)
+      return badEntry(v, probe, KILL_BAD_PGD, pde);
   } else if ((pde & PTE_PS) != 0 && (load<u32>(v, VCPU_CR4) & CR4_PSE) != 0) {
     // Without PSE-36 in the CPU model, bits 13-21 of a 4 MiB entry are reserved.
     if ((pde & 0x003fe000) != 0) {
@@ -292,8 +295,7 @@ export function fill(v: usize, lin: u32, access: u32, user: bool): usize {
     (user ? <usize>TLB_USER : 0) +
     (((lin >>> 12) & (TLB_ENTRIES - 1)) << TLB_ENTRY_SHIFT);
   const rights = Leaf.rights;
-  const mayWrite =
-    (rights & PTE_RW) != 0 || (!user && (load<u32>(v, VCPU_CR0) & CR0_WP) == 0);
+  const mayWrite = (rights & PTE_RW) != 0 || (!user && (load<u32>(v, VCPU_CR0) & CR0_WP) == 0);
   const frameBits = load<u32>(entry);
   const writable =
     mayWrite &&

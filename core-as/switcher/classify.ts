@@ -2,6 +2,8 @@
  * THE trap table: what becomes of a fault, a software interrupt, or an interrupt, by trap policy. The outcome is one of: the guest goes on in
  * its handler, or the exit record says why the Host must act.
  */
+
+import { LGUEST_KERNEL_CPL, LGUEST_TRAP_ENTRY } from "../../abi/lguest.ts";
 import {
   EVENT_FAULT,
   EXIT_TRAP,
@@ -22,7 +24,6 @@ import {
   VCPU_POLICY,
   VCPU_RETIRED,
 } from "../../abi/vcpu.ts";
-import { LGUEST_KERNEL_CPL, LGUEST_TRAP_ENTRY } from "../../abi/lguest.ts";
 import {
   ERR_IDT,
   VECTOR_BP,
@@ -32,8 +33,8 @@ import {
   VECTOR_PF,
   VECTORS_WITH_ERROR_CODE,
 } from "../../abi/x86.ts";
-import { deliverThroughIdt, doubleFaultRule } from "../protect/gates.ts";
 import { clearEvent } from "../mmu/walker.ts";
+import { deliverThroughIdt, doubleFaultRule } from "../protect/gates.ts";
 import { leave } from "../state/faults.ts";
 import { countTrap } from "../state/vcpu.ts";
 import { hypercall } from "./lguest-calls.ts";
@@ -81,7 +82,8 @@ function lguestInterrupt(v: usize, vector: u32): bool {
   const cpl = load<u32>(v, VCPU_CPL);
   if (vector == LGUEST_TRAP_ENTRY && cpl == LGUEST_KERNEL_CPL) return hypercall(v);
   const open = vector == VECTOR_BP || vector == VECTOR_OF;
-  const allowed = open || (isGatePresent(v, vector) && vector != LGUEST_TRAP_ENTRY && gateDpl(v, vector) >= cpl);
+  const allowed =
+    open || (isGatePresent(v, vector) && vector != LGUEST_TRAP_ENTRY && gateDpl(v, vector) >= cpl);
   if (allowed) return reflect(v, vector, 0);
   rewind(v);
   return reflect(v, VECTOR_GP, (vector << 3) | ERR_IDT);
@@ -101,7 +103,13 @@ export function onInterrupt(v: usize, vector: u32): bool {
 }
 
 /** Delivery through the guest's own IDT, with the double- and triple-fault rules (SDM 3A, "Interrupt 8—Double Fault Exception (#DF)"). */
-export function deliverNative(v: usize, first: u32, firstError: u32, isSoftware: bool, isExternal: bool): bool {
+export function deliverNative(
+  v: usize,
+  first: u32,
+  firstError: u32,
+  isSoftware: bool,
+  isExternal: bool,
+): bool {
   let vector = first;
   let error = firstError;
   let software = isSoftware;
@@ -109,7 +117,16 @@ export function deliverNative(v: usize, first: u32, firstError: u32, isSoftware:
   while (true) {
     if (vector == VECTOR_PF) store<u32>(v, load<u32>(v, VCPU_FAULT_ADDRESS), VCPU_CR2);
     store<u32>(v, vector, VCPU_DELIVERING);
-    if (deliverThroughIdt(v, vector, error, hasErrorCode(vector) && !software && !external, software, external)) {
+    if (
+      deliverThroughIdt(
+        v,
+        vector,
+        error,
+        hasErrorCode(vector) && !software && !external,
+        software,
+        external,
+      )
+    ) {
       countTrap(v, vector);
       store<u32>(v, NO_VECTOR, VCPU_DELIVERING);
       return true;

@@ -57,7 +57,10 @@ function leaveGuest(v: usize): u32 {
 
 /** @returns true when interrupts may be taken between the last and the next instruction. */
 function windowIsOpen(v: usize): bool {
-  return (load<u32>(v, VCPU_EFLAGS) & EFLAGS_IF) != 0 && load<u64>(v, VCPU_SHADOW) != load<u64>(v, VCPU_RETIRED);
+  return (
+    (load<u32>(v, VCPU_EFLAGS) & EFLAGS_IF) != 0 &&
+    load<u64>(v, VCPU_SHADOW) != load<u64>(v, VCPU_RETIRED)
+  );
 }
 
 /**
@@ -89,7 +92,8 @@ export function enter(v: usize, budget: i32): u32 {
 
   while (true) {
     if (load<i32>(v, VCPU_BUDGET) <= 0) return exit(v, EXIT_BUDGET);
-    if (load<u32>(v, VCPU_WANT_WINDOW) != 0 && windowIsOpen(v)) return exit(v, EXIT_INTERRUPT_WINDOW);
+    if (load<u32>(v, VCPU_WANT_WINDOW) != 0 && windowIsOpen(v))
+      return exit(v, EXIT_INTERRUPT_WINDOW);
 
     const stepping = (load<u32>(v, VCPU_EFLAGS) & EFLAGS_TF) != 0;
     const waiting = load<u32>(v, VCPU_WANT_WINDOW) != 0;

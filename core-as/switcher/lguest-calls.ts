@@ -2,6 +2,32 @@
  * The lguest hypercalls that only touch page tables, descriptors, flags or the TLB: they complete here, and so does the asynchronous ring
  * they arrive by. All others leave with EXIT_HYPERCALL, in the guest's order: the ring first, then the call itself.
  */
+
+import {
+  LG_DATA_HCALL_STATUS,
+  LG_DATA_HCALLS,
+  LG_HCALL_FREE,
+  LG_RING_SLOT_BYTES,
+  LG_RING_SLOTS,
+  LGUEST_GDT_ENTRIES,
+  LGUEST_GDT_IGNORED,
+  LGUEST_IDT_IGNORED,
+  LGUEST_KERNEL_CPL,
+  LGUEST_TLS_ENTRIES,
+  LGUEST_TLS_FIRST,
+  LHCALL_COUNT,
+  LHCALL_FLUSH_ASYNC,
+  LHCALL_FLUSH_TLB,
+  LHCALL_LOAD_GDT_ENTRY,
+  LHCALL_LOAD_IDT_ENTRY,
+  LHCALL_LOAD_TLS,
+  LHCALL_NEW_PGTABLE,
+  LHCALL_SET_PGD,
+  LHCALL_SET_PMD,
+  LHCALL_SET_PTE,
+  LHCALL_SET_STACK,
+  LHCALL_TS,
+} from "../../abi/lguest.ts";
 import {
   COUNTER_CORE_CALLS,
   EVENT_NONE,
@@ -44,31 +70,6 @@ import {
   VCPU_LG_SWITCHER,
   VCPU_PAGING,
 } from "../../abi/vcpu.ts";
-import {
-  LG_DATA_HCALL_STATUS,
-  LG_DATA_HCALLS,
-  LG_HCALL_FREE,
-  LG_RING_SLOT_BYTES,
-  LG_RING_SLOTS,
-  LGUEST_GDT_ENTRIES,
-  LGUEST_IDT_IGNORED,
-  LGUEST_GDT_IGNORED,
-  LGUEST_KERNEL_CPL,
-  LGUEST_TLS_ENTRIES,
-  LGUEST_TLS_FIRST,
-  LHCALL_COUNT,
-  LHCALL_FLUSH_ASYNC,
-  LHCALL_FLUSH_TLB,
-  LHCALL_LOAD_GDT_ENTRY,
-  LHCALL_LOAD_IDT_ENTRY,
-  LHCALL_LOAD_TLS,
-  LHCALL_NEW_PGTABLE,
-  LHCALL_SET_PGD,
-  LHCALL_SET_PMD,
-  LHCALL_SET_PTE,
-  LHCALL_SET_STACK,
-  LHCALL_TS,
-} from "../../abi/lguest.ts";
 import {
   CR0_PG,
   CR0_TS,
@@ -114,7 +115,8 @@ const PDPTE_FLAGS: u32 = 0xfff;
  */
 export function hypercall(v: usize): bool {
   // Before LGUEST_INIT there is no ring, and the Host judges every call.
-  if (load<u32>(v, VCPU_LG_DATA) == 0) return toHost(v, reg(v, 0), reg(v, 3), reg(v, 1), reg(v, 2), reg(v, 6));
+  if (load<u32>(v, VCPU_LG_DATA) == 0)
+    return toHost(v, reg(v, 0), reg(v, 3), reg(v, 1), reg(v, 2), reg(v, 6));
   store<u32>(v, 1, VCPU_LG_DRAINING);
   return resumeHypercall(v);
 }
@@ -128,7 +130,7 @@ export function resumeHypercall(v: usize): bool {
   const a2 = reg(v, 1);
   const a3 = reg(v, 2);
   const a4 = reg(v, 6);
-  const outcome = perform(v, number, a1, a2, a3, a4);
+  const outcome = perform(v, number, a1, a2, a3);
   if (outcome == CALL_FOR_HOST) return toHost(v, number, a1, a2, a3, a4);
   return outcome == CALL_DONE;
 }
@@ -162,7 +164,7 @@ function drainRing(v: usize): bool {
     const a2 = ringWord(v, slot + 8);
     const a3 = ringWord(v, slot + 12);
     const a4 = ringWord(v, slot + 16);
-    const outcome = perform(v, number, a1, a2, a3, a4);
+    const outcome = perform(v, number, a1, a2, a3);
     if (outcome == CALL_STOPPED) return false;
     store<u8>(physicalForWrite(v, statusGpa), <u8>LG_HCALL_FREE);
     if (outcome == CALL_FOR_HOST) return toHost(v, number, a1, a2, a3, a4);
@@ -176,7 +178,7 @@ function ringWord(v: usize, gpa: u32): u32 {
 }
 
 /** Performs a call that the core knows. */
-function perform(v: usize, number: u32, a1: u32, a2: u32, a3: u32, a4: u32): u32 {
+function perform(v: usize, number: u32, a1: u32, a2: u32, a3: u32): u32 {
   switch (number) {
     case LHCALL_FLUSH_ASYNC:
       break;
@@ -235,7 +237,7 @@ function perform(v: usize, number: u32, a1: u32, a2: u32, a3: u32, a4: u32): u32
 /** Loads CR3. The first time it ends the linear 1:1 mode; whether the guest uses PAE shows in its first table. */
 function newPageTable(v: usize, top: u32): void {
   const guest = load<usize>(v, VCPU_GUEST);
-  const table = (top >>> 12) < load<u32>(guest, GUEST_RAM_FRAMES) ? physicalForRead(v, top & ~31) : 0;
+  const table = top >>> 12 < load<u32>(guest, GUEST_RAM_FRAMES) ? physicalForRead(v, top & ~31) : 0;
   if (table == 0) {
     kill(v, KILL_BAD_PAGE, top >>> 12);
     return;

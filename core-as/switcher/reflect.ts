@@ -2,6 +2,14 @@
  * Puts a trap or an interrupt into the guest without leaving Wasm: the lguest way, through the gates and the stack it registered by hypercall.
  * Source: Documentation of lguest's traps in docs/reference; the frame is the processor's (SDM 3A, "Exception- or Interrupt-Handler Procedures").
  */
+
+import {
+  LG_DATA_CR2,
+  LG_DATA_IRQ_ENABLED,
+  LGUEST_KERNEL_CPL,
+  LGUEST_KERNEL_CS,
+  LGUEST_TRAP_ENTRY,
+} from "../../abi/lguest.ts";
 import {
   KILL_BAD_ADDRESS,
   KILL_BAD_WRITE,
@@ -30,13 +38,6 @@ import {
   VECTOR_PF,
   VECTORS_WITH_ERROR_CODE,
 } from "../../abi/x86.ts";
-import {
-  LG_DATA_CR2,
-  LG_DATA_IRQ_ENABLED,
-  LGUEST_KERNEL_CPL,
-  LGUEST_KERNEL_CS,
-  LGUEST_TRAP_ENTRY,
-} from "../../abi/lguest.ts";
 import { storeSystemValue } from "../mmu/access.ts";
 import { clearEvent, physicalForRead, physicalForWrite } from "../mmu/walker.ts";
 import { setCpl, setFlat } from "../protect/segments.ts";
@@ -69,7 +70,9 @@ export function setLguestWord(v: usize, off: u32, value: u32): bool {
 function isDirect(v: usize, vector: u32, type: u32): bool {
   if (type != SYSDESC_TRAP_GATE32) return false;
   if (vector >= FIRST_IRQ_VECTOR) return vector == load<u32>(v, VCPU_LG_SYSCALL_VECTOR);
-  return vector != VECTOR_NM && vector != VECTOR_GP && vector != VECTOR_PF && vector != LGUEST_TRAP_ENTRY;
+  return (
+    vector != VECTOR_NM && vector != VECTOR_GP && vector != VECTOR_PF && vector != LGUEST_TRAP_ENTRY
+  );
 }
 
 /** @returns the high dword of the guest's gate; bit 15 tells whether it is present. */
@@ -132,7 +135,11 @@ export function reflect(v: usize, vector: u32, errorCode: u32): bool {
 
   countTrap(v, vector);
   store<u32>(v, esp, ESP);
-  store<u32>(v, load<u32>(v, VCPU_EFLAGS) & ~(EFLAGS_TF | EFLAGS_VM | EFLAGS_RF | EFLAGS_NT), VCPU_EFLAGS);
+  store<u32>(
+    v,
+    load<u32>(v, VCPU_EFLAGS) & ~(EFLAGS_TF | EFLAGS_VM | EFLAGS_RF | EFLAGS_NT),
+    VCPU_EFLAGS,
+  );
   setFlat(v, SEG_CS, LGUEST_KERNEL_CS, LGUEST_KERNEL_CPL);
   if (fromUser) setFlat(v, SEG_SS, load<u32>(v, VCPU_LG_STACK_SS), LGUEST_KERNEL_CPL);
   setCpl(v, LGUEST_KERNEL_CPL);

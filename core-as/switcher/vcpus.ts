@@ -44,10 +44,10 @@ import {
   REG_EDX,
   SEG_CS,
   SEG_GS,
-  SYSDESC_LDT,
-  SYSDESC_TSS32_BUSY,
   SEG_LDTR,
   SEG_TR,
+  SYSDESC_LDT,
+  SYSDESC_TSS32_BUSY,
 } from "../../abi/x86.ts";
 import { releaseFrames } from "../mmu/frames.ts";
 import { allocFrame, nextGuestId, releaseFrame } from "../mmu/pool.ts";
