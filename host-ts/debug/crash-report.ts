@@ -53,7 +53,7 @@ const FLAG_NAMES: [number, string][] = [
 export function renderCrashReport(title: string, crash: CrashReport, aids: CrashAids = {}): string {
   const symbols = aids.symbols ?? new SymbolTable([]);
   const lines = [
-    `${title}: ${crash.reason}`,
+    `${title}: ${crash.reason.trimEnd()}`,
     `  after ${crash.instructions.toLocaleString("en-US")} instructions`,
     "",
     ...registerLines(crash.registers, symbols),

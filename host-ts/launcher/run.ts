@@ -42,7 +42,7 @@ export async function runVerb(command: RunCommand): Promise<number> {
     const aids = await crashAids(kernel, symbolsText);
     say(renderCrashReport(TITLES[end.kind], end.crash, aids));
   } else if (end.kind !== "power-off" && end.kind !== "shutdown") {
-    say(`${TITLES[end.kind]}: ${end.reason}`);
+    say([TITLES[end.kind], end.reason].filter(Boolean).join(": "));
   }
   if (command.showStats) say(renderStats(end.stats));
   return session.signal === undefined ? exitCodeOfEnd(end.kind) : exitCodeOfSignal(session.signal);
