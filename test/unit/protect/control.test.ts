@@ -368,6 +368,16 @@ describe("an lguest kernel at ring 1", () => {
     }
   });
 
+  it("may read debug registers, as the oops of Linux 3.10 does, but not write them", () => {
+    const reads = kernel(POLICY_LGUEST, asm.movFromDr(REG_EAX, 0), asm.inImm8(0x64));
+    expect(reads.run()).toBe(EXIT_IO_IN);
+    expect(reads.vcpu.gpr(REG_EAX)).toBe(0);
+
+    const writes = kernel(POLICY_EXIT, asm.movToDr(7, REG_EAX));
+    writes.run();
+    expect(writes.vcpu.exitArg(0)).toBe(VECTOR_GP);
+  });
+
   it("gets #UD for SYSENTER", () => {
     const m = kernel(POLICY_EXIT, asm.sysenter);
     m.run();
