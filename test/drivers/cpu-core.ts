@@ -9,6 +9,8 @@ import {
   FPR_STRIDE,
   PAGING_32,
   POLICY_NATIVE,
+  VCPU_CHAOS,
+  VCPU_CHAOS_SEED,
   VCPU_CPL,
   VCPU_CR0,
   VCPU_CR2,
@@ -140,6 +142,8 @@ export interface CoreDriverOptions {
   readonly assertions?: boolean;
   /** Instructions per call of run; the default is one call per case. */
   readonly slice?: number;
+  /** Drops cached translations and decoded code at pseudo-random moments from this seed on. */
+  readonly chaosSeed?: number;
 }
 
 /** Builds the machine; the core must have been built. */
@@ -154,12 +158,16 @@ class CoreDriver implements CpuDriver {
   readonly #vcpu: VcpuBlock;
   readonly #slice: number;
 
-  constructor({ assertions = true, slice = BUDGET }: CoreDriverOptions) {
+  constructor({ assertions = true, slice = BUDGET, chaosSeed }: CoreDriverOptions) {
     this.#slice = slice;
     this.#core = instantiateCore(loadCoreImage(assertions));
     const verbs = this.#core.exports;
     this.#guest = verbs.guestCreate(RAM_FRAMES) >>> 0;
     this.#vcpu = new VcpuBlock(this.#core, verbs.vcpuCreate(this.#guest, POLICY_NATIVE) >>> 0);
+    if (chaosSeed !== undefined) {
+      this.#vcpu.setU32(VCPU_CHAOS, 1);
+      this.#vcpu.setU32(VCPU_CHAOS_SEED, chaosSeed);
+    }
     this.#buildTables();
   }
 

@@ -44,6 +44,9 @@ interface Piece {
   readonly leaves?: number;
 }
 
+/** Where the data of a case lies. */
+const DATA = 0x00200400;
+
 /** Values that make carries, signs and wraps happen more often than chance would. */
 const EDGES = [
   0, 1, 2, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0xffff, 0x7fffffff, 0x80000000, 0xffffffff,
@@ -71,7 +74,7 @@ function modrm(random: Random, reg: number): number[] {
     case 3:
       return [0x44 | (reg << 3), 0x03 | (random.pick([0, 1, 2, 4]) << 3), small];
     case 4:
-      return [0x05 | (reg << 3), ...little(0x00200400 + random.below(0x100), 4)];
+      return [0x05 | (reg << 3), ...little(DATA + random.below(0x100), 4)];
     default:
       return [0xc0 | (reg << 3) | random.below(8)];
   }
@@ -262,7 +265,8 @@ const MAKERS: readonly Maker[] = [
   (r) => ({ bytes: [0x50 | r.below(8)] }),
   (r) => ({ bytes: [0x58 | r.below(8)] }),
   (r) => ({ bytes: [0x68, ...little(interesting(r), 4)] }),
-  (r) => ({ bytes: r.pick([[0x60], [0x66, 0x60], [0xc8, 8, 0, 1]]) }),
+  // ENTER on a stack known to be good: what it has written when it faults half-way is not defined.
+  () => ({ bytes: [0xbc, ...little(0x00301000, 4), 0xc8, 8, 0, 1] }),
   () => ({ bytes: [0x9f], reads: ALL & ~OF }),
   () => ({ bytes: [0x9e], defines: ALL & ~OF }),
   () => ({ bytes: [0xf5], reads: CF }),
@@ -289,13 +293,19 @@ const MAKERS: readonly Maker[] = [
     const base = r.pick([0xa4, 0xa6, 0xaa, 0xac, 0xae]);
     const compares = base === 0xa6 || base === 0xae;
     const opcode = base | size.wide;
+    // When both operands of CMPS fault, processors differ in which one they report: give it good ones.
+    const pointers =
+      base === 0xa6 ? [0xbe, ...little(DATA + 0x80, 4), 0xbf, ...little(DATA + 0xc0, 4)] : [];
     if (r.below(2) === 0) {
-      return { bytes: [...size.prefix, opcode], defines: compares ? ALL : 0 };
+      return { bytes: [...pointers, ...size.prefix, opcode], defines: compares ? ALL : 0 };
     }
     // mov ecx, n with n above 0: a comparison then always sets the flags.
     const count = [0xb9, ...little(1 + r.below(40), 4)];
     const repeat = compares ? 0xf2 | r.below(2) : 0xf3;
-    return { bytes: [...count, ...size.prefix, repeat, opcode], defines: compares ? ALL : 0 };
+    return {
+      bytes: [...pointers, ...count, ...size.prefix, repeat, opcode],
+      defines: compares ? ALL : 0,
+    };
   },
 ];
 
