@@ -26,6 +26,7 @@ import {
   VECTOR_GP,
   VECTOR_NP,
   VECTOR_SS,
+  VECTOR_TS,
   VECTOR_UD,
 } from "../../../abi/x86.ts";
 import * as asm from "./assembler.ts";
@@ -275,6 +276,70 @@ describe("far transfers", () => {
     expect(m.read(GDT + FREE + 5, 1)).toBe(0x8b);
     expect(m.read(GDT + 0x28 + 5, 1)).toBe(0x89);
     expect(m.read32(0x3000 + 0x20)).toBe(CODE + 7);
+  });
+});
+
+describe("a switch to a task", () => {
+  /** Ring 0 jumps to a task at DATA that would run from USER_CODE. */
+  function jumping(type: number): Machine {
+    const m = machine(0, asm.movImm(REG_EBX, 0x12345678), asm.farJump(FREE, 0));
+    m.describe(FREE, DATA, 0x67, type, 0);
+    m.describe(FREE + 8, 0, 0xfffff, DATA0 & ~0x80, FLAT);
+    m.assemble(USER_CODE, asm.hlt);
+    return m;
+  }
+  function fill32(m: Machine, ds: number): void {
+    m.write32(DATA + 0x20, USER_CODE);
+    m.write32(DATA + 0x24, EFLAGS_FIXED);
+    m.write32(DATA + 0x38, USER_STACK);
+    m.write32(DATA + 0x48 + SEG_SS * 4, KERNEL_DS);
+    m.write32(DATA + 0x48 + SEG_DS * 4, ds);
+    m.write32(DATA + 0x48 + SEG_CS * 4, KERNEL_CS);
+  }
+
+  it("that cannot load its DS faults in the new task, at its first instruction", () => {
+    const m = jumping(0x89);
+    fill32(m, FREE + 8);
+
+    expect(m.runToHalt()).toBe(VECTOR_NP);
+
+    expect(m.frame(3)).toEqual([FREE + 8, USER_CODE, KERNEL_CS]);
+    expect(m.vcpu.gpr(REG_ESP)).toBe(USER_STACK - 16);
+    expect(m.read32(0x3000 + 0x20)).toBe(CODE + 12);
+    expect(m.read32(0x3000 + 0x34)).toBe(0x12345678);
+  });
+
+  it("with too small a limit raises #TS in the old task, which has not changed", () => {
+    const m = jumping(0x89);
+    fill32(m, KERNEL_DS);
+    m.describe(FREE, DATA, 0x66, 0x89, 0);
+
+    expect(m.runToHalt()).toBe(VECTOR_TS);
+
+    expect(m.frame(3)).toEqual([FREE, CODE + 5, KERNEL_CS]);
+    expect(m.read(GDT + FREE + 5, 1)).toBe(0x89);
+  });
+
+  it("that is busy raises #GP(selector)", () => {
+    const m = jumping(0x8b);
+    fill32(m, KERNEL_DS);
+
+    expect(m.runToHalt()).toBe(VECTOR_GP);
+    expect(m.frame(1)).toEqual([FREE]);
+  });
+
+  it("of 16 bits loads words, and the upper halves of the registers are ones", () => {
+    const m = jumping(0x81);
+    const words = [USER_CODE, EFLAGS_FIXED, 1, 2, 3, 4, 0x7000, 6, 7, 8];
+    for (const [i, word] of words.entries()) m.write(DATA + 0x0e + 2 * i, asm.le(word, 2));
+    for (const [i, sel] of [0, KERNEL_CS, KERNEL_DS, 0].entries()) {
+      m.write(DATA + 0x22 + 2 * i, asm.le(sel, 2));
+    }
+
+    expect(m.runToHalt()).toBe(-1);
+
+    expect(m.vcpu.eip).toBe(USER_CODE + 1);
+    expect([REG_EAX, REG_EBX].map((r) => m.vcpu.gpr(r))).toEqual([0xffff0001, 0xffff0004]);
   });
 });
 
