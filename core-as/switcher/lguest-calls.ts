@@ -76,6 +76,7 @@ import {
   CR4_PAE,
   PTE_A,
   PTE_D,
+  PTE_NX_HIGH,
   PTE_P,
   PTE_PS,
   SYSDESC_INT_GATE32,
@@ -130,7 +131,7 @@ export function resumeHypercall(v: usize): bool {
   const a2 = reg(v, 1);
   const a3 = reg(v, 2);
   const a4 = reg(v, 6);
-  const outcome = perform(v, number, a1, a2, a3);
+  const outcome = perform(v, number, a1, a2, a3, a4);
   if (outcome == CALL_FOR_HOST) return toHost(v, number, a1, a2, a3, a4);
   return outcome == CALL_DONE;
 }
@@ -164,7 +165,7 @@ function drainRing(v: usize): bool {
     const a2 = ringWord(v, slot + 8);
     const a3 = ringWord(v, slot + 12);
     const a4 = ringWord(v, slot + 16);
-    const outcome = perform(v, number, a1, a2, a3);
+    const outcome = perform(v, number, a1, a2, a3, a4);
     if (outcome == CALL_STOPPED) return false;
     store<u8>(physicalForWrite(v, statusGpa), <u8>LG_HCALL_FREE);
     if (outcome == CALL_FOR_HOST) return toHost(v, number, a1, a2, a3, a4);
@@ -178,7 +179,7 @@ function ringWord(v: usize, gpa: u32): u32 {
 }
 
 /** Performs a call that the core knows. */
-function perform(v: usize, number: u32, a1: u32, a2: u32, a3: u32): u32 {
+function perform(v: usize, number: u32, a1: u32, a2: u32, a3: u32, a4: u32): u32 {
   switch (number) {
     case LHCALL_FLUSH_ASYNC:
       break;
@@ -210,7 +211,7 @@ function perform(v: usize, number: u32, a1: u32, a2: u32, a3: u32): u32 {
       break;
     }
     case LHCALL_SET_PTE: {
-      setPte(v, a1, a2, a3);
+      setPte(v, a1, a2, a3, a4);
       break;
     }
     case LHCALL_SET_PGD: {
@@ -257,8 +258,8 @@ function isPae(v: usize): bool {
   return load<u32>(v, VCPU_LG_PAE) != 0;
 }
 
-/** The guest changed one entry. A `pte` of 0 only says "look again". */
-function setPte(v: usize, top: u32, lin: u32, pte: u32): void {
+/** The guest changed one entry, with its high half under PAE. A `pte` of 0 only says "look again". */
+function setPte(v: usize, top: u32, lin: u32, pte: u32, pteHigh: u32): void {
   const switcher = load<u32>(v, VCPU_LG_SWITCHER);
   if (switcher != 0 && lin >= switcher) {
     kill(v, KILL_SWITCHER_PTE, lin);
@@ -268,7 +269,9 @@ function setPte(v: usize, top: u32, lin: u32, pte: u32): void {
   // lguest looks at an entry when it fills it in at once, that is when the table is known and the entry was used before.
   if ((pte & PTE_P) != 0 && (pte & (PTE_A | PTE_D)) != 0 && (isKernel || knowsDirectory(v, top))) {
     const limit = load<u32>(load<usize>(v, VCPU_GUEST), GUEST_LIMIT_FRAMES);
-    if ((pte & PTE_PS) != 0 || (!isPae(v) && pte >>> 12 >= limit && pte >>> 12 >= deviceEnd(v))) {
+    const gfn = pte >>> 12;
+    const isAbove4GiB = isPae(v) && (pteHigh & ~PTE_NX_HIGH) != 0;
+    if ((pte & PTE_PS) != 0 || isAbove4GiB || (gfn >= limit && gfn >= deviceEnd(v))) {
       kill(v, KILL_BAD_PTE, pte);
       return;
     }
