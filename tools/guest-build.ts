@@ -98,6 +98,8 @@ export function buildMicrokernel(name: string, variant: Variant): string {
     ...(variant.bus === "pci" ? ["-DLGUEST_PCI"] : []),
     ...(variant.paging === "pae" ? ["-DPAE"] : []),
     "-Iguests/lib",
+    // A jump table of a function for ring 3 would lie in the kernel's pages.
+    "-fno-jump-tables",
   ];
   const headers = sourceFiles(["guests/include", "guests/lib"], [".h"]);
   const framework = sourceFiles(["guests/lib"], [".c", ".S"]).filter(

@@ -4,12 +4,27 @@
 
 #define PATIENCE 20000000
 
-void console_find(struct page_console *console) {
+struct page_device *page_device_find(u8 type) {
   struct page_device *device = (void *)ram_bytes();
-  while (device->type && device->type != VIRTIO_ID_CONSOLE)
+  while (device->type && device->type != type)
     device = (void *)((u8 *)(device->queue + device->queues) + 2 * device->feature_bytes + device->config_bytes);
   if (!device->type)
-    error("no console on the descriptor page");
+    error("no device of type %u on the descriptor page", type);
+  return device;
+}
+
+void page_device_start(struct page_device *device) {
+  device->status = 0;
+  hcall1(LHCALL_NOTIFY, device);
+  device->status = VIRTIO_STATUS_ACKNOWLEDGE;
+  device->status = VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER;
+  memset((u8 *)(device->queue + device->queues) + device->feature_bytes, 0, device->feature_bytes);
+  hcall1(LHCALL_NOTIFY, device);
+  device->status = VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER | VIRTIO_STATUS_DRIVER_OK;
+}
+
+void console_find(struct page_console *console) {
+  struct page_device *device = page_device_find(VIRTIO_ID_CONSOLE);
   console->device = device;
   console->in_irq = device->queue[0].irq;
   console->out_irq = device->queue[1].irq;
@@ -18,15 +33,8 @@ void console_find(struct page_console *console) {
 
 void console_start(struct page_console *console) {
   console_find(console);
-  struct page_device *device = console->device;
-  device->status = 0;
-  hcall1(LHCALL_NOTIFY, device);
-  device->status = VIRTIO_STATUS_ACKNOWLEDGE;
-  device->status = VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER;
-  memset((u8 *)(device->queue + device->queues) + device->feature_bytes, 0, device->feature_bytes);
-  hcall1(LHCALL_NOTIFY, device);
-  vring_attach(&console->out, (void *)console->out_address, device->queue[1].entries);
-  device->status = VIRTIO_STATUS_ACKNOWLEDGE | VIRTIO_STATUS_DRIVER | VIRTIO_STATUS_DRIVER_OK;
+  page_device_start(console->device);
+  vring_attach(&console->out, (void *)console->out_address, console->device->queue[1].entries);
 }
 
 int console_send(struct page_console *console, const char *text) {

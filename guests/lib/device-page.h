@@ -20,6 +20,12 @@ struct page_console {
   u32 out_address, in_irq, out_irq;
 };
 
+/* The first device of a virtio type; ends the test when there is none. */
+struct page_device *page_device_find(u8 type);
+
+/* Resets a device and brings it up to DRIVER_OK, accepting no features. */
+void page_device_start(struct page_device *device);
+
 /* Finds the console's descriptor; ends the test when there is none. */
 void console_find(struct page_console *console);
 

@@ -20,10 +20,9 @@ interface Outcome {
   readonly output: string;
 }
 
-async function boot(
-  path: string,
-  bus: Variant["bus"],
-): Promise<{ guest: Guest; output(): string }> {
+type Bus = Variant["bus"] | "auto";
+
+async function boot(path: string, bus: Bus): Promise<{ guest: Guest; output(): string }> {
   const guest = await createGuest({
     kernel: readFileSync(path),
     memoryBytes: MEMORY_BYTES,
@@ -39,7 +38,7 @@ async function boot(
   return { guest, output: () => text };
 }
 
-async function runToEnd(path: string, bus: Variant["bus"]): Promise<Outcome> {
+async function runToEnd(path: string, bus: Bus): Promise<Outcome> {
   const { guest, output } = await boot(path, bus);
   const timer = setTimeout(() => guest.kill("the test's patience is over"), PATIENCE_MS);
   const end = await guest.run();
@@ -90,6 +89,21 @@ describe("lguest microkernels", () => {
       }
     }
   }
+
+  it.each(["page", "pci"] as const)("the %s variety is told apart at LGUEST_INIT", async (bus) => {
+    if (skipReason !== undefined) return;
+    const path = buildMicrokernel("init-words", { bus, paging: "2-level" });
+    expectEnd(await runToEnd(path, "auto"), { is: "success" });
+  });
+
+  it("a guest that halts for ever is stuck once its console input has ended", async (context) => {
+    if (skipReason !== undefined) context.skip(skipReason);
+    const path = buildMicrokernel("halt-forever", { bus: "page", paging: "2-level" });
+    const { guest } = await boot(path, "page");
+    await guest.console.writable.close();
+    const end = await guest.run();
+    expect(end.kind).toBe("deadlocked");
+  });
 
   it("every microkernel in the repository is in the table", () => {
     const built = sourceFiles(["guests/tests"], ["main.c"]).map((path) => path.split("/")[2]);

@@ -14,8 +14,8 @@ void test_main(void) {
   setup();
   lguest_data.blocked_interrupts = 0;
   lguest_data.irq_enabled = EFLAGS_IF;
-  hcall1(LHCALL_SET_CLOCKEVENT, 20000);
-  u32 rounds = 100000, inside, pending;
+  hcall1(LHCALL_SET_CLOCKEVENT, 5000);
+  u32 rounds = 20000, inside, pending;
   __asm__ volatile("jmp spin_start\n"
                    "spin_start: decl %0\n\t"
                    "jnz spin_start\n\t"
