@@ -30,10 +30,10 @@ export type ImageKind = "lguest" | "multiboot";
 export class NoCompilerError extends Error {}
 
 /**
- * Builds both images. @returns their bytes and the major version of gcc.
+ * Builds both images. @returns the major version of gcc.
  * @throws NoCompilerError without a suitable gcc; an Error with gcc's output when it fails.
  */
-export function buildImages(): Record<ImageKind, Uint8Array> & { gcc: string } {
+export function buildImages(): string {
   const gcc = findGcc();
   if ("missing" in gcc) {
     throw new NoCompilerError(
@@ -45,29 +45,26 @@ export function buildImages(): Record<ImageKind, Uint8Array> & { gcc: string } {
     execFileSync("gcc", [...FLAGS, ...args], { cwd: ROOT, stdio: ["ignore", "pipe", "pipe"] });
   const kernels = `${OUTPUT}/kernels.o`;
   compile("-c", "-o", kernels, "bench/guest/kernels.c");
-  const common = ["bench/guest/plan.c", kernels, "-Wl,-T,bench/guest/guest.lds"];
-  const framework = sourceFiles(["guests/lib"], [".c", ".S"]);
-  const link = (kind: ImageKind, ...sources: string[]) => {
-    const image = `${OUTPUT}/${kind}.elf`;
-    compile(...LINK, "-o", image, ...sources, ...common);
-    return new Uint8Array(readFileSync(join(ROOT, image)));
-  };
-  return {
-    lguest: link("lguest", "bench/guest/lguest.c", ...framework),
-    multiboot: link(
-      "multiboot",
-      "bench/guest/multiboot.S",
-      "bench/guest/multiboot.c",
-      "guests/lib/text.c",
-    ),
-    gcc: gcc.major,
-  };
+  const link = (kind: ImageKind, ...sources: string[]) =>
+    compile(
+      ...LINK,
+      "-Wl,-T,bench/guest/guest.lds",
+      ...["-o", imageFile(kind), "bench/guest/plan.c", kernels],
+      ...sources.map((path) => (path.includes("/") ? path : `bench/guest/${path}`)),
+    );
+  link("lguest", "lguest.c", ...sourceFiles(["guests/lib"], [".c", ".S"]));
+  link("multiboot", "multiboot.S", "multiboot.c", "guests/lib/text.c");
+  return gcc.major;
 }
 
-/** @returns a copy of `image` that will run `steps`, at most 64. @throws when the image has no place for a plan. */
-export function withPlan(image: Uint8Array, steps: readonly Step[]): Uint8Array {
+function imageFile(kind: ImageKind): string {
+  return `${OUTPUT}/${kind}.elf`;
+}
+
+/** @returns an image that will run `steps`, at most 64. @throws when it has no place for a plan. */
+export function withPlan(kind: ImageKind, steps: readonly Step[]): Uint8Array<ArrayBuffer> {
   if (steps.length > MAX_STEPS) throw new Error(`a plan has at most ${MAX_STEPS} steps`);
-  const planned = image.slice();
+  const planned = new Uint8Array(readFileSync(join(ROOT, imageFile(kind))));
   const at = Buffer.from(planned.buffer).indexOf(MAGIC, 0, "latin1");
   if (at < 0) throw new Error("the image has no plan to fill in");
   const words = new DataView(planned.buffer, at + MAGIC.length);

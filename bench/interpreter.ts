@@ -1,5 +1,5 @@
 /**
- * Guest MIPS of one system's interpreter, in this process: the quick look while tuning.
+ * Guest MIPS of one system in this process: the quick look while tuning. Runs build/core.wasm as it is.
  *
  * Usage: tsx bench/interpreter.ts [--only ours|v86] [--kernel NAME]... [--repeat N] [--rounds N]
  */
@@ -26,27 +26,30 @@ try {
 }
 
 async function main(): Promise<void> {
-  const images = buildImages();
+  buildImages();
   const kernels = KERNELS.filter(({ name }) => values.kernel?.includes(name) ?? true);
-  const repeat = Number(values.repeat);
-  const steps = kernels.map(({ name, rounds }) => ({
+  const once = kernels.map(({ name, rounds }) => ({
     kernel: name,
     rounds: Number(values.rounds ?? rounds),
   }));
-  const { runOurs } = await import("./ours.ts");
-  const plan = Array.from({ length: repeat + 1 }, () => steps).flat();
-  const measurements = runOurs(images.lguest, plan).slice(steps.length);
-  const mips = kernels.map(({ name }) => {
-    const own = measurements.filter(({ kernel }) => kernel === name);
-    const rates = own.map(({ instructions, cpuMs }) => instructions! / cpuMs / 1e3);
+  const steps = Array.from({ length: Number(values.repeat) + 1 }, () => once).flat();
+  const all =
+    values.only === "v86"
+      ? await (await import("./v86.ts")).runV86(steps)
+      : (await import("./ours.ts")).runOurs(steps);
+  const warm = all.slice(once.length);
+  const means = kernels.map(({ name }) => {
+    const own = warm.filter(({ kernel }) => kernel === name);
+    const rates = own.map(({ instructions, cpuMs }) => instructions / cpuMs / 1e3);
+    const [low, middle, high] = [Math.min(...rates), median(rates), Math.max(...rates)];
     const { instructions, checksum } = own[0]!;
     console.log(
-      `${name.padEnd(8)}${median(rates).toFixed(0).padStart(6)} MIPS  ` +
-        `(${Math.min(...rates).toFixed(0)}-${Math.max(...rates).toFixed(0)}, ` +
-        `${(instructions! / 1e6).toFixed(1)} M instructions, checksum ${checksum})`,
+      `${name.padEnd(8)}${middle.toFixed(0).padStart(6)} MIPS  (${low.toFixed(0)}-${high.toFixed(0)}, ` +
+        `${(instructions / 1e6).toFixed(1)} M instructions, checksum ${checksum})`,
     );
-    return median(rates);
+    return middle;
   });
-  if (mips.length > 1)
-    console.log(`${"mean".padEnd(8)}${geometricMean(mips).toFixed(0).padStart(6)} MIPS`);
+  if (means.length > 1) {
+    console.log(`${"mean".padEnd(8)}${geometricMean(means).toFixed(0).padStart(6)} MIPS`);
+  }
 }

@@ -28,6 +28,6 @@ export interface Measurement {
   readonly checksum: string;
   /** On-CPU time of the thread that ran the guest, in milliseconds. */
   readonly cpuMs: number;
-  /** Guest instructions retired, where the system counts them. */
-  readonly instructions: number | undefined;
+  /** Guest instructions, as the system itself counts them: ours exactly. */
+  readonly instructions: number;
 }

@@ -15,8 +15,8 @@ import { Stopwatch } from "./stopwatch.ts";
 const MEMORY_BYTES = 16 << 20;
 
 /** @returns one measurement for each step, instructions included. @throws when the guest does not finish its plan. */
-export function runOurs(image: Uint8Array, steps: readonly Step[]): Measurement[] {
-  const kernel = withPlan(image, steps);
+export function runOurs(steps: readonly Step[]): Measurement[] {
+  const kernel = withPlan("lguest", steps);
   const config = resolveConfig({ kernel, memoryBytes: MEMORY_BYTES, rng: false });
   const platform = createPlatform(loadCoreImage(false), digestState);
   const inputs = new HostInputs([]);

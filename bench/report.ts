@@ -1,4 +1,110 @@
-/** Numbers as people read them: medians and means. */
+/** From measurements to tables. */
+import type { Boot } from "./boot.ts";
+import type { Kernel, Measurement } from "./kernels.ts";
+
+/** One kernel on both systems. MIPS are medians; `all` are the single repetitions. */
+export interface KernelRow {
+  readonly kernel: string;
+  readonly checksum: string;
+  /** Guest instructions of one measurement, as our core counts them. */
+  readonly instructions: number;
+  /** The same as v86 counts them. */
+  readonly v86Instructions: number;
+  readonly ours: { readonly mips: number; readonly all: readonly number[] };
+  readonly v86: { readonly mips: number; readonly all: readonly number[] };
+  readonly ratio: number;
+}
+
+/**
+ * Puts the measurements of both systems side by side.
+ * @throws when a checksum differs between repetitions or systems: then they did not run the same program.
+ */
+export function kernelRows(
+  kernels: readonly Kernel[],
+  ours: readonly Measurement[],
+  v86: readonly Measurement[],
+): KernelRow[] {
+  return kernels.map(({ name }) => {
+    const own = ours.filter(({ kernel }) => kernel === name);
+    const theirs = v86.filter(({ kernel }) => kernel === name);
+    const { checksum, instructions } = own[0]!;
+    const stray = [...own, ...theirs].find((measured) => measured.checksum !== checksum);
+    if (stray !== undefined) {
+      throw new Error(`${name}: checksums ${checksum} and ${stray.checksum} differ`);
+    }
+    const mips = (measured: readonly Measurement[]) => {
+      const all = measured.map(({ cpuMs }) => round(instructions / cpuMs / 1e3, 1));
+      return { mips: median(all), all };
+    };
+    const [oursMips, v86Mips] = [mips(own), mips(theirs)];
+    return {
+      kernel: name,
+      checksum,
+      instructions,
+      v86Instructions: theirs[0]!.instructions,
+      ours: oursMips,
+      v86: v86Mips,
+      ratio: round(oursMips.mips / v86Mips.mips, 2),
+    };
+  });
+}
+
+/** Prints the table of kernels with its geometric mean. */
+export function printKernels(rows: readonly KernelRow[]): void {
+  const means = [
+    geometricMean(rows.map(({ ours }) => ours.mips)),
+    geometricMean(rows.map(({ v86 }) => v86.mips)),
+  ] as const;
+  const lines = rows.map(
+    ({ kernel, ours, v86, ratio }) => [kernel, ours.mips, v86.mips, ratio] as const,
+  );
+  console.log("\nGuest MIPS at ring 3 with paging on, medians; checksums are equal");
+  console.log(`${"kernel".padEnd(10)}${columns("wasmvisor", "v86 no JIT", "ratio")}`);
+  for (const [kernel, ours, v86, ratio] of [
+    ...lines,
+    ["mean", ...means, means[0] / means[1]] as const,
+  ]) {
+    console.log(
+      `${kernel.padEnd(10)}${columns(ours.toFixed(0), v86.toFixed(0), `${ratio.toFixed(1)} x`)}`,
+    );
+  }
+}
+
+/** Prints the boot times of the embedded guest. */
+export function printBoot(boots: readonly Boot[]): void {
+  const middle = (pick: (boot: Boot) => number) => `${median(boots.map(pick)).toFixed(1)} ms`;
+  const row = (what: string, wall: string, cpu = "") =>
+    console.log(`${what.padEnd(54)}${wall.padStart(11)}${cpu.padStart(11)}`);
+  const { instructions } = boots[0]!.next;
+  console.log(`\nEmbedded guest, start to prompt (${instructions} guest instructions), medians`);
+  row("", "wall", "CPU");
+  row(
+    "wasmvisor demo, from the start of the process",
+    middle((boot) => boot.launcherMs),
+  );
+  row(
+    "  of which Node alone (node -e 0)",
+    middle((boot) => boot.nodeMs),
+  );
+  row(
+    "createGuest to prompt, first guest of a process",
+    middle((boot) => boot.first.wallMs),
+    middle((boot) => boot.first.cpuMs),
+  );
+  row(
+    "createGuest to prompt, next guest of that process",
+    middle((boot) => boot.next.wallMs),
+    middle((boot) => boot.next.cpuMs),
+  );
+}
+
+function columns(...cells: string[]): string {
+  return cells.map((cell) => cell.padStart(12)).join("");
+}
+
+function round(value: number, digits: number): number {
+  return Number(value.toFixed(digits));
+}
 
 /** @returns the median of a list that is not empty. */
 export function median(values: readonly number[]): number {

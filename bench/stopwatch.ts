@@ -19,16 +19,16 @@ export function threadCpuMs(): number {
 export class Stopwatch {
   readonly measurements: Measurement[] = [];
   readonly #steps: readonly Step[];
-  readonly #retired: () => number | undefined;
+  readonly #retired: () => number;
   #text = "";
   #startMs = 0;
-  #startRetired: number | undefined;
+  #startRetired = 0;
   #cpuMs = 0;
-  #instructions: number | undefined;
+  #instructions = 0;
   #isDone = false;
 
-  /** `retired` gives the guest instructions executed so far, where that is known. */
-  constructor(steps: readonly Step[], retired: () => number | undefined) {
+  /** `retired` gives the guest instructions executed so far. */
+  constructor(steps: readonly Step[], retired: () => number) {
     this.#steps = steps;
     this.#retired = retired;
   }
@@ -48,11 +48,7 @@ export class Stopwatch {
       this.#startMs = threadCpuMs();
     } else if (character === "]") {
       this.#cpuMs = threadCpuMs() - this.#startMs;
-      const retired = this.#retired();
-      this.#instructions =
-        retired === undefined || this.#startRetired === undefined
-          ? undefined
-          : retired - this.#startRetired;
+      this.#instructions = this.#retired() - this.#startRetired;
     } else if (character === "\n") {
       this.#line(this.#text);
       this.#text = "";

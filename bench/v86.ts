@@ -9,11 +9,11 @@ import { Stopwatch } from "./stopwatch.ts";
 const MEMORY_BYTES = 16 << 20;
 
 /** @returns one measurement for each step; instructions as v86 counts them. Rejects when the guest prints nonsense. */
-export async function runV86(image: Uint8Array, steps: readonly Step[]): Promise<Measurement[]> {
+export async function runV86(steps: readonly Step[]): Promise<Measurement[]> {
   const emulator = new V86({
     wasm_path: join(dirname(createRequire(import.meta.url).resolve("v86")), "v86.wasm"),
     memory_size: MEMORY_BYTES,
-    multiboot: { buffer: withPlan(image, steps).buffer as ArrayBuffer },
+    multiboot: { buffer: withPlan("multiboot", steps).buffer },
     disable_jit: true,
     disable_keyboard: true,
     disable_mouse: true,
