@@ -55,6 +55,8 @@ export const TLB_WRITE = 4;
 export const TLB_ADDEND = 8;
 export const TLB_EXEC = 12;
 export const TLB_INVALID = 0xffffffff | 0;
+/** Added to a write tag: the page may be written, but it holds decoded code and every store has to look. */
+export const TLB_WATCHED = 1;
 /** A guest keeps at most this many directories cached, as lguest does. */
 export const DIRECTORIES_PER_VCPU = 4;
 
@@ -75,6 +77,9 @@ export const ARENA_SENTINEL = 0x208000;
 /** Block hash: u32[BLOCK_HASH_ENTRIES] pointers to block headers. */
 export const ARENA_BLOCK_HASH = 0x210000;
 export const BLOCK_HASH_ENTRIES = 0x10000;
+/** Jump cache: u32[JUMP_CACHE_ENTRIES] blocks by EIP, where indirect branches and returns look first. */
+export const ARENA_JUMP_CACHE = 0x250000;
+export const JUMP_CACHE_ENTRIES = 4096;
 /** Per pool frame: u32, 0 or the pointer of its code-page record. */
 export const ARENA_CODE_DIR = 0x280000;
 /** Per pool frame: u8, 1 when some TLB context of this thread may hold a write tag for it. */

@@ -12,6 +12,7 @@ import { SEG_CS } from "../../abi/x86.ts";
 import {
   ARENA_BLOCK_HASH,
   ARENA_CODE_DIR,
+  ARENA_JUMP_CACHE,
   ARENA_SCRATCH_BLOCK,
   ARENA_UOP_NEXT,
   ARENA_UOPS,
@@ -26,6 +27,7 @@ import {
   BLOCK_NEXT_IN_HASH,
   BLOCK_SCRATCH_HOST,
   CODE_RECORD,
+  JUMP_CACHE_ENTRIES,
   PAGE_OFFSET_MASK,
   PAGE_SIZE,
 } from "../layout.ts";
@@ -45,12 +47,19 @@ export function resetCodeCache(): void {
   cacheEpoch++;
   store<usize>(arena, arena + ARENA_UOPS, ARENA_UOP_NEXT);
   memory.fill(arena + ARENA_BLOCK_HASH, 0, BLOCK_HASH_ENTRIES * 4);
+  memory.fill(arena + ARENA_JUMP_CACHE, 0, JUMP_CACHE_ENTRIES * 4);
   memory.fill(arena + ARENA_CODE_DIR, 0, ARENA_WRITE_HINT - ARENA_CODE_DIR);
 }
 
 function bucket(host: usize, eip: u32): usize {
   const h = host ^ (host >>> 15) ^ (eip >>> 12);
   return arena + ARENA_BLOCK_HASH + ((h & (BLOCK_HASH_ENTRIES - 1)) << 2);
+}
+
+/** @returns where the jump cache keeps the block for `eip`; whoever reads it checks EIP, mode and mapping. */
+export function jumpCacheSlot(eip: u32): usize {
+  const i = (eip ^ (eip >>> 12)) & (JUMP_CACHE_ENTRIES - 1);
+  return arena + ARENA_JUMP_CACHE + <usize>(i << 2);
 }
 
 /** @returns the block that starts at `eip` now, decoding it if needed; 0 when fetching faulted (event recorded). */

@@ -291,6 +291,7 @@ export function squareRoot(v: usize, aSig: u64, aSe: u32): void {
  * A quiet NaN is an invalid operation unless `quiet`; other NaNs and unsupported encodings always are.
  */
 export function compare(v: usize, aSig: u64, aSe: u32, bSig: u64, bSe: u32, quiet: bool): u32 {
+  if (Fx.isNormal(aSig, aSe) && Fx.isNormal(bSig, bSe)) return order(aSig, aSe, bSig, bSe);
   const ka = classify(aSig, aSe);
   const kb = classify(bSig, bSe);
   if (ka >= CLASS_QNAN || kb >= CLASS_QNAN) {
@@ -300,6 +301,11 @@ export function compare(v: usize, aSig: u64, aSe: u32, bSig: u64, bSe: u32, quie
   }
   noteDenormal(v, ka, kb);
   if (ka == CLASS_ZERO && kb == CLASS_ZERO) return FSW_C3;
+  return order(aSig, aSe, bSig, bSe);
+}
+
+/** compare() for numbers that are not both zero. */
+function order(aSig: u64, aSe: u32, bSig: u64, bSe: u32): u32 {
   const isNegative = (aSe & SE_SIGN) != 0;
   if (isNegative != ((bSe & SE_SIGN) != 0)) return isNegative ? FSW_C0 : 0;
   // A pseudo-denormal has the exponent of the smallest normal numbers.

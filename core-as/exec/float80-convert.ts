@@ -3,7 +3,7 @@
  * Source: SDM 1, "x87 FPU Data Types"; SDM 2A, FLD, FST, FILD, FIST, FBLD, FBSTP.
  */
 import { VCPU_FCW } from "../../abi/vcpu.ts";
-import { FCW_RC, FSW_C1, FSW_DE, FSW_IE, FSW_PE } from "../../abi/x87.ts";
+import { FCW_RC, FCW_RC_NEAREST, FSW_C1, FSW_DE, FSW_IE, FSW_PE } from "../../abi/x87.ts";
 import {
   CLASS_DENORMAL,
   CLASS_INFINITY,
@@ -24,6 +24,20 @@ import {
 const EXP_BIAS32 = 127;
 const EXP_BIAS64 = 1023;
 
+/** The parts of a double that is a normal number, in the 80-bit format. */
+export class Double {
+  @inline static isNormal(bits: u64): bool {
+    return (<u32>(bits >> 52) & 0x7ff) - 1 < 0x7fe;
+  }
+  @inline static sig(bits: u64): u64 {
+    return SIG_J | (bits << 11);
+  }
+  @inline static se(bits: u64): u32 {
+    const exp = (<u32>(bits >> 52) & 0x7ff) + (EXP_BIAS - EXP_BIAS64);
+    return (<u32>(bits >> 48) & SE_SIGN) | exp;
+  }
+}
+
 /**
  * Widens a single to FX_SIG, FX_SE without judging it: a signalling NaN stays one. A denormal comes out normal and is
  * reported as FSW_DE, which a NaN as the other operand takes back.
@@ -40,10 +54,9 @@ export function widen32(v: usize, bits: u32): void {
 /** The same for a double. */
 export function widen64(v: usize, bits: u64): void {
   const sign = <u32>(bits >> 48) & SE_SIGN;
-  const exp = <u32>(bits >> 52) & 0x7ff;
   const fraction = (bits << 11) & ~SIG_J;
-  if (exp - 1 < 0x7fe) Fx.set(v, SIG_J | fraction, sign | (exp + (EXP_BIAS - EXP_BIAS64)));
-  else if (exp != 0) Fx.set(v, SIG_J | fraction, sign | EXP_SPECIAL);
+  if (Double.isNormal(bits)) Fx.set(v, Double.sig(bits), Double.se(bits));
+  else if ((bits & 0x7ff0000000000000) != 0) Fx.set(v, SIG_J | fraction, sign | EXP_SPECIAL);
   else widenTiny(v, sign, fraction, EXP_BIAS - EXP_BIAS64 + 1);
 }
 
@@ -86,8 +99,24 @@ function narrow(v: usize, sig: u64, se: u32, bits: u32, bias: i32): void {
   }
 }
 
+function isNearest(v: usize): bool {
+  return (load<u32>(v, VCPU_FCW) & FCW_RC) == FCW_RC_NEAREST;
+}
+/** Reports what is rounded off a number that fits. @returns 1 to round up: a carry out of the fraction lands in the exponent. */
+function roundOff(v: usize, rest: u64, kept: u64): u64 {
+  if (rest == 0) return 0;
+  const isUp = rest > SIG_J || (rest == SIG_J && (kept & 1) != 0);
+  Fx.raise(v, isUp ? FSW_PE | FSW_C1 : FSW_PE);
+  return u64(isUp);
+}
+
 /** @returns the number as a double, rounded as the control word says; exceptions in FX_FLAGS. */
 export function toFloat64(v: usize, sig: u64, se: u32): u64 {
+  const near = (se & EXP_SPECIAL) - (EXP_BIAS - EXP_BIAS64);
+  if (near - 1 < 0x7fd && (sig & SIG_J) != 0 && isNearest(v)) {
+    const magnitude = ((<u64>near) << 52) + ((sig << 1) >> 12) + roundOff(v, sig << 53, sig >> 11);
+    return ((<u64>(se & SE_SIGN)) << 48) | magnitude;
+  }
   narrow(v, sig, se, 53, EXP_BIAS64);
   const r = Fx.sig(v);
   const rse = Fx.se(v);
@@ -100,6 +129,11 @@ export function toFloat64(v: usize, sig: u64, se: u32): u64 {
 
 /** @returns the number as a single, rounded as the control word says; exceptions in FX_FLAGS. */
 export function toFloat32(v: usize, sig: u64, se: u32): u32 {
+  const near = (se & EXP_SPECIAL) - (EXP_BIAS - EXP_BIAS32);
+  if (near - 1 < 0xfd && (sig & SIG_J) != 0 && isNearest(v)) {
+    const fraction = <u32>((sig << 1) >> 41) + <u32>roundOff(v, sig << 24, sig >> 40);
+    return ((se & SE_SIGN) << 16) | ((near << 23) + fraction);
+  }
   narrow(v, sig, se, 24, EXP_BIAS32);
   const r = Fx.sig(v);
   const rse = Fx.se(v);

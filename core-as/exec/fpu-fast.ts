@@ -4,15 +4,9 @@
  * nothing, and goes the full way through float80.ts, which would give the same result.
  */
 import { VCPU_FCW, VCPU_FPR, VCPU_FSW } from "../../abi/vcpu.ts";
-import {
-  FCW_PC,
-  FCW_PC_EXTENDED,
-  FCW_RC,
-  FSW_C1,
-  FSW_EXCEPTIONS,
-  FSW_PE,
-} from "../../abi/x87.ts";
+import { FCW_PC, FCW_PC_EXTENDED, FCW_RC, FSW_C1, FSW_EXCEPTIONS, FSW_PE } from "../../abi/x87.ts";
 import { EXP_BIAS, EXP_SPECIAL, Fx, SE_SIGN, SIG_J } from "./float80.ts";
+import { divide128 } from "./float80-arith.ts";
 
 /** The bits of the control word that matter, and what they must be. */
 const CONTROL_MASK: u32 = FCW_RC | FCW_PC | FSW_EXCEPTIONS;
@@ -85,14 +79,7 @@ export function fastAdd(
 }
 
 /** a * b into a slot. */
-export function fastMultiply(
-  v: usize,
-  slot: u32,
-  aSig: u64,
-  aSe: u32,
-  bSig: u64,
-  bSe: u32,
-): bool {
+export function fastMultiply(v: usize, slot: u32, aSig: u64, aSe: u32, bSig: u64, bSe: u32): bool {
   const hi = Fx.mulHigh(aSig, bSig);
   const lo = aSig * bSig;
   const room = clz(hi);
@@ -101,9 +88,22 @@ export function fastMultiply(
   return Fast.finish(v, slot, (aSe ^ bSe) & SE_SIGN, exp, high, lo << room);
 }
 
+/** a / b into a slot. */
+export function fastDivide(v: usize, slot: u32, aSig: u64, aSe: u32, bSig: u64, bSe: u32): bool {
+  const isLess = aSig < bSig;
+  const hi = isLess ? aSig : aSig >> 1;
+  const q = divide128(v, hi, isLess ? 0 : aSig << 63, bSig);
+  const rest = Fx.low(v);
+  const missing = bSig - rest;
+  // What follows the quotient: nothing, less than, exactly, or more than half a unit.
+  const lo: u64 = rest == 0 ? 0 : rest > missing ? SIG_J | 1 : rest == missing ? SIG_J : 1;
+  const exp = <i32>(aSe & EXP_SPECIAL) - <i32>(bSe & EXP_SPECIAL) + EXP_BIAS - i32(isLess);
+  return Fast.finish(v, slot, (aSe ^ bSe) & SE_SIGN, exp, q, lo);
+}
+
 /**
  * Arithmetic on two operands that are not empty, into a slot that is not empty either. `op` is the reg field.
- * @returns false when the full way has to be gone; division always has to.
+ * @returns false when the full way has to be gone.
  */
 export function fastArithmetic(
   v: usize,
@@ -119,35 +119,6 @@ export function fastArithmetic(
   if (op == 0) return fastAdd(v, slot, aSig, aSe, bSig, bSe, 0);
   if (op == 4) return fastAdd(v, slot, aSig, aSe, bSig, bSe, SE_SIGN);
   if (op == 5) return fastAdd(v, slot, bSig, bSe, aSig, aSe, SE_SIGN);
-  return false;
-}
-
-/** @returns whether a number becomes a normal double without any exception but precision: toDouble may then be called. */
-export function fitsDouble(v: usize, sig: u64, se: u32): bool {
-  const exp = (se & EXP_SPECIAL) - (EXP_BIAS - 1023);
-  return Fast.isUsual(v) && exp - 1 < 0x7fd && (sig & SIG_J) != 0;
-}
-/** The double nearest to a number that fits, its inexactness reported. */
-export function toDouble(v: usize, sig: u64, se: u32): u64 {
-  const exp = <u64>((se & EXP_SPECIAL) - (EXP_BIAS - 1023));
-  const rest = sig << 53;
-  const isUp = rest > SIG_J || (rest == SIG_J && (sig & 0x800) != 0);
-  Fast.report(v, rest, isUp);
-  // A carry out of the fraction belongs into the exponent, and gets there by itself.
-  const magnitude = (exp << 52) + ((sig << 1) >> 12) + u64(isUp);
-  return (<u64>(se & SE_SIGN) << 48) | magnitude;
-}
-
-/** The same for a single. */
-export function fitsSingle(v: usize, sig: u64, se: u32): bool {
-  const exp = (se & EXP_SPECIAL) - (EXP_BIAS - 127);
-  return Fast.isUsual(v) && exp - 1 < 0xfd && (sig & SIG_J) != 0;
-}
-export function toSingle(v: usize, sig: u64, se: u32): u32 {
-  const exp = (se & EXP_SPECIAL) - (EXP_BIAS - 127);
-  const rest = sig << 24;
-  const isUp = rest > SIG_J || (rest == SIG_J && (sig & 0x10000000000) != 0);
-  Fast.report(v, rest, isUp);
-  const magnitude = (exp << 23) + <u32>((sig << 1) >> 41) + u32(isUp);
-  return ((se & SE_SIGN) << 16) | magnitude;
+  if (op == 6) return fastDivide(v, slot, aSig, aSe, bSig, bSe);
+  return fastDivide(v, slot, bSig, bSe, aSig, aSe);
 }

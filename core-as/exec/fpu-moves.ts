@@ -29,6 +29,7 @@ import {
   setZero,
 } from "./float80.ts";
 import {
+  Double,
   fromBcd,
   fromInteger,
   toBcd,
@@ -38,7 +39,7 @@ import {
   widen32,
   widen64,
 } from "./float80-convert.ts";
-import { finish, push, recordOperand, St, settle, setUnderflow } from "./fpu-state.ts";
+import { finish, push, pushNumber, recordOperand, St, settle, setUnderflow } from "./fpu-state.ts";
 
 /** Operand formats in memory. */
 export const FORMAT_F32: u32 = 0;
@@ -52,16 +53,20 @@ const INDEFINITE32: u32 = 0xffc00000;
 const INDEFINITE64: u64 = 0xfff8000000000000;
 const INDEFINITE_BCD: u64 = 0xc000000000000000;
 
-/** Reads a memory operand into FX_SIG, FX_SE and records the instruction. @returns false = event recorded. */
-export function loadOperand(v: usize, pc: usize, format: u32): bool {
+/** @returns pointer to a memory operand, the instruction recorded; 0 = event recorded. */
+export function operandPointer(v: usize, pc: usize, format: u32): usize {
   const lin = Uop.ea(v, pc);
   const tlb = load<usize>(v, VCPU_TLB);
   let ptr: usize;
   if (format == FORMAT_F64 || format == FORMAT_I64) ptr = Mem.read<u64>(v, tlb, lin);
   else if (format == FORMAT_I16) ptr = Mem.read<u16>(v, tlb, lin);
   else ptr = Mem.read<u32>(v, tlb, lin);
-  if (ptr == 0) return false;
-  recordOperand(v, pc, lin);
+  if (ptr != 0) recordOperand(v, pc, lin);
+  return ptr;
+}
+
+/** Converts the operand at `ptr` to FX_SIG, FX_SE. */
+export function convertOperand(v: usize, ptr: usize, format: u32): void {
   switch (format) {
     case FORMAT_F32: {
       widen32(v, load<u32>(ptr));
@@ -84,12 +89,17 @@ export function loadOperand(v: usize, pc: usize, format: u32): bool {
       break;
     }
   }
-  return true;
 }
 
 /** FLD m32/m64, FILD. */
 export function loadNumber(v: usize, pc: usize, format: u32): u32 {
-  if (!loadOperand(v, pc, format)) return STEP_EVENT;
+  const ptr = operandPointer(v, pc, format);
+  if (ptr == 0) return STEP_EVENT;
+  if (format == FORMAT_F64) {
+    const bits = load<u64>(ptr);
+    if (Double.isNormal(bits)) return pushNumber(v, Double.sig(bits), Double.se(bits));
+  }
+  convertOperand(v, ptr, format);
   // Only the two floating formats can hold a NaN; loading a signalling one is an invalid operation.
   if (format <= FORMAT_F64 && classify(Fx.sig(v), Fx.se(v)) == CLASS_SNAN) {
     Fx.set(v, Fx.sig(v) | SIG_QUIET, Fx.se(v));
@@ -104,8 +114,7 @@ export function loadExtended(v: usize, pc: usize): u32 {
   const ptr = translateRead(v, lin, 10);
   if (ptr == 0) return STEP_EVENT;
   recordOperand(v, pc, lin);
-  Fx.set(v, load<u64>(ptr), load<u16>(ptr, 8));
-  return push(v);
+  return pushNumber(v, load<u64>(ptr), load<u16>(ptr, 8));
 }
 
 /** FBLD. */
@@ -163,18 +172,9 @@ export function loadConstant(v: usize, n: u32): u32 {
 /** FLD ST(i). */
 export function loadRegister(v: usize, i: u32): u32 {
   const a = St.slot(v, i);
-  if (St.isEmpty(v, a)) setUnderflow(v);
-  else Fx.set(v, St.sig(v, a), St.se(v, a));
+  if (!St.isEmpty(v, a)) return pushNumber(v, St.sig(v, a), St.se(v, a));
+  setUnderflow(v);
   return push(v);
-}
-
-/** Ends a store whose value was written or kept back. */
-function finishStore(v: usize, pc: usize, lin: u32, pops: bool): u32 {
-  recordOperand(v, pc, lin);
-  const isStored = !keepsMemory(v);
-  if (!isStored) Fx.setFlags(v, Fx.flags(v) & ~(FSW_PE | FSW_C1));
-  if (settle(v) && isStored && pops) St.pop(v);
-  return STEP_NEXT;
 }
 
 /** @returns whether the exceptions so far keep a memory operand from being written: all unmasked ones but precision do. */
@@ -183,12 +183,28 @@ function keepsMemory(v: usize): bool {
   return (unmasked & (FSW_BEFORE | FSW_OE | FSW_UE)) != 0;
 }
 
-/** Writes `value` unless an exception forbids it, in which case the operand must still be writable. */
+/** Ends a store whose value was written. */
+function finishStore(v: usize, pc: usize, lin: u32, pops: bool): u32 {
+  recordOperand(v, pc, lin);
+  settle(v);
+  if (pops) St.pop(v);
+  return STEP_NEXT;
+}
+
+/** Ends a store that an exception stopped; the operand must still be writable. */
+function stopStore(v: usize, pc: usize, lin: u32, bytes: u32): u32 {
+  if (translateWrite(v, lin, bytes) == 0) return STEP_EVENT;
+  recordOperand(v, pc, lin);
+  Fx.setFlags(v, Fx.flags(v) & ~(FSW_PE | FSW_C1));
+  settle(v);
+  return STEP_NEXT;
+}
+
+/** Writes `value` unless an exception forbids it. */
 function storeResult<T>(v: usize, pc: usize, value: T, pops: bool): u32 {
   const lin = Uop.ea(v, pc);
-  if (Fx.flags(v) != 0 && keepsMemory(v)) {
-    if (translateWrite(v, lin, sizeof<T>()) == 0) return STEP_EVENT;
-  } else if (!Mem.store<T>(v, load<usize>(v, VCPU_TLB), lin, value)) return STEP_EVENT;
+  if (Fx.flags(v) != 0 && keepsMemory(v)) return stopStore(v, pc, lin, sizeof<T>());
+  if (!Mem.store<T>(v, load<usize>(v, VCPU_TLB), lin, value)) return STEP_EVENT;
   return finishStore(v, pc, lin, pops);
 }
 
@@ -227,14 +243,12 @@ export function storeInteger<T>(v: usize, pc: usize, pops: bool, truncates: bool
 /** Writes ten bytes: the significand or digits in `low`, the rest in `high`. */
 function storeTen(v: usize, pc: usize, low: u64, high: u32): u32 {
   const lin = Uop.ea(v, pc);
+  if (keepsMemory(v)) return stopStore(v, pc, lin, 10);
   const ptr = translateWrite(v, lin, 10);
   if (ptr == 0) return STEP_EVENT;
-  if (!keepsMemory(v)) {
-    store<u64>(ptr, low);
-    store<u16>(ptr, <u16>high, 8);
-    if (!commitWrite(v, ptr)) return STEP_EVENT;
-  }
-  return finishStore(v, pc, lin, true);
+  store<u64>(ptr, low);
+  store<u16>(ptr, <u16>high, 8);
+  return commitWrite(v, ptr) ? finishStore(v, pc, lin, true) : STEP_EVENT;
 }
 
 /** FSTP m80. */

@@ -82,7 +82,8 @@ export function arithmeticMemory(v: usize, op: u32, bSig: u64, bSe: u32): u32 {
   else {
     const aSig = St.sig(v, a);
     const aSe = St.se(v, a);
-    if (fastArithmetic(v, op, a, aSig, aSe, bSig, bSe)) return STEP_NEXT;
+    // A denormal that was widened is a normal operand with an exception to its name.
+    if (Fx.flags(v) == 0 && fastArithmetic(v, op, a, aSig, aSe, bSig, bSe)) return STEP_NEXT;
     operate(v, op, aSig, aSe, bSig, bSe);
   }
   return finish(v, a, false);

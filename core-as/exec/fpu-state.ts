@@ -121,6 +121,17 @@ export function finish(v: usize, slot: u32, pops: bool): u32 {
   return STEP_NEXT;
 }
 
+/** Pushes a number that raised no exception. @returns STEP_NEXT. */
+export function pushNumber(v: usize, sig: u64, se: u32): u32 {
+  const slot = St.slot(v, 7);
+  if (!St.isEmpty(v, slot)) return push(v);
+  const fsw = load<u32>(v, VCPU_FSW) & ~(FSW_TOP | FSW_C1);
+  store<u32>(v, fsw | (slot << FSW_TOP_SHIFT), VCPU_FSW);
+  St.set(v, slot, sig, se);
+  St.setValid(v, slot);
+  return STEP_NEXT;
+}
+
 /** Settles and pushes the result; a denormal operand does not keep a load from happening. @returns STEP_NEXT. */
 export function push(v: usize): u32 {
   const slot = St.slot(v, 7);

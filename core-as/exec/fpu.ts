@@ -9,6 +9,7 @@ import { UOP_R1, Uop } from "../decode/uop.ts";
 import { storeValue, translateRead } from "../mmu/access.ts";
 import { raise, raiseUd, STEP_EVENT, STEP_NEXT } from "../state/faults.ts";
 import { Fx, SE_SIGN } from "./float80.ts";
+import { Double } from "./float80-convert.ts";
 import { WANT_COSINE, WANT_SINE } from "./float80-trig.ts";
 import { loadEnvironment, restoreState, saveState, storeEnvironment } from "./fpu-env.ts";
 import {
@@ -22,6 +23,7 @@ import {
   tangentTop,
 } from "./fpu-functions.ts";
 import {
+  convertOperand,
   exchange,
   FORMAT_F32,
   FORMAT_F64,
@@ -32,9 +34,9 @@ import {
   loadConstant,
   loadExtended,
   loadNumber,
-  loadOperand,
   loadRegister,
   moveIf,
+  operandPointer,
   storeBcd,
   storeDouble,
   storeExtended,
@@ -58,58 +60,62 @@ import {
 } from "./fpu-ops.ts";
 import { initialize, recordInstruction, St, setControl, settle } from "./fpu-state.ts";
 
-/** @returns true when the x87 may be used now; else #NM is recorded. */
-function isAvailable(v: usize): bool {
-  if ((load<u32>(v, VCPU_CR0) & (CR0_TS | CR0_EM)) == 0) return true;
-  raise(v, VECTOR_NM);
-  return false;
-}
-
 /**
- * @returns true when an unmasked exception is due as #MF, which is then recorded. DEVIATION: with CR0.NE clear it is not
- * reported at all; a PC would raise IRQ 13.
+ * @returns true when an unmasked exception is due as #MF. DEVIATION: with CR0.NE clear none is ever due; a PC would raise IRQ 13.
  */
 function isPending(v: usize): bool {
-  if ((load<u32>(v, VCPU_FSW) & FSW_ES) == 0 || (load<u32>(v, VCPU_CR0) & CR0_NE) == 0)
-    return false;
-  raise(v, VECTOR_MF);
-  return true;
+  return (load<u32>(v, VCPU_FSW) & FSW_ES) != 0 && (load<u32>(v, VCPU_CR0) & CR0_NE) != 0;
 }
 
 /** FWAIT: #NM when TS and MP are both set, #MF when an exception is pending. */
 export function fwait(v: usize, _pc: usize): u32 {
   const both = CR0_TS | CR0_MP;
-  if ((load<u32>(v, VCPU_CR0) & both) == both) {
-    raise(v, VECTOR_NM);
-    return STEP_EVENT;
-  }
-  return isPending(v) ? STEP_EVENT : STEP_NEXT;
+  const isAbsent = (load<u32>(v, VCPU_CR0) & both) == both;
+  if (!isAbsent && !isPending(v)) return STEP_NEXT;
+  raise(v, isAbsent ? VECTOR_NM : VECTOR_MF);
+  return STEP_EVENT;
 }
+
+/** Register forms that are FADD .. FDIVR, one bit for each opcode and reg field. */
+const ARITHMETIC_FORMS: u64 = ((<u64>0x00f300f3) << 32) | 0xf3;
 
 /** Any ESC instruction: the immediate is the low three opcode bits and the ModR/M byte; r1 is 1 for 16-bit operand size. */
 export function fpu(v: usize, pc: usize): u32 {
-  if (!isAvailable(v)) return STEP_EVENT;
+  if ((load<u32>(v, VCPU_CR0) & (CR0_TS | CR0_EM)) != 0) {
+    raise(v, VECTOR_NM);
+    return STEP_EVENT;
+  }
   const imm = Uop.imm(pc);
-  Fx.setFlags(v, 0);
   // Opcode and reg field as one number, 0-63.
   const group = ((imm >>> 5) & 0x38) | ((imm >>> 3) & 7);
-  if ((imm & 0xc0) == 0xc0) return registerForm(v, pc, group, imm & 7);
-  return memoryForm(v, pc, group, load<u8>(pc, UOP_R1) == 0);
+  const isMemory = (imm & 0xc0) != 0xc0;
+  if (isPending(v) && waits(group, isMemory)) {
+    raise(v, VECTOR_MF);
+    return STEP_EVENT;
+  }
+  Fx.setFlags(v, 0);
+  if (isMemory) return memoryForm(v, pc, group, load<u8>(pc, UOP_R1) == 0);
+  if (((ARITHMETIC_FORMS >> group) & 1) != 0) {
+    // Into ST(0) in D8, into ST(i) in DC, and with a pop in DE.
+    recordInstruction(v, pc);
+    return arithmetic(v, group & 7, imm & 7, group < 8 ? 0 : imm & 7, group >= 0x30);
+  }
+  if (group == 0x1c || group == 0x3c) return control(v, group, imm & 7);
+  const step = registerForm(v, group, imm & 7);
+  if (step != STEP_EVENT) recordInstruction(v, pc);
+  return step;
 }
 
-/** The instructions that do not wait for pending exceptions, then the rest. */
+/** @returns whether a pending exception is reported before the instruction: not by FNSTENV, FNSTCW, FNSAVE, FNSTSW and control(). */
+function waits(group: u32, isMemory: bool): bool {
+  if (!isMemory) return group != 0x1c && group != 0x3c;
+  return group != 0x0e && group != 0x0f && group != 0x2e && group != 0x2f;
+}
+
+/** Memory forms; `wide` for 32-bit images. */
 function memoryForm(v: usize, pc: usize, group: u32, wide: bool): u32 {
-  switch (group) {
-    case 0x0e: // FNSTENV
-      return storeEnvironment(v, Uop.ea(v, pc), wide);
-    case 0x0f: // FNSTCW
-      return storeWord(v, pc, load<u32>(v, VCPU_FCW));
-    case 0x2e: // FNSAVE
-      return saveState(v, Uop.ea(v, pc), wide);
-    case 0x2f: // FNSTSW
-      return storeWord(v, pc, load<u32>(v, VCPU_FSW));
-  }
-  if (isPending(v)) return STEP_EVENT;
+  // D8, DA, DC and DE are arithmetic.
+  if ((group & 8) == 0) return memoryArithmetic(v, pc, group);
   switch (group) {
     case 0x08: // D9
       return loadNumber(v, pc, FORMAT_F32);
@@ -121,6 +127,10 @@ function memoryForm(v: usize, pc: usize, group: u32, wide: bool): u32 {
       return loadEnvironment(v, Uop.ea(v, pc), wide);
     case 0x0d:
       return loadControl(v, pc);
+    case 0x0e: // FNSTENV
+      return storeEnvironment(v, Uop.ea(v, pc), wide);
+    case 0x0f: // FNSTCW
+      return storeWord(v, pc, load<u32>(v, VCPU_FCW));
     case 0x18: // DB
       return loadNumber(v, pc, FORMAT_I32);
     case 0x19:
@@ -143,6 +153,10 @@ function memoryForm(v: usize, pc: usize, group: u32, wide: bool): u32 {
       return storeDouble(v, pc, true);
     case 0x2c:
       return restoreState(v, Uop.ea(v, pc), wide);
+    case 0x2e: // FNSAVE
+      return saveState(v, Uop.ea(v, pc), wide);
+    case 0x2f: // FNSTSW
+      return storeWord(v, pc, load<u32>(v, VCPU_FSW));
     case 0x38: // DF
       return loadNumber(v, pc, FORMAT_I16);
     case 0x39:
@@ -160,9 +174,7 @@ function memoryForm(v: usize, pc: usize, group: u32, wide: bool): u32 {
     case 0x3f:
       return storeInteger<i64>(v, pc, true, false);
   }
-  // What is left in D8, DA, DC, DE is arithmetic; elsewhere there is no such instruction.
-  if ((group & 8) != 0) return undefinedForm(v);
-  return memoryArithmetic(v, pc, group);
+  return undefinedForm(v);
 }
 
 /** FADD .. FDIVR with a memory operand: singles in D8, dwords in DA, doubles in DC, words in DE. */
@@ -172,19 +184,22 @@ function memoryArithmetic(v: usize, pc: usize, group: u32): u32 {
   if (opcode == 2) format = FORMAT_I32;
   else if (opcode == 4) format = FORMAT_F64;
   else if (opcode == 6) format = FORMAT_I16;
-  if (!loadOperand(v, pc, format)) return STEP_EVENT;
+  const ptr = operandPointer(v, pc, format);
+  if (ptr == 0) return STEP_EVENT;
   const op = group & 7;
+  if (opcode == 4 && (op & 6) != 2) {
+    const bits = load<u64>(ptr);
+    if (Double.isNormal(bits)) {
+      return arithmeticMemory(v, op, Double.sig(bits), Double.se(bits));
+    }
+  }
+  convertOperand(v, ptr, format);
   if ((op & 6) == 2) return compareOperand(v, op & 1);
-  return arithmeticMemory(v, op);
+  return arithmeticMemory(v, op, Fx.sig(v), Fx.se(v));
 }
 
-/** Register forms: `i` is the r/m field. */
-function registerForm(v: usize, pc: usize, group: u32, i: u32): u32 {
-  if (group == 0x1c && i <= 4) return control(v, i);
-  if (group == 0x3c) return i == 0 ? storeStatusInAx(v) : undefinedForm(v);
-  if (isPending(v)) return STEP_EVENT;
-  if (!isDefined(group, i)) return undefinedForm(v);
-  recordInstruction(v, pc);
+/** Register forms other than arithmetic; `i` is the r/m field. */
+function registerForm(v: usize, group: u32, i: u32): u32 {
   switch (group) {
     case 0x02: // FCOM, FCOMP and the aliases of FCOM2, FCOMP3, FCOMP5
     case 0x22:
@@ -194,7 +209,7 @@ function registerForm(v: usize, pc: usize, group: u32, i: u32): u32 {
     case 0x32:
       return compareRegister(v, i, false, 1);
     case 0x33: // FCOMPP
-      return compareRegister(v, 1, false, 2);
+      return i == 1 ? compareRegister(v, 1, false, 2) : undefinedForm(v);
     case 0x08: // FLD
       return loadRegister(v, i);
     case 0x09: // FXCH, FXCH4, FXCH7
@@ -202,7 +217,7 @@ function registerForm(v: usize, pc: usize, group: u32, i: u32): u32 {
     case 0x39:
       return exchange(v, i);
     case 0x0a: // FNOP
-      return STEP_NEXT;
+      return i == 0 ? STEP_NEXT : undefinedForm(v);
     case 0x0b: // FSTP1, FSTP, FSTP8, FSTP9
     case 0x2b:
     case 0x3a:
@@ -211,7 +226,7 @@ function registerForm(v: usize, pc: usize, group: u32, i: u32): u32 {
     case 0x0c:
       return examineOrSign(v, i);
     case 0x0d:
-      return loadConstant(v, i);
+      return i != 7 ? loadConstant(v, i) : undefinedForm(v);
     case 0x0e:
       return functionF0(v, i);
     case 0x0f:
@@ -227,7 +242,7 @@ function registerForm(v: usize, pc: usize, group: u32, i: u32): u32 {
     case 0x1b:
       return moveIf(v, group & 3, 1, i);
     case 0x15: // FUCOMPP
-      return compareRegister(v, 1, true, 2);
+      return i == 1 ? compareRegister(v, 1, true, 2) : undefinedForm(v);
     case 0x1d: // FUCOMI, FCOMI, FUCOMIP, FCOMIP
       return compareToFlags(v, i, true, false);
     case 0x1e:
@@ -247,38 +262,12 @@ function registerForm(v: usize, pc: usize, group: u32, i: u32): u32 {
     case 0x2d:
       return compareRegister(v, i, true, 1);
   }
-  // FADD .. FDIVR: into ST(0) in D8, into ST(i) in DC, and with a pop in DE.
-  const opcode = group >>> 3;
-  return arithmetic(v, group & 7, i, opcode == 0 ? 0 : i, opcode == 6);
+  return undefinedForm(v);
 }
 
-/** @returns whether a register form exists. */
-function isDefined(group: u32, i: u32): bool {
-  switch (group) {
-    case 0x0a: // D9 D0
-      return i == 0;
-    case 0x0c: // D9 E0, E1, E4, E5
-      return (i & 2) == 0;
-    case 0x0d: // D9 E8-EE
-      return i != 7;
-    case 0x15: // DA E9
-    case 0x33: // DE D9
-      return i == 1;
-    case 0x14:
-    case 0x16:
-    case 0x17:
-    case 0x1c:
-    case 0x1f:
-    case 0x2e:
-    case 0x2f:
-    case 0x3f:
-      return false;
-  }
-  return true;
-}
-
-/** D9 E0-E7. */
+/** D9 E0-E7: FCHS FABS - - FTST FXAM. */
 function examineOrSign(v: usize, i: u32): u32 {
+  if ((i & 2) != 0) return undefinedForm(v);
   if (i == 0) return changeSign(v, 0xffff, SE_SIGN);
   if (i == 1) return changeSign(v, 0x7fff, 0);
   if (i == 5) return examineTop(v);
@@ -344,12 +333,18 @@ function free(v: usize, i: u32, pops: bool): u32 {
   return STEP_NEXT;
 }
 
-/** DB E0-E4: FNENI and FNDISI (nothing since the 80287), FNCLEX, FNINIT, FNSETPM (nothing since the 80387). */
-function control(v: usize, i: u32): u32 {
-  if (i == 2) {
+/**
+ * DB E0-E4: FNENI and FNDISI (nothing since the 80287), FNCLEX, FNINIT, FNSETPM (nothing since the 80387); DF E0: FNSTSW AX.
+ */
+function control(v: usize, group: u32, i: u32): u32 {
+  if (group == 0x3c) {
+    if (i != 0) return undefinedForm(v);
+    store<u16>(v, <u16>load<u32>(v, VCPU_FSW), VCPU_GPR + REG_EAX * 4);
+  } else if (i == 2) {
     const fsw = load<u32>(v, VCPU_FSW) & ~(FSW_EXCEPTIONS | FSW_SF | FSW_ES | FSW_B);
     store<u32>(v, fsw, VCPU_FSW);
   } else if (i == 3) initialize(v);
+  else if (i > 4) return undefinedForm(v);
   return STEP_NEXT;
 }
 
@@ -364,12 +359,6 @@ function loadControl(v: usize, pc: usize): u32 {
 /** FNSTCW, FNSTSW m16. */
 function storeWord(v: usize, pc: usize, value: u32): u32 {
   return storeValue<u16>(v, Uop.ea(v, pc), <u16>value) ? STEP_NEXT : STEP_EVENT;
-}
-
-/** FNSTSW AX. */
-function storeStatusInAx(v: usize): u32 {
-  store<u16>(v, <u16>load<u32>(v, VCPU_FSW), VCPU_GPR + REG_EAX * 4);
-  return STEP_NEXT;
 }
 
 function undefinedForm(v: usize): u32 {

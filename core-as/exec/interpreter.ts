@@ -9,6 +9,7 @@
 import {
   EVENT_EXIT,
   EVENT_TRAP,
+  MODE_FLAT,
   VCPU_BLOCK,
   VCPU_BUDGET,
   VCPU_EFLAGS,
@@ -16,12 +17,13 @@ import {
   VCPU_EVENT,
   VCPU_GPR,
   VCPU_INT_EIP,
+  VCPU_MODE,
   VCPU_RETIRED,
   VCPU_TLB,
   VCPU_WANT_WINDOW,
 } from "../../abi/vcpu.ts";
 import { EFLAGS_TF } from "../../abi/x86.ts";
-import { cacheEpoch, findBlock, scratchBlock } from "../decode/cache.ts";
+import { cacheEpoch, findBlock, jumpCacheSlot, scratchBlock } from "../decode/cache.ts";
 import { AGEN_ADDR16, AGEN_SIZE_SHIFT, AGEN_WRITE } from "../decode/instruction.ts";
 import { NEAR_FALL, NEAR_TAKEN } from "../decode/one-byte.ts";
 import { UOP_BASE, UOP_DELTA, UOP_DISP, UOP_SIZE, Uop, uopEip } from "../decode/uop.ts";
@@ -31,6 +33,7 @@ import {
   BLOCK_EIP,
   BLOCK_HEADER,
   BLOCK_HOST,
+  BLOCK_MODE,
   PAGE_MASK,
   TLB_ADDEND,
   TLB_EXEC,
@@ -984,13 +987,13 @@ function execute(v: usize, budget: i32, alone: bool): u32 {
         if (m == 0) break;
         store<u32>(v, top + 4 + Uop.imm(pc), ESP);
         eip = load<u32>(m);
-        slot = pc + U.UOP_LINK_TAKEN;
+        slot = jumpCacheSlot(eip);
         isDirect = false;
         break;
       }
       case U.UOP_JMP_R: {
         eip = load<u32>(Uop.r1(v, pc));
-        slot = pc + U.UOP_LINK_TAKEN;
+        slot = jumpCacheSlot(eip);
         isDirect = false;
         break;
       }
@@ -998,7 +1001,7 @@ function execute(v: usize, budget: i32, alone: bool): u32 {
         const m = Mem.read<u32>(v, tlb, Uop.ea(v, pc));
         if (m == 0) break;
         eip = load<u32>(m);
-        slot = pc + U.UOP_LINK_TAKEN;
+        slot = jumpCacheSlot(eip);
         isDirect = false;
         break;
       }
@@ -1008,7 +1011,7 @@ function execute(v: usize, budget: i32, alone: bool): u32 {
         if (!Mem.store<u32>(v, tlb, top, Uop.imm(pc))) break;
         store<u32>(v, top, ESP);
         eip = target;
-        slot = pc + U.UOP_LINK_TAKEN;
+        slot = jumpCacheSlot(eip);
         isDirect = false;
         break;
       }
@@ -1020,7 +1023,7 @@ function execute(v: usize, budget: i32, alone: bool): u32 {
         if (!Mem.store<u32>(v, tlb, top, Uop.imm(pc))) break;
         store<u32>(v, top, ESP);
         eip = target;
-        slot = pc + U.UOP_LINK_TAKEN;
+        slot = jumpCacheSlot(eip);
         isDirect = false;
         break;
       }
@@ -1410,7 +1413,7 @@ function execute(v: usize, budget: i32, alone: bool): u32 {
       }
       case U.UOP_END: {
         eip = Uop.imm(pc);
-        slot = 1;
+        slot = jumpCacheSlot(eip);
         isDirect = false;
         break;
       }
@@ -1428,14 +1431,14 @@ function execute(v: usize, budget: i32, alone: bool): u32 {
           }
           tlb = load<usize>(v, VCPU_TLB);
           eip = load<u32>(v, VCPU_EIP);
-          slot = 1;
+          slot = jumpCacheSlot(eip);
           isDirect = false;
         }
         break;
       }
     }
 
-    // A case broke out: to another block when `slot` is set (1: no link to remember), else because of an event.
+    // A case broke out: to another block when `slot` is set, else because of an event.
     if (slot == 0) {
       const event = load<u32>(v, VCPU_EVENT);
       if (event != EVENT_EXIT && event != EVENT_TRAP) {
@@ -1446,24 +1449,30 @@ function execute(v: usize, budget: i32, alone: bool): u32 {
       publish(v, n);
       return RUN_EVENT;
     }
-    next = 0;
     if (isDirect) eip = load<u32>(slot - LINK_TO_EIP);
     if (n <= 0) {
       store<u32>(v, eip, VCPU_EIP);
       publish(v, n);
       return RUN_BUDGET;
     }
-    if (slot != 1) {
-      next = load<usize>(slot);
-      if (next != 0) {
+    next = load<usize>(slot);
+    if (next != 0) {
+      let valid: bool;
+      if (isDirect) {
         // A target on the same page is as mapped as this block is; others ask the TLB.
         const page = slot == pc + U.UOP_LINK_FALL ? NEAR_FALL : NEAR_TAKEN;
-        const near = isDirect && (load<u8>(pc, UOP_BASE) & page) != 0;
-        const valid = near
-          ? load<usize>(next, BLOCK_HOST) != 0
-          : load<u32>(next, BLOCK_EIP) == eip && Link.isMapped(tlb, eip, next);
-        if (!valid) next = 0;
+        valid =
+          (load<u8>(pc, UOP_BASE) & page) != 0
+            ? load<usize>(next, BLOCK_HOST) != 0
+            : Link.isMapped(tlb, eip, next);
+      } else {
+        valid =
+          load<u32>(next, BLOCK_EIP) == eip &&
+          load<u32>(next, BLOCK_MODE) == load<u32>(v, VCPU_MODE) &&
+          (load<u32>(next, BLOCK_MODE) & MODE_FLAT) != 0 &&
+          Link.isMapped(tlb, eip, next);
       }
+      if (!valid) next = 0;
     }
     if (next == 0) {
       const epoch = cacheEpoch;
@@ -1474,8 +1483,7 @@ function execute(v: usize, budget: i32, alone: bool): u32 {
         return RUN_EVENT;
       }
       // Scratch blocks come and go, and an emptied arena has no slot any more.
-      if (slot != 1 && epoch == cacheEpoch && load<usize>(next, BLOCK_HOST) != 0)
-        store<usize>(slot, next);
+      if (epoch == cacheEpoch && load<usize>(next, BLOCK_HOST) != 0) store<usize>(slot, next);
     }
     slot = 0;
     isDirect = true;

@@ -39,11 +39,12 @@ import {
   TLB_EXEC,
   TLB_READ,
   TLB_USER,
+  TLB_WATCHED,
   TLB_WRITE,
 } from "../layout.ts";
 import { raise, raiseGp } from "../state/faults.ts";
 import { reg, setExit } from "../state/vcpu.ts";
-import { dropCode, isRunningIn, touchesCode } from "./code-pages.ts";
+import { dropCode, hasCode, isRunningIn, noteWritable, touchesCode } from "./code-pages.ts";
 import { checksAlignment } from "./tlb.ts";
 import { ACCESS_FETCH, ACCESS_READ, ACCESS_WRITE, clearEvent, FILL_MMIO, fill } from "./walker.ts";
 
@@ -87,8 +88,20 @@ function locate(v: usize, lin: u32, access: u32, user: bool): usize {
   const tlb = load<usize>(v, VCPU_CONTEXT) + (user ? <usize>TLB_USER : 0);
   const entry = Mem.entry(tlb, lin);
   const tag = access == ACCESS_WRITE ? load<u32>(entry, TLB_WRITE) : load<u32>(entry, TLB_READ);
-  if ((lin & PAGE_MASK) == tag) return lin + load<u32>(entry, TLB_ADDEND);
+  const page = lin & PAGE_MASK;
+  if (page == tag) return lin + load<u32>(entry, TLB_ADDEND);
+  if ((page | TLB_WATCHED) == tag && access == ACCESS_WRITE) return watched(entry, lin);
   return fill(v, lin, access, user);
+}
+
+/** A store to a page that held code when its translation was made: once the code is forgotten, stores go unwatched again. */
+function watched(entry: usize, lin: u32): usize {
+  const ptr: usize = lin + load<u32>(entry, TLB_ADDEND);
+  if (!hasCode(ptr)) {
+    store<u32>(entry, lin & PAGE_MASK, TLB_WRITE);
+    noteWritable(ptr);
+  }
+  return ptr;
 }
 
 function isUser(v: usize): bool {

@@ -38,8 +38,8 @@ import {
   TLB_CONTEXTS,
   TLB_ENTRIES,
   TLB_ENTRY_SHIFT,
-  TLB_INVALID,
   TLB_USER,
+  TLB_WATCHED,
   TLB_WRITE,
 } from "../layout.ts";
 import { arena } from "../state/thread.ts";
@@ -205,7 +205,7 @@ export function forgetVcpu(v: usize): void {
   }
 }
 
-/** Makes every later store to `frame` take the slow path: no TLB of this thread keeps a write tag for it. */
+/** Makes every later store to `frame` take the slow path: no TLB of this thread keeps a plain write tag for it. */
 export function revokeWrites(frame: usize): void {
   if (!takeWritable(frame)) return;
   for (let i: u32 = 0; i < <u32>TLB_CONTEXTS; i++) {
@@ -213,8 +213,11 @@ export function revokeWrites(frame: usize): void {
     const start = contextTlbs(i);
     for (let entry = start; entry < start + 2 * TLB_BYTES; entry += 1 << TLB_ENTRY_SHIFT) {
       const tag = load<u32>(entry, TLB_WRITE);
-      if (tag != TLB_INVALID && tag + load<u32>(entry, TLB_ADDEND) == <u32>(frame & PAGE_MASK)) {
-        store<u32>(entry, TLB_INVALID, TLB_WRITE);
+      if (
+        (tag & TLB_WATCHED) == 0 &&
+        tag + load<u32>(entry, TLB_ADDEND) == <u32>(frame & PAGE_MASK)
+      ) {
+        store<u32>(entry, tag | TLB_WATCHED, TLB_WRITE);
       }
     }
   }

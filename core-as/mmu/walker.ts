@@ -61,6 +61,7 @@ import {
   TLB_INVALID,
   TLB_READ,
   TLB_USER,
+  TLB_WATCHED,
   TLB_WRITE,
 } from "../layout.ts";
 import { kill, leave, raisePageFault } from "../state/faults.ts";
@@ -300,11 +301,12 @@ export function fill(v: usize, lin: u32, access: u32, user: bool): usize {
   const writable =
     mayWrite &&
     Leaf.dirty &&
-    (frameBits & (FRAME_COW | FRAME_DIRTY)) == FRAME_DIRTY &&
-    !hasCode(frame);
-  if (writable) noteWritable(frame);
+    (frameBits & (FRAME_COW | FRAME_DIRTY)) == FRAME_DIRTY;
+  const watchStores = hasCode(frame);
+  if (writable && !watchStores) noteWritable(frame);
+  const writeTag: u32 = writable ? (watchStores ? page | TLB_WATCHED : page) : TLB_INVALID;
   store<u32>(slot, page, TLB_READ);
-  store<u32>(slot, writable ? page : TLB_INVALID, TLB_WRITE);
+  store<u32>(slot, writeTag, TLB_WRITE);
   store<u32>(slot, frame - page, TLB_ADDEND);
   store<u32>(slot, (rights & PTE_NX_HIGH) != 0 ? TLB_INVALID : page, TLB_EXEC);
   return frame + (lin & PAGE_OFFSET_MASK);
