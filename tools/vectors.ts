@@ -1,8 +1,9 @@
 /**
- * `npm run test:vectors -- DIR [--group NAME]... [--step N] [--show N] [--soft] [--release] [--slice N]`: replays the CPU vectors
+ * `npm run test:vectors -- DIR [--group NAME]... [--step N] [--show N] [--soft] ...`: replays the CPU vectors
  * of a directory on the core and prints what differs from the processor. Ends `N passed, N failed`.
  * `--step N` takes every N-th case, `--show N` prints N failures of each kind, `--soft` also those that the architecture leaves
- * open, `--slice N` runs the core N instructions at a time, `--cut OUT` writes the sampled files to OUT instead of running them.
+ * open, `--slice N` runs the core N instructions at a time, `--chaos SEED` drops its caches at random, `--pae` uses PAE page tables,
+ * `--segmented` segments that are not flat, `--release` the build without assertions. `--cut OUT` writes the sampled files to OUT instead of running them.
  */
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
@@ -22,6 +23,9 @@ const { values, positionals } = parseArgs({
     soft: { type: "boolean", default: false },
     release: { type: "boolean", default: false },
     slice: { type: "string" },
+    chaos: { type: "string" },
+    pae: { type: "boolean", default: false },
+    segmented: { type: "boolean", default: false },
     cut: { type: "string" },
   },
 });
@@ -72,7 +76,10 @@ if (values.cut !== undefined) {
 const disassembler = await loadDisassembler();
 const driver = createCoreDriver({
   assertions: !values.release,
+  pae: values.pae,
+  segmented: values.segmented,
   ...(values.slice === undefined ? {} : { slice: Number(values.slice) }),
+  ...(values.chaos === undefined ? {} : { chaosSeed: Number(values.chaos) }),
 });
 const total = { passed: 0, failed: 0 };
 for (const name of files) {

@@ -8,6 +8,7 @@ import {
   EXIT_HALT,
   FPR_STRIDE,
   PAGING_32,
+  PAGING_PAE,
   POLICY_NATIVE,
   VCPU_CHAOS,
   VCPU_CHAOS_SEED,
@@ -33,6 +34,7 @@ import {
   VCPU_MMIO_CURSOR,
   VCPU_MXCSR,
   VCPU_PAGING,
+  VCPU_PDPTE,
   VCPU_XMM,
 } from "../../abi/vcpu.ts";
 import {
@@ -46,6 +48,7 @@ import {
   CR0_WP,
   CR4_OSFXSR,
   CR4_OSXMMEXCPT,
+  CR4_PAE,
   EFLAGS_AF,
   EFLAGS_ARITH,
   EFLAGS_CF,
@@ -58,6 +61,7 @@ import {
   PTE_P,
   PTE_RW,
   PTE_US,
+  SEG_DS,
   SEG_LDTR,
   SEG_TR,
   VECTORS_WITH_ERROR_CODE,
@@ -91,6 +95,9 @@ const INNER_ESP = INNER_STACK + PAGE;
 /** Not mapped: the processor reaches them by physical address. */
 const PAGE_DIRECTORY = 0x00800000;
 const PAGE_TABLES = 0x00801000;
+const PAGE_POINTERS = 0x00809000;
+/** Pages from 0 on that the page tables describe. */
+const MAPPED_PAGES = 0x1000;
 const HANDLER_STRIDE = 16;
 const HLT = 0xf4;
 const GDT_LIMIT = 127;
@@ -144,6 +151,10 @@ export interface CoreDriverOptions {
   readonly slice?: number;
   /** Drops cached translations and decoded code at pseudo-random moments from this seed on. */
   readonly chaosSeed?: number;
+  /** PAE page tables instead of 32-bit ones. */
+  readonly pae?: boolean;
+  /** DS ends a page early where a case does not choose its segments, so that no code counts as flat. */
+  readonly segmented?: boolean;
 }
 
 /** Builds the machine; the core must have been built. */
@@ -157,9 +168,14 @@ class CoreDriver implements CpuDriver {
   readonly #guest: number;
   readonly #vcpu: VcpuBlock;
   readonly #slice: number;
+  readonly #pae: boolean;
+  readonly #segmented: boolean;
 
-  constructor({ assertions = true, slice = BUDGET, chaosSeed }: CoreDriverOptions) {
+  constructor(options: CoreDriverOptions) {
+    const { assertions = true, slice = BUDGET, chaosSeed, pae = false } = options;
     this.#slice = slice;
+    this.#pae = pae;
+    this.#segmented = options.segmented ?? false;
     this.#core = instantiateCore(loadCoreImage(assertions));
     const verbs = this.#core.exports;
     this.#guest = verbs.guestCreate(RAM_FRAMES) >>> 0;
@@ -201,14 +217,17 @@ class CoreDriver implements CpuDriver {
   }
 
   #buildTables(): void {
+    const entryBytes = this.#pae ? 8 : 4;
     const map = (start: number, bytes: number, rights: number) => {
       for (let lin = start; lin < start + bytes; lin += PAGE) {
-        this.#write32(PAGE_TABLES + (lin >>> 12) * 4, lin | rights | PTE_P);
+        this.#write32(PAGE_TABLES + (lin >>> 12) * entryBytes, lin | rights | PTE_P);
       }
     };
-    for (let i = 0; i < 4; i++) {
-      this.#write32(PAGE_DIRECTORY + 4 * i, (PAGE_TABLES + i * PAGE) | PTE_P | PTE_RW | PTE_US);
+    for (let i = 0; i * PAGE < MAPPED_PAGES * entryBytes; i++) {
+      const entry = (PAGE_TABLES + i * PAGE) | PTE_P | PTE_RW | PTE_US;
+      this.#write32(PAGE_DIRECTORY + entryBytes * i, entry);
     }
+    if (this.#pae) this.#write32(PAGE_POINTERS, PAGE_DIRECTORY | PTE_P);
     for (const range of [CODE, DATA, STACK]) map(range.address, range.bytes, PTE_RW | PTE_US);
     map(READ_ONLY.address, READ_ONLY.bytes, PTE_US);
     map(GDT, SYSTEM_PAGES * PAGE, PTE_RW);
@@ -267,14 +286,18 @@ class CoreDriver implements CpuDriver {
     segs.forEach((selector, s) => {
       this.#loadSegment(s, selector);
     });
+    if (this.#segmented && !test.hasSegs) {
+      v.setSegment(SEG_DS, { ...v.segment(SEG_DS), limit: 0xffffefff });
+    }
     this.#loadSegment(SEG_LDTR, LDT_SELECTOR);
     this.#loadSegment(SEG_TR, TSS_SELECTOR);
     v.setU32(VCPU_CPL, 3);
     v.setU32(VCPU_CR0, CR0_PG | CR0_PE | CR0_WP | CR0_NE | CR0_AM | CR0_ET | CR0_MP);
     v.setU32(VCPU_CR2, 0);
-    v.setU32(VCPU_CR3, PAGE_DIRECTORY);
-    v.setU32(VCPU_CR4, CR4_OSFXSR | CR4_OSXMMEXCPT);
-    v.setU32(VCPU_PAGING, PAGING_32);
+    v.setU32(VCPU_CR3, this.#pae ? PAGE_POINTERS : PAGE_DIRECTORY);
+    v.setU32(VCPU_CR4, CR4_OSFXSR | CR4_OSXMMEXCPT | (this.#pae ? CR4_PAE : 0));
+    v.setU32(VCPU_PAGING, this.#pae ? PAGING_PAE : PAGING_32);
+    v.setU64(VCPU_PDPTE, BigInt(PAGE_DIRECTORY | PTE_P));
     v.setU32(VCPU_GDTR_BASE, GDT);
     v.setU32(VCPU_GDTR_LIMIT, GDT_LIMIT);
     v.setU32(VCPU_IDTR_BASE, IDT);
@@ -330,7 +353,9 @@ class CoreDriver implements CpuDriver {
       tags |= ((fx.ftw >> physical) & 1 ? tagOf(fx.st[i]!) : TAG_EMPTY) << (physical * 2);
     }
     v.setU32(VCPU_FCW, fx.fcw);
-    v.setU32(VCPU_FSW, fx.fsw);
+    // Cases load their state with FXRSTOR, which works out ES and B anew.
+    const pending = (fx.fsw & ~fx.fcw & FSW_EXCEPTIONS) !== 0;
+    v.setU32(VCPU_FSW, pending ? fx.fsw | FSW_SUMMARY : fx.fsw & ~FSW_SUMMARY);
     v.setU32(VCPU_FTW, tags);
     v.setU32(VCPU_MXCSR, fx.mxcsr);
   }
@@ -426,6 +451,9 @@ class CoreDriver implements CpuDriver {
 }
 
 const TAG_EMPTY = 3;
+const FSW_EXCEPTIONS = 0x3f;
+/** ES and B. */
+const FSW_SUMMARY = 0x8080;
 
 /** Tag of a register that is not empty: 0 valid, 1 zero, 2 special. */
 function tagOf(st: Uint8Array): number {

@@ -68,7 +68,7 @@ function isBeyondModel(code: Uint8Array): boolean {
     (opcode >= 0x10 && opcode <= 0x17) ||
     (opcode >= 0x28 && opcode <= 0x2f) ||
     (opcode >= 0x50 && opcode <= 0x7f) ||
-    opcode === 0xae ||
+    (opcode === 0xae && ((code[at + 2]! >> 3) & 7) > 1) ||
     (opcode >= 0xc2 && opcode <= 0xc6) ||
     opcode >= 0xd0
   );

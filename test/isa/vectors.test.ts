@@ -65,6 +65,14 @@ describe("what a guest must not notice", () => {
   it.each(some)("%s: slices of one instruction change nothing", (group) => {
     expectSilicon(SAMPLE, group, 2, single);
   });
+  const pae = createCoreDriver({ pae: true });
+  const segmented = createCoreDriver({ segmented: true });
+  it.each(some)("%s: PAE page tables change nothing", (group) => {
+    expectSilicon(SAMPLE, group, 2, pae);
+  });
+  it.each(some)("%s: segments that are not flat change nothing", (group) => {
+    expectSilicon(SAMPLE, group, 2, segmented);
+  });
   it.each(some)("%s: dropping cached translations at random changes nothing", (group) => {
     expectSilicon(SAMPLE, group, 2, chaotic);
   });
