@@ -15,9 +15,12 @@ export interface KernelRow {
   readonly ratio: number;
 }
 
+/** How far the two systems' own instruction counts may lie apart: printing the brackets costs them different amounts. */
+const COUNT_TOLERANCE = 0.001;
+
 /**
- * Puts the measurements of both systems side by side.
- * @throws when a checksum differs between repetitions or systems: then they did not run the same program.
+ * Puts the measurements of both systems side by side. Our instruction count serves for both.
+ * @throws when checksums or instruction counts differ: then the systems did not run the same program.
  */
 export function kernelRows(
   kernels: readonly Kernel[],
@@ -32,6 +35,10 @@ export function kernelRows(
     if (stray !== undefined) {
       throw new Error(`${name}: checksums ${checksum} and ${stray.checksum} differ`);
     }
+    const v86Instructions = theirs[0]!.instructions;
+    if (Math.abs(v86Instructions / instructions - 1) > COUNT_TOLERANCE) {
+      throw new Error(`${name}: ${instructions} instructions, but v86 counts ${v86Instructions}`);
+    }
     const mips = (measured: readonly Measurement[]) => {
       const all = measured.map(({ cpuMs }) => round(instructions / cpuMs / 1e3, 1));
       return { mips: median(all), all };
@@ -41,7 +48,7 @@ export function kernelRows(
       kernel: name,
       checksum,
       instructions,
-      v86Instructions: theirs[0]!.instructions,
+      v86Instructions,
       ours: oursMips,
       v86: v86Mips,
       ratio: round(oursMips.mips / v86Mips.mips, 2),

@@ -50,8 +50,9 @@ export class Stopwatch {
       this.#cpuMs = threadCpuMs() - this.#startMs;
       this.#instructions = this.#retired() - this.#startRetired;
     } else if (character === "\n") {
-      this.#line(this.#text);
+      const line = this.#text;
       this.#text = "";
+      this.#line(line);
     } else this.#text += character;
   }
 
