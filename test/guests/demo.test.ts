@@ -129,8 +129,15 @@ describe("the embedded guest", () => {
     const settle = async (options: Partial<GuestOptions>) => {
       const { guest, text } = await boot({ commandLine, ...options });
       void guest.run();
-      // At the prompt after the commands it halts for good: nothing is typed.
       await expect.poll(text, { timeout: 10_000 }).toMatch(/switches.*\n\$ $/);
+      // Soon after the prompt it halts for good, because nothing is typed.
+      let before = -1;
+      for (;;) {
+        const { instructions } = await guest.stats();
+        if (instructions === before) break;
+        before = instructions;
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
       await guest.pause();
       return { digest: await guest.digest(), instructions: (await guest.stats()).instructions };
     };

@@ -15,7 +15,7 @@ void test_main(void) {
   REFUSED("movl %0, %%cr3", : "+r"(value));
   REFUSED("movl %%cr2, %0", : "+r"(value));
   REFUSED("movl %0, %%cr4", : "+r"(value));
-  REFUSED("movl %%dr7, %0", : "+r"(value));
+  REFUSED("movl %0, %%dr7", : "+r"(value));
   REFUSED("clts", :);
   REFUSED("invlpg (%0)", : : "r"(&value));
   REFUSED("wbinvd", :);
