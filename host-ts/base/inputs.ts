@@ -13,7 +13,15 @@ export interface StampedInput {
   readonly life: number;
   readonly atInstruction: number;
   readonly visit: number;
+  /** Guest time: it follows from the count, but for a guest that idled on a network. */
+  readonly atNs: number;
   readonly input: HostInput;
+}
+
+/** The part of a guest's clock that a recording sets. */
+interface Clock {
+  readonly nowNs: number;
+  jumpTo(ns: number): void;
 }
 
 /** The queue of one guest. */
@@ -38,12 +46,13 @@ export class HostInputs implements InputSink {
   }
 
   /** What the guest sees now, in order, and logged as such. One call per look of the run loop: each is a visit. */
-  take(retired: number): readonly HostInput[] {
+  take(retired: number, clock: Clock): readonly HostInput[] {
     this.#visit = retired === this.#lastRetired ? this.#visit + 1 : 0;
     this.#lastRetired = retired;
     const due: HostInput[] = [];
     for (let next = this.#scheduled[0]; next !== undefined; next = this.#scheduled[0]) {
       if (!this.#isDue(next)) break;
+      clock.jumpTo(next.atNs);
       due.push(next.input);
       this.#scheduled.shift();
     }
@@ -56,16 +65,17 @@ export class HostInputs implements InputSink {
         life: this.#life,
         atInstruction: retired,
         visit: this.#visit,
+        atNs: clock.nowNs,
         input,
       });
     }
     return due;
   }
 
-  /** Instruction count at which the recording goes on in this life, undefined when it does not. */
-  nextStamp(): number | undefined {
+  /** Where the recording goes on in this life, undefined when it does not. */
+  nextStamp(): StampedInput | undefined {
     const next = this.#scheduled[0];
-    return next?.life === this.#life ? next.atInstruction : undefined;
+    return next?.life === this.#life ? next : undefined;
   }
 
   /** A fresh guest counts its instructions from 0. */

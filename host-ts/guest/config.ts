@@ -63,7 +63,10 @@ export interface GuestOptions {
   readonly rng?: boolean | undefined;
   /** Size of the terminal in characters. Default: none told. */
   readonly terminal?: { readonly columns: number; readonly rows: number } | undefined;
-  /** "virtual": time follows retired instructions and jumps while the guest idles. "real": it follows the clock. Default "virtual". */
+  /**
+   * "virtual": time follows retired instructions and jumps while the guest idles, but for a guest on a network, which idles in
+   * real time. "real": it follows the clock; for guests that wait for people. Default "virtual".
+   */
   readonly time?: "virtual" | "real" | undefined;
   /** Guest nanoseconds per retired instruction in virtual time, 1 to 1000. Default 1. */
   readonly nsPerInstruction?: number | undefined;
@@ -133,6 +136,9 @@ const MAX_PORTS = 4;
 export function resolveConfig(options: GuestOptions): GuestConfig {
   const time = choice("time", options.time, ["virtual", "real"] as const);
   const name = options.name ?? "guest";
+  if (time === "real" && options.replay !== undefined) {
+    throw new ConfigError("a recording can only be replayed in virtual time");
+  }
   const memoryBytes = integer("memoryBytes", options.memoryBytes);
   if (memoryBytes % PAGE_BYTES !== 0) {
     throw new ConfigError(`memoryBytes is ${memoryBytes}; it must be a multiple of ${PAGE_BYTES}`);

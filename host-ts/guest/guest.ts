@@ -201,11 +201,16 @@ export class InlineGuest implements Guest {
     this.#coreMs += now() - turnStartMs;
     if (outcome.kind === "dead") await this.#bury();
     else if (outcome.kind === "turn over") await yieldToEventLoop();
-    else await this.#alarm.sleep(this.#msUntil(outcome.untilNs));
+    else await this.#sleep(outcome.untilNs);
   }
 
-  #msUntil(ns: number | undefined): number | undefined {
-    return ns === undefined ? undefined : Math.max(0, (ns - this.#machine.clock.nowNs) / 1e6);
+  async #sleep(untilNs: number | undefined): Promise<void> {
+    const { clock } = this.#machine;
+    const sleptMs = this.#platform.monotonicMs();
+    await this.#alarm.sleep(
+      untilNs === undefined ? undefined : Math.max(0, (untilNs - clock.nowNs) / 1e6),
+    );
+    this.#machine.wakeAfter(this.#platform.monotonicMs() - sleptMs, untilNs);
   }
 
   async #bury(): Promise<void> {

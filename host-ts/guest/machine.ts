@@ -142,32 +142,43 @@ export class Machine implements PersonalityHost {
   /** Takes what the outside world and the clock have to say: the only place where news enters. */
   takeNews(): void {
     this.clock.sync();
+    const inputs = this.#parts.inputs.take(this.vcpu.retired, this.clock);
     for (const name of this.timers.takeDue(this.clock.nowNs)) this.personality.timerExpired(name);
-    for (const input of this.#parts.inputs.take(this.vcpu.retired)) {
+    for (const input of inputs) {
       this.devices.find((device) => device.name === input.device)?.receive(input);
     }
   }
 
   /**
    * The guest is halted: says until when it sleeps, after a second look. Virtual time jumps to the next timer instead of
-   * sleeping. A guest that nothing can wake any more is dead.
+   * sleeping, unless the guest is on a network: its peers take real time to answer. A guest that nothing can wake any more
+   * is dead.
    */
   sleepUntil(): "awake" | { readonly untilNs: number | undefined } {
     const { inputs } = this.#parts;
     if (this.personality.canWake || inputs.hasWaiting) return "awake";
-    const next = this.timers.nextNs();
-    if (next !== undefined && this.clock.isVirtual) {
-      this.clock.jumpTo(next);
+    const timerNs = this.timers.nextNs();
+    const stamp = inputs.nextStamp();
+    if (stamp !== undefined && stamp.atInstruction <= this.vcpu.retired) {
+      if (timerNs !== undefined && timerNs <= stamp.atNs) this.clock.jumpTo(timerNs);
       return "awake";
     }
-    const stamp = inputs.nextStamp();
-    if (next === undefined && stamp !== undefined && stamp <= this.vcpu.retired) return "awake";
-    if (next === undefined && !inputs.hasSources) {
+    if (timerNs !== undefined && this.clock.isVirtual && this.#config.net.length === 0) {
+      this.clock.jumpTo(timerNs);
+      return "awake";
+    }
+    if (timerNs === undefined && !inputs.hasSources) {
       const reason = "halted with no timer, and nothing is left that could wake it";
       this.#death ??= { kind: "deadlocked", reason };
       return "awake";
     }
-    return { untilNs: next };
+    return { untilNs: timerNs };
+  }
+
+  /** The guest slept: virtual time moves by what passed outside, but not past the timer it slept for. */
+  wakeAfter(elapsedMs: number, untilNs: number | undefined): void {
+    if (!this.clock.isVirtual || untilNs === undefined) return;
+    this.clock.jumpTo(Math.min(untilNs, this.clock.nowNs + Math.floor(elapsedMs * 1e6)));
   }
 
   /** Instructions to run before the Host must look again. */
@@ -177,7 +188,8 @@ export class Machine implements PersonalityHost {
     const timer = this.timers.nextNs();
     if (timer !== undefined) budget = Math.min(budget, this.clock.instructionsUntil(timer));
     const stamp = this.#parts.inputs.nextStamp();
-    if (stamp !== undefined) budget = Math.min(budget, Math.max(1, stamp - this.vcpu.retired));
+    if (stamp !== undefined)
+      budget = Math.min(budget, Math.max(1, stamp.atInstruction - this.vcpu.retired));
     return budget;
   }
 

@@ -8,14 +8,21 @@ const input = (byte: number): HostInput => ({
   data: Uint8Array.of(byte),
 });
 
+const clock = {
+  nowNs: 5,
+  jumpTo(ns: number) {
+    this.nowNs = Math.max(this.nowNs, ns);
+  },
+};
+
 test("inputs come out in order, once, and are logged with count and visit", () => {
   const inputs = new HostInputs();
   inputs.post(input(1));
   inputs.post(input(2));
-  expect(inputs.take(100)).toEqual([input(1), input(2)]);
-  expect(inputs.take(100)).toEqual([]);
+  expect(inputs.take(100, clock)).toEqual([input(1), input(2)]);
+  expect(inputs.take(100, clock)).toEqual([]);
   inputs.post(input(3));
-  inputs.take(100);
+  inputs.take(100, clock);
   expect(inputs.log.map(({ atInstruction, visit }) => [atInstruction, visit])).toEqual([
     [100, 0],
     [100, 0],
@@ -25,23 +32,27 @@ test("inputs come out in order, once, and are logged with count and visit", () =
 
 test("a recording comes out at its stamps and not before, also at the same instruction", () => {
   const first = new HostInputs();
-  first.take(50);
-  first.take(100);
-  first.take(100);
+  first.take(50, clock);
+  first.take(100, clock);
+  first.take(100, clock);
   first.post(input(1));
-  first.take(100);
+  first.take(100, clock);
   first.startNextLife();
   first.post(input(2));
-  first.take(7);
+  first.take(7, clock);
 
   const replay = new HostInputs(first.log);
-  expect(replay.nextStamp()).toBe(100);
-  expect([replay.take(50), replay.take(100), replay.take(100)]).toEqual([[], [], []]);
-  expect(replay.take(100)).toEqual([input(1)]);
+  expect(replay.nextStamp()?.atInstruction).toBe(100);
+  expect([replay.take(50, clock), replay.take(100, clock), replay.take(100, clock)]).toEqual([
+    [],
+    [],
+    [],
+  ]);
+  expect(replay.take(100, clock)).toEqual([input(1)]);
   expect(replay.nextStamp()).toBeUndefined();
-  expect(replay.take(1000)).toEqual([]);
+  expect(replay.take(1000, clock)).toEqual([]);
   replay.startNextLife();
-  expect(replay.take(7)).toEqual([input(2)]);
+  expect(replay.take(7, clock)).toEqual([input(2)]);
   expect(replay.log).toEqual(first.log);
 });
 
