@@ -190,8 +190,10 @@ class CoreDriver implements CpuDriver {
   run(test: VectorCase): CpuOutcome {
     this.#loadMemory(test);
     this.#loadState(test);
+    const before = this.#vcpu.retired;
     const reason = this.#go();
-    return this.#outcome(test, reason);
+    // The HLT of the handler is not the case's.
+    return this.#outcome(test, reason, this.#vcpu.retired - before - 1);
   }
 
   /** Calls run until something other than the end of a slice happens. */
@@ -375,7 +377,7 @@ class CoreDriver implements CpuDriver {
 
   // After a case.
 
-  #outcome(test: VectorCase, reason: number): CpuOutcome {
+  #outcome(test: VectorCase, reason: number, retired: number): CpuOutcome {
     const v = this.#vcpu;
     const at = v.eip - 1 - HANDLERS;
     const stopped = reason === EXIT_HALT && at >= 0 && at % HANDLER_STRIDE === 0;
@@ -405,6 +407,7 @@ class CoreDriver implements CpuDriver {
       fx: test.before.fx === undefined ? undefined : this.#readFx(),
       data: this.#gather(DATA),
       stack: this.#gather(STACK),
+      retired,
       ...(isFrame ? {} : { trouble: this.#trouble(reason) }),
     };
   }

@@ -25,6 +25,8 @@ export interface CpuOutcome {
   /** Contents of DATA and STACK; valid until the next case. */
   readonly data: Uint8Array;
   readonly stack: Uint8Array;
+  /** Instructions retired by the case, where the driver counts them. */
+  readonly retired?: number;
   /** Why the case did not stop at an exception, when it did not. */
   readonly trouble?: string;
 }

@@ -18,6 +18,8 @@ const COLLECTION =
   fileURLToPath(new URL("../../../shared/vectors/", import.meta.url));
 /** Every so many cases of the collection, chosen not to divide the step of the sample. */
 const COLLECTION_STEP = 11;
+/** Groups whose cases run more than a few instructions. */
+const COUNTED = ["string", "sequences", "programs", "fault"];
 /** Groups with loops, repeated instructions, faults and mode changes. */
 const SENSITIVE = ["string", "stackflow", "sequences", "programs", "fault", "seg", "code16"];
 
@@ -76,6 +78,28 @@ describe("what a guest must not notice", () => {
   it.each(some)("%s: dropping cached translations at random changes nothing", (group) => {
     expectSilicon(SAMPLE, group, 2, chaotic);
   });
+});
+
+describe("the instruction count", () => {
+  const drivers = [
+    createCoreDriver(),
+    createCoreDriver({ slice: 1 }),
+    createCoreDriver({ slice: 7 }),
+    createCoreDriver({ chaosSeed: 2 }),
+    createCoreDriver({ segmented: true }),
+    createCoreDriver({ assertions: false }),
+  ];
+  it.each(COUNTED)(
+    "%s: is the same for every slice size, cache state and form of code",
+    (group) => {
+      const file = new VectorFile(readFileSync(join(SAMPLE, group + SUFFIX)));
+      for (const test of file.sample(5)) {
+        const counts = drivers.map((driver) => driver.run(test).retired);
+        expect(new Set(counts).size, `${test.name}: ${counts}`).toBe(1);
+        expect(counts[0]).toBeGreaterThanOrEqual(0);
+      }
+    },
+  );
 });
 
 describe("the whole collection, thinned", () => {
