@@ -53,6 +53,8 @@ const EBP: usize = VCPU_GPR + 20;
 
 /** The EIP a link leads to lies this far below its slot: imm below UOP_LINK_TAKEN, disp below UOP_LINK_FALL. */
 const LINK_TO_EIP: usize = 8;
+/** Low bit of a link: the target is on the page of the block it links from. */
+const LINK_NEAR: usize = 1;
 
 /** interpret() ended because the budget is used up, */
 export const RUN_BUDGET: u32 = 0;
@@ -84,6 +86,16 @@ class Link {
     return (
       (eip & PAGE_MASK) == load<u32>(entry, TLB_EXEC) &&
       load<usize>(block, BLOCK_HOST) == eip + load<u32>(entry, TLB_ADDEND)
+    );
+  }
+  /** @returns true when a block of the jump cache is the one for `eip` in the current mode. */
+  @inline static isIndirect(v: usize, tlb: usize, eip: u32, block: usize): bool {
+    const mode = load<u32>(block, BLOCK_MODE);
+    return (
+      load<u32>(block, BLOCK_EIP) == eip &&
+      mode == load<u32>(v, VCPU_MODE) &&
+      (mode & MODE_FLAT) != 0 &&
+      Link.isMapped(tlb, eip, block)
     );
   }
 }
@@ -150,477 +162,477 @@ function execute(v: usize, budget: i32, alone: bool): u32 {
   while (true) {
     const id: u32 = load<u16>(pc);
     switch (id) {
-      case U.UOP_ALU32_RR: {
+      case U.UOP_ADD32_RR: {
         Alu.rr<u32>(v, pc, ADD);
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU32_RR + 1: {
+      case U.UOP_OR32_RR: {
         Alu.rr<u32>(v, pc, OR);
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU32_RR + 2: {
+      case U.UOP_ADC32_RR: {
         Alu.rr<u32>(v, pc, ADC);
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU32_RR + 3: {
+      case U.UOP_SBB32_RR: {
         Alu.rr<u32>(v, pc, SBB);
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU32_RR + 4: {
+      case U.UOP_AND32_RR: {
         Alu.rr<u32>(v, pc, AND);
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU32_RR + 5: {
+      case U.UOP_SUB32_RR: {
         Alu.rr<u32>(v, pc, SUB);
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU32_RR + 6: {
+      case U.UOP_XOR32_RR: {
         Alu.rr<u32>(v, pc, XOR);
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU32_RR + 7: {
+      case U.UOP_CMP32_RR: {
         Alu.rr<u32>(v, pc, CMP);
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU32_RI: {
+      case U.UOP_ADD32_RI: {
         Alu.ri<u32>(v, pc, ADD);
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU32_RI + 1: {
+      case U.UOP_OR32_RI: {
         Alu.ri<u32>(v, pc, OR);
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU32_RI + 2: {
+      case U.UOP_ADC32_RI: {
         Alu.ri<u32>(v, pc, ADC);
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU32_RI + 3: {
+      case U.UOP_SBB32_RI: {
         Alu.ri<u32>(v, pc, SBB);
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU32_RI + 4: {
+      case U.UOP_AND32_RI: {
         Alu.ri<u32>(v, pc, AND);
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU32_RI + 5: {
+      case U.UOP_SUB32_RI: {
         Alu.ri<u32>(v, pc, SUB);
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU32_RI + 6: {
+      case U.UOP_XOR32_RI: {
         Alu.ri<u32>(v, pc, XOR);
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU32_RI + 7: {
+      case U.UOP_CMP32_RI: {
         Alu.ri<u32>(v, pc, CMP);
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU32_RM: {
+      case U.UOP_ADD32_RM: {
         if (!Alu.rm<u32>(v, pc, tlb, ADD)) break;
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU32_RM + 1: {
+      case U.UOP_OR32_RM: {
         if (!Alu.rm<u32>(v, pc, tlb, OR)) break;
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU32_RM + 2: {
+      case U.UOP_ADC32_RM: {
         if (!Alu.rm<u32>(v, pc, tlb, ADC)) break;
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU32_RM + 3: {
+      case U.UOP_SBB32_RM: {
         if (!Alu.rm<u32>(v, pc, tlb, SBB)) break;
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU32_RM + 4: {
+      case U.UOP_AND32_RM: {
         if (!Alu.rm<u32>(v, pc, tlb, AND)) break;
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU32_RM + 5: {
+      case U.UOP_SUB32_RM: {
         if (!Alu.rm<u32>(v, pc, tlb, SUB)) break;
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU32_RM + 6: {
+      case U.UOP_XOR32_RM: {
         if (!Alu.rm<u32>(v, pc, tlb, XOR)) break;
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU32_RM + 7: {
+      case U.UOP_CMP32_RM: {
         if (!Alu.rm<u32>(v, pc, tlb, CMP)) break;
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU32_MR: {
+      case U.UOP_ADD32_MR: {
         if (!Alu.mr<u32>(v, pc, tlb, ADD)) break;
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU32_MR + 1: {
+      case U.UOP_OR32_MR: {
         if (!Alu.mr<u32>(v, pc, tlb, OR)) break;
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU32_MR + 2: {
+      case U.UOP_ADC32_MR: {
         if (!Alu.mr<u32>(v, pc, tlb, ADC)) break;
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU32_MR + 3: {
+      case U.UOP_SBB32_MR: {
         if (!Alu.mr<u32>(v, pc, tlb, SBB)) break;
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU32_MR + 4: {
+      case U.UOP_AND32_MR: {
         if (!Alu.mr<u32>(v, pc, tlb, AND)) break;
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU32_MR + 5: {
+      case U.UOP_SUB32_MR: {
         if (!Alu.mr<u32>(v, pc, tlb, SUB)) break;
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU32_MR + 6: {
+      case U.UOP_XOR32_MR: {
         if (!Alu.mr<u32>(v, pc, tlb, XOR)) break;
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU32_MR + 7: {
+      case U.UOP_CMP32_MR: {
         if (!Alu.mr<u32>(v, pc, tlb, CMP)) break;
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU32_MI: {
+      case U.UOP_ADD32_MI: {
         if (!Alu.mi<u32>(v, pc, tlb, ADD)) break;
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU32_MI + 1: {
+      case U.UOP_OR32_MI: {
         if (!Alu.mi<u32>(v, pc, tlb, OR)) break;
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU32_MI + 2: {
+      case U.UOP_ADC32_MI: {
         if (!Alu.mi<u32>(v, pc, tlb, ADC)) break;
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU32_MI + 3: {
+      case U.UOP_SBB32_MI: {
         if (!Alu.mi<u32>(v, pc, tlb, SBB)) break;
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU32_MI + 4: {
+      case U.UOP_AND32_MI: {
         if (!Alu.mi<u32>(v, pc, tlb, AND)) break;
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU32_MI + 5: {
+      case U.UOP_SUB32_MI: {
         if (!Alu.mi<u32>(v, pc, tlb, SUB)) break;
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU32_MI + 6: {
+      case U.UOP_XOR32_MI: {
         if (!Alu.mi<u32>(v, pc, tlb, XOR)) break;
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU32_MI + 7: {
+      case U.UOP_CMP32_MI: {
         if (!Alu.mi<u32>(v, pc, tlb, CMP)) break;
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU8_RR: {
+      case U.UOP_ADD8_RR: {
         Alu.rr<u8>(v, pc, ADD);
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU8_RR + 1: {
+      case U.UOP_OR8_RR: {
         Alu.rr<u8>(v, pc, OR);
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU8_RR + 2: {
+      case U.UOP_ADC8_RR: {
         Alu.rr<u8>(v, pc, ADC);
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU8_RR + 3: {
+      case U.UOP_SBB8_RR: {
         Alu.rr<u8>(v, pc, SBB);
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU8_RR + 4: {
+      case U.UOP_AND8_RR: {
         Alu.rr<u8>(v, pc, AND);
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU8_RR + 5: {
+      case U.UOP_SUB8_RR: {
         Alu.rr<u8>(v, pc, SUB);
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU8_RR + 6: {
+      case U.UOP_XOR8_RR: {
         Alu.rr<u8>(v, pc, XOR);
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU8_RR + 7: {
+      case U.UOP_CMP8_RR: {
         Alu.rr<u8>(v, pc, CMP);
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU8_RI: {
+      case U.UOP_ADD8_RI: {
         Alu.ri<u8>(v, pc, ADD);
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU8_RI + 1: {
+      case U.UOP_OR8_RI: {
         Alu.ri<u8>(v, pc, OR);
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU8_RI + 2: {
+      case U.UOP_ADC8_RI: {
         Alu.ri<u8>(v, pc, ADC);
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU8_RI + 3: {
+      case U.UOP_SBB8_RI: {
         Alu.ri<u8>(v, pc, SBB);
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU8_RI + 4: {
+      case U.UOP_AND8_RI: {
         Alu.ri<u8>(v, pc, AND);
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU8_RI + 5: {
+      case U.UOP_SUB8_RI: {
         Alu.ri<u8>(v, pc, SUB);
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU8_RI + 6: {
+      case U.UOP_XOR8_RI: {
         Alu.ri<u8>(v, pc, XOR);
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU8_RI + 7: {
+      case U.UOP_CMP8_RI: {
         Alu.ri<u8>(v, pc, CMP);
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU8_RM: {
+      case U.UOP_ADD8_RM: {
         if (!Alu.rm<u8>(v, pc, tlb, ADD)) break;
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU8_RM + 1: {
+      case U.UOP_OR8_RM: {
         if (!Alu.rm<u8>(v, pc, tlb, OR)) break;
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU8_RM + 2: {
+      case U.UOP_ADC8_RM: {
         if (!Alu.rm<u8>(v, pc, tlb, ADC)) break;
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU8_RM + 3: {
+      case U.UOP_SBB8_RM: {
         if (!Alu.rm<u8>(v, pc, tlb, SBB)) break;
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU8_RM + 4: {
+      case U.UOP_AND8_RM: {
         if (!Alu.rm<u8>(v, pc, tlb, AND)) break;
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU8_RM + 5: {
+      case U.UOP_SUB8_RM: {
         if (!Alu.rm<u8>(v, pc, tlb, SUB)) break;
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU8_RM + 6: {
+      case U.UOP_XOR8_RM: {
         if (!Alu.rm<u8>(v, pc, tlb, XOR)) break;
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU8_RM + 7: {
+      case U.UOP_CMP8_RM: {
         if (!Alu.rm<u8>(v, pc, tlb, CMP)) break;
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU8_MR: {
+      case U.UOP_ADD8_MR: {
         if (!Alu.mr<u8>(v, pc, tlb, ADD)) break;
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU8_MR + 1: {
+      case U.UOP_OR8_MR: {
         if (!Alu.mr<u8>(v, pc, tlb, OR)) break;
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU8_MR + 2: {
+      case U.UOP_ADC8_MR: {
         if (!Alu.mr<u8>(v, pc, tlb, ADC)) break;
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU8_MR + 3: {
+      case U.UOP_SBB8_MR: {
         if (!Alu.mr<u8>(v, pc, tlb, SBB)) break;
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU8_MR + 4: {
+      case U.UOP_AND8_MR: {
         if (!Alu.mr<u8>(v, pc, tlb, AND)) break;
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU8_MR + 5: {
+      case U.UOP_SUB8_MR: {
         if (!Alu.mr<u8>(v, pc, tlb, SUB)) break;
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU8_MR + 6: {
+      case U.UOP_XOR8_MR: {
         if (!Alu.mr<u8>(v, pc, tlb, XOR)) break;
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU8_MR + 7: {
+      case U.UOP_CMP8_MR: {
         if (!Alu.mr<u8>(v, pc, tlb, CMP)) break;
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU8_MI: {
+      case U.UOP_ADD8_MI: {
         if (!Alu.mi<u8>(v, pc, tlb, ADD)) break;
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU8_MI + 1: {
+      case U.UOP_OR8_MI: {
         if (!Alu.mi<u8>(v, pc, tlb, OR)) break;
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU8_MI + 2: {
+      case U.UOP_ADC8_MI: {
         if (!Alu.mi<u8>(v, pc, tlb, ADC)) break;
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU8_MI + 3: {
+      case U.UOP_SBB8_MI: {
         if (!Alu.mi<u8>(v, pc, tlb, SBB)) break;
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU8_MI + 4: {
+      case U.UOP_AND8_MI: {
         if (!Alu.mi<u8>(v, pc, tlb, AND)) break;
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU8_MI + 5: {
+      case U.UOP_SUB8_MI: {
         if (!Alu.mi<u8>(v, pc, tlb, SUB)) break;
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU8_MI + 6: {
+      case U.UOP_XOR8_MI: {
         if (!Alu.mi<u8>(v, pc, tlb, XOR)) break;
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU8_MI + 7: {
+      case U.UOP_CMP8_MI: {
         if (!Alu.mi<u8>(v, pc, tlb, CMP)) break;
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU32_RR_NF: {
+      case U.UOP_ADD32_RR_NF: {
         Alu.rrQuiet(v, pc, ADD);
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU32_RR_NF + 1: {
+      case U.UOP_OR32_RR_NF: {
         Alu.rrQuiet(v, pc, OR);
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU32_RR_NF + 2: {
+      case U.UOP_AND32_RR_NF: {
         Alu.rrQuiet(v, pc, AND);
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU32_RR_NF + 3: {
+      case U.UOP_SUB32_RR_NF: {
         Alu.rrQuiet(v, pc, SUB);
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU32_RR_NF + 4: {
+      case U.UOP_XOR32_RR_NF: {
         Alu.rrQuiet(v, pc, XOR);
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU32_RI_NF: {
+      case U.UOP_ADD32_RI_NF: {
         Alu.riQuiet(v, pc, ADD);
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU32_RI_NF + 1: {
+      case U.UOP_OR32_RI_NF: {
         Alu.riQuiet(v, pc, OR);
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU32_RI_NF + 2: {
+      case U.UOP_AND32_RI_NF: {
         Alu.riQuiet(v, pc, AND);
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU32_RI_NF + 3: {
+      case U.UOP_SUB32_RI_NF: {
         Alu.riQuiet(v, pc, SUB);
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU32_RI_NF + 4: {
+      case U.UOP_XOR32_RI_NF: {
         Alu.riQuiet(v, pc, XOR);
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU32_RM_NF: {
+      case U.UOP_ADD32_RM_NF: {
         if (!Alu.rmQuiet(v, pc, tlb, ADD)) break;
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU32_RM_NF + 1: {
+      case U.UOP_OR32_RM_NF: {
         if (!Alu.rmQuiet(v, pc, tlb, OR)) break;
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU32_RM_NF + 2: {
+      case U.UOP_AND32_RM_NF: {
         if (!Alu.rmQuiet(v, pc, tlb, AND)) break;
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU32_RM_NF + 3: {
+      case U.UOP_SUB32_RM_NF: {
         if (!Alu.rmQuiet(v, pc, tlb, SUB)) break;
         pc += UOP_SIZE;
         continue;
       }
-      case U.UOP_ALU32_RM_NF + 4: {
+      case U.UOP_XOR32_RM_NF: {
         if (!Alu.rmQuiet(v, pc, tlb, XOR)) break;
         pc += UOP_SIZE;
         continue;
@@ -1027,385 +1039,385 @@ function execute(v: usize, budget: i32, alone: bool): u32 {
         isDirect = false;
         break;
       }
-      case U.UOP_JCC: {
+      case U.UOP_JO: {
         slot = pc + (Flags.condition(v, 0) ? U.UOP_LINK_TAKEN : U.UOP_LINK_FALL);
         break;
       }
-      case U.UOP_JCC + 1: {
+      case U.UOP_JNO: {
         slot = pc + (Flags.condition(v, 1) ? U.UOP_LINK_TAKEN : U.UOP_LINK_FALL);
         break;
       }
-      case U.UOP_JCC + 2: {
+      case U.UOP_JB: {
         slot = pc + (Flags.condition(v, 2) ? U.UOP_LINK_TAKEN : U.UOP_LINK_FALL);
         break;
       }
-      case U.UOP_JCC + 3: {
+      case U.UOP_JNB: {
         slot = pc + (Flags.condition(v, 3) ? U.UOP_LINK_TAKEN : U.UOP_LINK_FALL);
         break;
       }
-      case U.UOP_JCC + 4: {
+      case U.UOP_JZ: {
         slot = pc + (Flags.condition(v, 4) ? U.UOP_LINK_TAKEN : U.UOP_LINK_FALL);
         break;
       }
-      case U.UOP_JCC + 5: {
+      case U.UOP_JNZ: {
         slot = pc + (Flags.condition(v, 5) ? U.UOP_LINK_TAKEN : U.UOP_LINK_FALL);
         break;
       }
-      case U.UOP_JCC + 6: {
+      case U.UOP_JBE: {
         slot = pc + (Flags.condition(v, 6) ? U.UOP_LINK_TAKEN : U.UOP_LINK_FALL);
         break;
       }
-      case U.UOP_JCC + 7: {
+      case U.UOP_JNBE: {
         slot = pc + (Flags.condition(v, 7) ? U.UOP_LINK_TAKEN : U.UOP_LINK_FALL);
         break;
       }
-      case U.UOP_JCC + 8: {
+      case U.UOP_JS: {
         slot = pc + (Flags.condition(v, 8) ? U.UOP_LINK_TAKEN : U.UOP_LINK_FALL);
         break;
       }
-      case U.UOP_JCC + 9: {
+      case U.UOP_JNS: {
         slot = pc + (Flags.condition(v, 9) ? U.UOP_LINK_TAKEN : U.UOP_LINK_FALL);
         break;
       }
-      case U.UOP_JCC + 10: {
+      case U.UOP_JP: {
         slot = pc + (Flags.condition(v, 10) ? U.UOP_LINK_TAKEN : U.UOP_LINK_FALL);
         break;
       }
-      case U.UOP_JCC + 11: {
+      case U.UOP_JNP: {
         slot = pc + (Flags.condition(v, 11) ? U.UOP_LINK_TAKEN : U.UOP_LINK_FALL);
         break;
       }
-      case U.UOP_JCC + 12: {
+      case U.UOP_JL: {
         slot = pc + (Flags.condition(v, 12) ? U.UOP_LINK_TAKEN : U.UOP_LINK_FALL);
         break;
       }
-      case U.UOP_JCC + 13: {
+      case U.UOP_JNL: {
         slot = pc + (Flags.condition(v, 13) ? U.UOP_LINK_TAKEN : U.UOP_LINK_FALL);
         break;
       }
-      case U.UOP_JCC + 14: {
+      case U.UOP_JLE: {
         slot = pc + (Flags.condition(v, 14) ? U.UOP_LINK_TAKEN : U.UOP_LINK_FALL);
         break;
       }
-      case U.UOP_JCC + 15: {
+      case U.UOP_JNLE: {
         slot = pc + (Flags.condition(v, 15) ? U.UOP_LINK_TAKEN : U.UOP_LINK_FALL);
         break;
       }
-      case U.UOP_CMPJCC32_RR: {
+      case U.UOP_CMP32_RR_JO: {
         const a = load<u32>(Uop.r1(v, pc));
         const b = load<u32>(Uop.r2(v, pc));
         Flags.sub<u32>(v, a, b, a - b);
         slot = pc + (Alu.comparison(v, 0, a, b) ? U.UOP_LINK_TAKEN : U.UOP_LINK_FALL);
         break;
       }
-      case U.UOP_CMPJCC32_RR + 1: {
+      case U.UOP_CMP32_RR_JNO: {
         const a = load<u32>(Uop.r1(v, pc));
         const b = load<u32>(Uop.r2(v, pc));
         Flags.sub<u32>(v, a, b, a - b);
         slot = pc + (Alu.comparison(v, 1, a, b) ? U.UOP_LINK_TAKEN : U.UOP_LINK_FALL);
         break;
       }
-      case U.UOP_CMPJCC32_RR + 2: {
+      case U.UOP_CMP32_RR_JB: {
         const a = load<u32>(Uop.r1(v, pc));
         const b = load<u32>(Uop.r2(v, pc));
         Flags.sub<u32>(v, a, b, a - b);
         slot = pc + (Alu.comparison(v, 2, a, b) ? U.UOP_LINK_TAKEN : U.UOP_LINK_FALL);
         break;
       }
-      case U.UOP_CMPJCC32_RR + 3: {
+      case U.UOP_CMP32_RR_JNB: {
         const a = load<u32>(Uop.r1(v, pc));
         const b = load<u32>(Uop.r2(v, pc));
         Flags.sub<u32>(v, a, b, a - b);
         slot = pc + (Alu.comparison(v, 3, a, b) ? U.UOP_LINK_TAKEN : U.UOP_LINK_FALL);
         break;
       }
-      case U.UOP_CMPJCC32_RR + 4: {
+      case U.UOP_CMP32_RR_JZ: {
         const a = load<u32>(Uop.r1(v, pc));
         const b = load<u32>(Uop.r2(v, pc));
         Flags.sub<u32>(v, a, b, a - b);
         slot = pc + (Alu.comparison(v, 4, a, b) ? U.UOP_LINK_TAKEN : U.UOP_LINK_FALL);
         break;
       }
-      case U.UOP_CMPJCC32_RR + 5: {
+      case U.UOP_CMP32_RR_JNZ: {
         const a = load<u32>(Uop.r1(v, pc));
         const b = load<u32>(Uop.r2(v, pc));
         Flags.sub<u32>(v, a, b, a - b);
         slot = pc + (Alu.comparison(v, 5, a, b) ? U.UOP_LINK_TAKEN : U.UOP_LINK_FALL);
         break;
       }
-      case U.UOP_CMPJCC32_RR + 6: {
+      case U.UOP_CMP32_RR_JBE: {
         const a = load<u32>(Uop.r1(v, pc));
         const b = load<u32>(Uop.r2(v, pc));
         Flags.sub<u32>(v, a, b, a - b);
         slot = pc + (Alu.comparison(v, 6, a, b) ? U.UOP_LINK_TAKEN : U.UOP_LINK_FALL);
         break;
       }
-      case U.UOP_CMPJCC32_RR + 7: {
+      case U.UOP_CMP32_RR_JNBE: {
         const a = load<u32>(Uop.r1(v, pc));
         const b = load<u32>(Uop.r2(v, pc));
         Flags.sub<u32>(v, a, b, a - b);
         slot = pc + (Alu.comparison(v, 7, a, b) ? U.UOP_LINK_TAKEN : U.UOP_LINK_FALL);
         break;
       }
-      case U.UOP_CMPJCC32_RR + 8: {
+      case U.UOP_CMP32_RR_JS: {
         const a = load<u32>(Uop.r1(v, pc));
         const b = load<u32>(Uop.r2(v, pc));
         Flags.sub<u32>(v, a, b, a - b);
         slot = pc + (Alu.comparison(v, 8, a, b) ? U.UOP_LINK_TAKEN : U.UOP_LINK_FALL);
         break;
       }
-      case U.UOP_CMPJCC32_RR + 9: {
+      case U.UOP_CMP32_RR_JNS: {
         const a = load<u32>(Uop.r1(v, pc));
         const b = load<u32>(Uop.r2(v, pc));
         Flags.sub<u32>(v, a, b, a - b);
         slot = pc + (Alu.comparison(v, 9, a, b) ? U.UOP_LINK_TAKEN : U.UOP_LINK_FALL);
         break;
       }
-      case U.UOP_CMPJCC32_RR + 10: {
+      case U.UOP_CMP32_RR_JP: {
         const a = load<u32>(Uop.r1(v, pc));
         const b = load<u32>(Uop.r2(v, pc));
         Flags.sub<u32>(v, a, b, a - b);
         slot = pc + (Alu.comparison(v, 10, a, b) ? U.UOP_LINK_TAKEN : U.UOP_LINK_FALL);
         break;
       }
-      case U.UOP_CMPJCC32_RR + 11: {
+      case U.UOP_CMP32_RR_JNP: {
         const a = load<u32>(Uop.r1(v, pc));
         const b = load<u32>(Uop.r2(v, pc));
         Flags.sub<u32>(v, a, b, a - b);
         slot = pc + (Alu.comparison(v, 11, a, b) ? U.UOP_LINK_TAKEN : U.UOP_LINK_FALL);
         break;
       }
-      case U.UOP_CMPJCC32_RR + 12: {
+      case U.UOP_CMP32_RR_JL: {
         const a = load<u32>(Uop.r1(v, pc));
         const b = load<u32>(Uop.r2(v, pc));
         Flags.sub<u32>(v, a, b, a - b);
         slot = pc + (Alu.comparison(v, 12, a, b) ? U.UOP_LINK_TAKEN : U.UOP_LINK_FALL);
         break;
       }
-      case U.UOP_CMPJCC32_RR + 13: {
+      case U.UOP_CMP32_RR_JNL: {
         const a = load<u32>(Uop.r1(v, pc));
         const b = load<u32>(Uop.r2(v, pc));
         Flags.sub<u32>(v, a, b, a - b);
         slot = pc + (Alu.comparison(v, 13, a, b) ? U.UOP_LINK_TAKEN : U.UOP_LINK_FALL);
         break;
       }
-      case U.UOP_CMPJCC32_RR + 14: {
+      case U.UOP_CMP32_RR_JLE: {
         const a = load<u32>(Uop.r1(v, pc));
         const b = load<u32>(Uop.r2(v, pc));
         Flags.sub<u32>(v, a, b, a - b);
         slot = pc + (Alu.comparison(v, 14, a, b) ? U.UOP_LINK_TAKEN : U.UOP_LINK_FALL);
         break;
       }
-      case U.UOP_CMPJCC32_RR + 15: {
+      case U.UOP_CMP32_RR_JNLE: {
         const a = load<u32>(Uop.r1(v, pc));
         const b = load<u32>(Uop.r2(v, pc));
         Flags.sub<u32>(v, a, b, a - b);
         slot = pc + (Alu.comparison(v, 15, a, b) ? U.UOP_LINK_TAKEN : U.UOP_LINK_FALL);
         break;
       }
-      case U.UOP_CMPJCC32_RI: {
+      case U.UOP_CMP32_RI_JO: {
         const a = load<u32>(Uop.r1(v, pc));
         const b = load<u32>(pc, U.UOP_IMM2);
         Flags.sub<u32>(v, a, b, a - b);
         slot = pc + (Alu.comparison(v, 0, a, b) ? U.UOP_LINK_TAKEN : U.UOP_LINK_FALL);
         break;
       }
-      case U.UOP_CMPJCC32_RI + 1: {
+      case U.UOP_CMP32_RI_JNO: {
         const a = load<u32>(Uop.r1(v, pc));
         const b = load<u32>(pc, U.UOP_IMM2);
         Flags.sub<u32>(v, a, b, a - b);
         slot = pc + (Alu.comparison(v, 1, a, b) ? U.UOP_LINK_TAKEN : U.UOP_LINK_FALL);
         break;
       }
-      case U.UOP_CMPJCC32_RI + 2: {
+      case U.UOP_CMP32_RI_JB: {
         const a = load<u32>(Uop.r1(v, pc));
         const b = load<u32>(pc, U.UOP_IMM2);
         Flags.sub<u32>(v, a, b, a - b);
         slot = pc + (Alu.comparison(v, 2, a, b) ? U.UOP_LINK_TAKEN : U.UOP_LINK_FALL);
         break;
       }
-      case U.UOP_CMPJCC32_RI + 3: {
+      case U.UOP_CMP32_RI_JNB: {
         const a = load<u32>(Uop.r1(v, pc));
         const b = load<u32>(pc, U.UOP_IMM2);
         Flags.sub<u32>(v, a, b, a - b);
         slot = pc + (Alu.comparison(v, 3, a, b) ? U.UOP_LINK_TAKEN : U.UOP_LINK_FALL);
         break;
       }
-      case U.UOP_CMPJCC32_RI + 4: {
+      case U.UOP_CMP32_RI_JZ: {
         const a = load<u32>(Uop.r1(v, pc));
         const b = load<u32>(pc, U.UOP_IMM2);
         Flags.sub<u32>(v, a, b, a - b);
         slot = pc + (Alu.comparison(v, 4, a, b) ? U.UOP_LINK_TAKEN : U.UOP_LINK_FALL);
         break;
       }
-      case U.UOP_CMPJCC32_RI + 5: {
+      case U.UOP_CMP32_RI_JNZ: {
         const a = load<u32>(Uop.r1(v, pc));
         const b = load<u32>(pc, U.UOP_IMM2);
         Flags.sub<u32>(v, a, b, a - b);
         slot = pc + (Alu.comparison(v, 5, a, b) ? U.UOP_LINK_TAKEN : U.UOP_LINK_FALL);
         break;
       }
-      case U.UOP_CMPJCC32_RI + 6: {
+      case U.UOP_CMP32_RI_JBE: {
         const a = load<u32>(Uop.r1(v, pc));
         const b = load<u32>(pc, U.UOP_IMM2);
         Flags.sub<u32>(v, a, b, a - b);
         slot = pc + (Alu.comparison(v, 6, a, b) ? U.UOP_LINK_TAKEN : U.UOP_LINK_FALL);
         break;
       }
-      case U.UOP_CMPJCC32_RI + 7: {
+      case U.UOP_CMP32_RI_JNBE: {
         const a = load<u32>(Uop.r1(v, pc));
         const b = load<u32>(pc, U.UOP_IMM2);
         Flags.sub<u32>(v, a, b, a - b);
         slot = pc + (Alu.comparison(v, 7, a, b) ? U.UOP_LINK_TAKEN : U.UOP_LINK_FALL);
         break;
       }
-      case U.UOP_CMPJCC32_RI + 8: {
+      case U.UOP_CMP32_RI_JS: {
         const a = load<u32>(Uop.r1(v, pc));
         const b = load<u32>(pc, U.UOP_IMM2);
         Flags.sub<u32>(v, a, b, a - b);
         slot = pc + (Alu.comparison(v, 8, a, b) ? U.UOP_LINK_TAKEN : U.UOP_LINK_FALL);
         break;
       }
-      case U.UOP_CMPJCC32_RI + 9: {
+      case U.UOP_CMP32_RI_JNS: {
         const a = load<u32>(Uop.r1(v, pc));
         const b = load<u32>(pc, U.UOP_IMM2);
         Flags.sub<u32>(v, a, b, a - b);
         slot = pc + (Alu.comparison(v, 9, a, b) ? U.UOP_LINK_TAKEN : U.UOP_LINK_FALL);
         break;
       }
-      case U.UOP_CMPJCC32_RI + 10: {
+      case U.UOP_CMP32_RI_JP: {
         const a = load<u32>(Uop.r1(v, pc));
         const b = load<u32>(pc, U.UOP_IMM2);
         Flags.sub<u32>(v, a, b, a - b);
         slot = pc + (Alu.comparison(v, 10, a, b) ? U.UOP_LINK_TAKEN : U.UOP_LINK_FALL);
         break;
       }
-      case U.UOP_CMPJCC32_RI + 11: {
+      case U.UOP_CMP32_RI_JNP: {
         const a = load<u32>(Uop.r1(v, pc));
         const b = load<u32>(pc, U.UOP_IMM2);
         Flags.sub<u32>(v, a, b, a - b);
         slot = pc + (Alu.comparison(v, 11, a, b) ? U.UOP_LINK_TAKEN : U.UOP_LINK_FALL);
         break;
       }
-      case U.UOP_CMPJCC32_RI + 12: {
+      case U.UOP_CMP32_RI_JL: {
         const a = load<u32>(Uop.r1(v, pc));
         const b = load<u32>(pc, U.UOP_IMM2);
         Flags.sub<u32>(v, a, b, a - b);
         slot = pc + (Alu.comparison(v, 12, a, b) ? U.UOP_LINK_TAKEN : U.UOP_LINK_FALL);
         break;
       }
-      case U.UOP_CMPJCC32_RI + 13: {
+      case U.UOP_CMP32_RI_JNL: {
         const a = load<u32>(Uop.r1(v, pc));
         const b = load<u32>(pc, U.UOP_IMM2);
         Flags.sub<u32>(v, a, b, a - b);
         slot = pc + (Alu.comparison(v, 13, a, b) ? U.UOP_LINK_TAKEN : U.UOP_LINK_FALL);
         break;
       }
-      case U.UOP_CMPJCC32_RI + 14: {
+      case U.UOP_CMP32_RI_JLE: {
         const a = load<u32>(Uop.r1(v, pc));
         const b = load<u32>(pc, U.UOP_IMM2);
         Flags.sub<u32>(v, a, b, a - b);
         slot = pc + (Alu.comparison(v, 14, a, b) ? U.UOP_LINK_TAKEN : U.UOP_LINK_FALL);
         break;
       }
-      case U.UOP_CMPJCC32_RI + 15: {
+      case U.UOP_CMP32_RI_JNLE: {
         const a = load<u32>(Uop.r1(v, pc));
         const b = load<u32>(pc, U.UOP_IMM2);
         Flags.sub<u32>(v, a, b, a - b);
         slot = pc + (Alu.comparison(v, 15, a, b) ? U.UOP_LINK_TAKEN : U.UOP_LINK_FALL);
         break;
       }
-      case U.UOP_TESTJCC32_RR: {
+      case U.UOP_TEST32_RR_JO: {
         const r = load<u32>(Uop.r1(v, pc)) & load<u32>(Uop.r2(v, pc));
         Flags.logic<u32>(v, r);
         slot = pc + (Alu.tested(v, 0, r) ? U.UOP_LINK_TAKEN : U.UOP_LINK_FALL);
         break;
       }
-      case U.UOP_TESTJCC32_RR + 1: {
+      case U.UOP_TEST32_RR_JNO: {
         const r = load<u32>(Uop.r1(v, pc)) & load<u32>(Uop.r2(v, pc));
         Flags.logic<u32>(v, r);
         slot = pc + (Alu.tested(v, 1, r) ? U.UOP_LINK_TAKEN : U.UOP_LINK_FALL);
         break;
       }
-      case U.UOP_TESTJCC32_RR + 2: {
+      case U.UOP_TEST32_RR_JB: {
         const r = load<u32>(Uop.r1(v, pc)) & load<u32>(Uop.r2(v, pc));
         Flags.logic<u32>(v, r);
         slot = pc + (Alu.tested(v, 2, r) ? U.UOP_LINK_TAKEN : U.UOP_LINK_FALL);
         break;
       }
-      case U.UOP_TESTJCC32_RR + 3: {
+      case U.UOP_TEST32_RR_JNB: {
         const r = load<u32>(Uop.r1(v, pc)) & load<u32>(Uop.r2(v, pc));
         Flags.logic<u32>(v, r);
         slot = pc + (Alu.tested(v, 3, r) ? U.UOP_LINK_TAKEN : U.UOP_LINK_FALL);
         break;
       }
-      case U.UOP_TESTJCC32_RR + 4: {
+      case U.UOP_TEST32_RR_JZ: {
         const r = load<u32>(Uop.r1(v, pc)) & load<u32>(Uop.r2(v, pc));
         Flags.logic<u32>(v, r);
         slot = pc + (Alu.tested(v, 4, r) ? U.UOP_LINK_TAKEN : U.UOP_LINK_FALL);
         break;
       }
-      case U.UOP_TESTJCC32_RR + 5: {
+      case U.UOP_TEST32_RR_JNZ: {
         const r = load<u32>(Uop.r1(v, pc)) & load<u32>(Uop.r2(v, pc));
         Flags.logic<u32>(v, r);
         slot = pc + (Alu.tested(v, 5, r) ? U.UOP_LINK_TAKEN : U.UOP_LINK_FALL);
         break;
       }
-      case U.UOP_TESTJCC32_RR + 6: {
+      case U.UOP_TEST32_RR_JBE: {
         const r = load<u32>(Uop.r1(v, pc)) & load<u32>(Uop.r2(v, pc));
         Flags.logic<u32>(v, r);
         slot = pc + (Alu.tested(v, 6, r) ? U.UOP_LINK_TAKEN : U.UOP_LINK_FALL);
         break;
       }
-      case U.UOP_TESTJCC32_RR + 7: {
+      case U.UOP_TEST32_RR_JNBE: {
         const r = load<u32>(Uop.r1(v, pc)) & load<u32>(Uop.r2(v, pc));
         Flags.logic<u32>(v, r);
         slot = pc + (Alu.tested(v, 7, r) ? U.UOP_LINK_TAKEN : U.UOP_LINK_FALL);
         break;
       }
-      case U.UOP_TESTJCC32_RR + 8: {
+      case U.UOP_TEST32_RR_JS: {
         const r = load<u32>(Uop.r1(v, pc)) & load<u32>(Uop.r2(v, pc));
         Flags.logic<u32>(v, r);
         slot = pc + (Alu.tested(v, 8, r) ? U.UOP_LINK_TAKEN : U.UOP_LINK_FALL);
         break;
       }
-      case U.UOP_TESTJCC32_RR + 9: {
+      case U.UOP_TEST32_RR_JNS: {
         const r = load<u32>(Uop.r1(v, pc)) & load<u32>(Uop.r2(v, pc));
         Flags.logic<u32>(v, r);
         slot = pc + (Alu.tested(v, 9, r) ? U.UOP_LINK_TAKEN : U.UOP_LINK_FALL);
         break;
       }
-      case U.UOP_TESTJCC32_RR + 10: {
+      case U.UOP_TEST32_RR_JP: {
         const r = load<u32>(Uop.r1(v, pc)) & load<u32>(Uop.r2(v, pc));
         Flags.logic<u32>(v, r);
         slot = pc + (Alu.tested(v, 10, r) ? U.UOP_LINK_TAKEN : U.UOP_LINK_FALL);
         break;
       }
-      case U.UOP_TESTJCC32_RR + 11: {
+      case U.UOP_TEST32_RR_JNP: {
         const r = load<u32>(Uop.r1(v, pc)) & load<u32>(Uop.r2(v, pc));
         Flags.logic<u32>(v, r);
         slot = pc + (Alu.tested(v, 11, r) ? U.UOP_LINK_TAKEN : U.UOP_LINK_FALL);
         break;
       }
-      case U.UOP_TESTJCC32_RR + 12: {
+      case U.UOP_TEST32_RR_JL: {
         const r = load<u32>(Uop.r1(v, pc)) & load<u32>(Uop.r2(v, pc));
         Flags.logic<u32>(v, r);
         slot = pc + (Alu.tested(v, 12, r) ? U.UOP_LINK_TAKEN : U.UOP_LINK_FALL);
         break;
       }
-      case U.UOP_TESTJCC32_RR + 13: {
+      case U.UOP_TEST32_RR_JNL: {
         const r = load<u32>(Uop.r1(v, pc)) & load<u32>(Uop.r2(v, pc));
         Flags.logic<u32>(v, r);
         slot = pc + (Alu.tested(v, 13, r) ? U.UOP_LINK_TAKEN : U.UOP_LINK_FALL);
         break;
       }
-      case U.UOP_TESTJCC32_RR + 14: {
+      case U.UOP_TEST32_RR_JLE: {
         const r = load<u32>(Uop.r1(v, pc)) & load<u32>(Uop.r2(v, pc));
         Flags.logic<u32>(v, r);
         slot = pc + (Alu.tested(v, 14, r) ? U.UOP_LINK_TAKEN : U.UOP_LINK_FALL);
         break;
       }
-      case U.UOP_TESTJCC32_RR + 15: {
+      case U.UOP_TEST32_RR_JNLE: {
         const r = load<u32>(Uop.r1(v, pc)) & load<u32>(Uop.r2(v, pc));
         Flags.logic<u32>(v, r);
         slot = pc + (Alu.tested(v, 15, r) ? U.UOP_LINK_TAKEN : U.UOP_LINK_FALL);
@@ -1449,30 +1461,33 @@ function execute(v: usize, budget: i32, alone: bool): u32 {
       publish(v, n);
       return RUN_EVENT;
     }
-    if (isDirect) eip = load<u32>(slot - LINK_TO_EIP);
+    if (isDirect) {
+      const link = load<usize>(slot);
+      if ((link & LINK_NEAR) != 0) {
+        // A target on the same page is as mapped as this block is: it only must not have been overwritten.
+        next = link - LINK_NEAR;
+        const count = load<i32>(next, BLOCK_COUNT);
+        if (load<usize>(next, BLOCK_HOST) != 0 && count <= n) {
+          n -= count;
+          slot = 0;
+          store<usize>(v, next, VCPU_BLOCK);
+          pc = next + BLOCK_HEADER;
+          continue;
+        }
+        next = 0;
+      } else next = link;
+      eip = load<u32>(slot - LINK_TO_EIP);
+    } else next = load<usize>(slot);
     if (n <= 0) {
       store<u32>(v, eip, VCPU_EIP);
       publish(v, n);
       return RUN_BUDGET;
     }
-    next = load<usize>(slot);
-    if (next != 0) {
-      let valid: bool;
-      if (isDirect) {
-        // A target on the same page is as mapped as this block is; others ask the TLB.
-        const page = slot == pc + U.UOP_LINK_FALL ? NEAR_FALL : NEAR_TAKEN;
-        valid =
-          (load<u8>(pc, UOP_BASE) & page) != 0
-            ? load<usize>(next, BLOCK_HOST) != 0
-            : Link.isMapped(tlb, eip, next);
-      } else {
-        valid =
-          load<u32>(next, BLOCK_EIP) == eip &&
-          load<u32>(next, BLOCK_MODE) == load<u32>(v, VCPU_MODE) &&
-          (load<u32>(next, BLOCK_MODE) & MODE_FLAT) != 0 &&
-          Link.isMapped(tlb, eip, next);
-      }
-      if (!valid) next = 0;
+    if (
+      next != 0 &&
+      !(isDirect ? Link.isMapped(tlb, eip, next) : Link.isIndirect(v, tlb, eip, next))
+    ) {
+      next = 0;
     }
     if (next == 0) {
       const epoch = cacheEpoch;
@@ -1483,7 +1498,11 @@ function execute(v: usize, budget: i32, alone: bool): u32 {
         return RUN_EVENT;
       }
       // Scratch blocks come and go, and an emptied arena has no slot any more.
-      if (epoch == cacheEpoch && load<usize>(next, BLOCK_HOST) != 0) store<usize>(slot, next);
+      if (epoch == cacheEpoch && load<usize>(next, BLOCK_HOST) != 0) {
+        const page = slot == pc + U.UOP_LINK_FALL ? NEAR_FALL : NEAR_TAKEN;
+        const near = isDirect && (load<u8>(pc, UOP_BASE) & page) != 0;
+        store<usize>(slot, near ? next | LINK_NEAR : next);
+      }
     }
     slot = 0;
     isDirect = true;
