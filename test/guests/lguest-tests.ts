@@ -12,6 +12,8 @@ export type Expected =
   | { readonly is: "killed"; readonly reason: RegExp }
   | { readonly is: "panic"; readonly reason: RegExp }
   | { readonly is: "restart" }
+  /** Any end that the Host gives a name to. */
+  | { readonly is: "named" }
   /** It never ends by itself: halted, it waits for input that does not come. */
   | { readonly is: "asleep" };
 
@@ -43,6 +45,9 @@ const PAGE_BUS: Limits = { buses: ["page"], pagings: ["2-level"] };
 const PCI_BUS: Limits = { buses: ["pci"], pagings: ["2-level"] };
 const TWO_LEVEL: Limits = { pagings: ["2-level"] };
 const PAE: Limits = { pagings: ["pae"] };
+
+/** A kernel of random crimes; hostile.test.ts runs it with many seeds. */
+export const HOSTILE = "hostile";
 
 export const MICROKERNELS: readonly Microkernel[] = [
   // The way in and the way out
@@ -169,4 +174,6 @@ export const MICROKERNELS: readonly Microkernel[] = [
   dies("device-kick-early", /before its features are settled/, PAGE_BUS),
   works("pci-configuration", PCI_BUS),
   works("pci-mmio", PCI_BUS),
+
+  row(HOSTILE, { is: "named" }, {}),
 ];
