@@ -38,17 +38,23 @@ const SQRT2_MINUS1: u64 = ((<u64>0xd413cccf) << 32) | 0xe7799211;
 const ONE_MINUS_SQRT_HALF: u64 = ((<u64>0x95f61998) << 32) | 0x0c4336f7;
 
 /**
- * @returns z c[0] + z^2 c[1] + ... + z^n c[n-1], or with alternating signs c[0] z - c[1] z^2 + ..., as a 64-bit fraction, for a
+ * @returns c[0] + z c[1] + ... + z^(n-1) c[n-1], or with alternating signs c[0] - c[1] z + ..., as a 64-bit fraction, for a
  * table `c` of 64-bit fractions and z < 1. Each term must be smaller than the one before.
  */
-export function series(c: usize, n: u32, z: u64, alternates: bool): u64 {
+export function polynomial(c: usize, n: u32, z: u64, alternates: bool): u64 {
   let sum: u64 = 0;
   for (let p = c + (n << 3); p > c; ) {
     p -= 8;
     const next = Fx.mulHigh(sum, z);
     sum = alternates ? load<u64>(p) - next : load<u64>(p) + next;
   }
-  return Fx.mulHigh(sum, z);
+  return sum;
+}
+
+/** @returns the polynomial times z, rounded. */
+export function series(c: usize, n: u32, z: u64, alternates: bool): u64 {
+  const sum = polynomial(c, n, z, alternates);
+  return Fx.mulHigh(sum, z) + ((sum * z) >> 63);
 }
 
 /** Normalizes hi:lo (not zero) and rounds it to 64 bits as an inexact result; `exp` belongs to bit 63 of hi. */

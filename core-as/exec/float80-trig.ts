@@ -20,7 +20,7 @@ import {
   setZero,
 } from "./float80.ts";
 import { divide128 } from "./float80-arith.ts";
-import { roundInexact, series } from "./float80-math.ts";
+import { polynomial, roundInexact, series } from "./float80-math.ts";
 import {
   ARCTANGENT_TERMS,
   ARCTANGENTS,
@@ -95,7 +95,7 @@ function reduce(v: usize, exp: i32, sig: u64): u32 {
 
 /** r^2 as a fraction, for a normalized r with exponent below 0. */
 function square(sig: u64, exp: i32): u64 {
-  return Fx.shiftHigh(Fx.mulHigh(sig, sig), -(exp * 2 + 2));
+  return Fx.shiftHigh(Fx.mulHigh(sig, sig) + ((sig * sig) >> 63), -(exp * 2 + 2));
 }
 
 /** @returns the part of 1 that the sine of r falls short of r by: 1 - sin r / r, as a fraction. */
@@ -118,9 +118,12 @@ function setSine(v: usize, sign: u32, sig: u64, exp: i32): void {
 
 /** Forms cos r, which is between 0.7 and 1. */
 function setCosine(v: usize, sign: u32, sig: u64, exp: i32): void {
-  const deficit = cosineDeficit(sig, exp);
-  if (deficit != 0) roundInexact(v, sign, EXP_BIAS - 1, 0 - deficit, 0);
-  else roundInexact(v, sign, EXP_BIAS - 1, SIG_MAX, SIG_MAX);
+  const z = square(sig, exp);
+  const sum = polynomial(COSINE, COSINE_TERMS, z, true);
+  const lessHigh = Fx.mulHigh(sum, z);
+  const lessLow = sum * z;
+  if ((lessHigh | lessLow) == 0) roundInexact(v, sign, EXP_BIAS - 1, SIG_MAX, SIG_MAX);
+  else roundInexact(v, sign, EXP_BIAS - 1, 0 - lessHigh - u64(lessLow != 0), 0 - lessLow);
 }
 
 /** Forms sin r / cos r, or its inverse. */

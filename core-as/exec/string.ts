@@ -115,9 +115,8 @@ function elementsInPage<T>(v: usize, seg: u32, off: u32, imm: u32): u32 {
   if (Str.isDown(v)) {
     if (inPage + sizeof<T>() > <u32>PAGE_SIZE) return 1;
     n = inPage / sizeof<T>() + 1;
-    const beforeWrap = off / sizeof<T>() + 1;
-    if (beforeWrap < n) n = beforeWrap;
-    return n;
+    const below = off / sizeof<T>();
+    return below < n - 1 ? below + 1 : n;
   }
   n = (<u32>PAGE_SIZE - inPage) / sizeof<T>();
   // Distance to the end of the offset space; 0 stands for the whole of it.

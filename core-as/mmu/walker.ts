@@ -298,10 +298,7 @@ export function fill(v: usize, lin: u32, access: u32, user: bool): usize {
   const rights = Leaf.rights;
   const mayWrite = (rights & PTE_RW) != 0 || (!user && (load<u32>(v, VCPU_CR0) & CR0_WP) == 0);
   const frameBits = load<u32>(entry);
-  const writable =
-    mayWrite &&
-    Leaf.dirty &&
-    (frameBits & (FRAME_COW | FRAME_DIRTY)) == FRAME_DIRTY;
+  const writable = mayWrite && Leaf.dirty && (frameBits & (FRAME_COW | FRAME_DIRTY)) == FRAME_DIRTY;
   const watchStores = hasCode(frame);
   if (writable && !watchStores) noteWritable(frame);
   const writeTag: u32 = writable ? (watchStores ? page | TLB_WATCHED : page) : TLB_INVALID;

@@ -26,6 +26,8 @@ import { setReg } from "../state/vcpu.ts";
 /** VCPU_CPU_MODEL: the default model. */
 export const CPU_MODEL_I686: u32 = 0;
 const MODELS: u32 = 1;
+/** Family 6, model 3, stepping 3: leaf 1 EAX, and EDX after reset. */
+export const I686_SIGNATURE: u32 = 0x633;
 
 /** Feature bits of leaf 1, EDX. */
 const FEATURE_FPU: u32 = 1 << 0;
@@ -54,7 +56,7 @@ const ROW_CR4: usize = 16;
 const ROW_BYTES: u32 = 20;
 const ROWS = memory.data<u32>([
   // i686: family 6, model 3 of the Pentium II, the first with FXSAVE; no MMX.
-  0x633,
+  I686_SIGNATURE,
   FEATURE_HYPERVISOR,
   FEATURE_FPU |
     FEATURE_DE |

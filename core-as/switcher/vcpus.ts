@@ -52,6 +52,8 @@ import {
 import { releaseFrames } from "../mmu/frames.ts";
 import { allocFrame, nextGuestId, releaseFrame } from "../mmu/pool.ts";
 import { forgetVcpu } from "../mmu/tlb.ts";
+import { I686_SIGNATURE } from "../protect/cpuid.ts";
+import { setArithFlags } from "../state/flags.ts";
 import { setSeg, updateMode } from "../state/vcpu.ts";
 
 /** DR6 and DR7 after reset, and the control words after FNINIT and reset (SDM 3A, "Processor State After Reset"). */
@@ -60,8 +62,6 @@ const DR7_RESET: u32 = 0x00000400;
 const FCW_RESET: u32 = 0x037f;
 const FTW_EMPTY: u32 = 0xffff;
 const MXCSR_RESET: u32 = 0x1f80;
-/** Family 6, model 3: what EDX says after reset. */
-const CPU_SIGNATURE: u32 = 0x0633;
 
 /** @returns the guest block of a machine with `ramFrames` frames of RAM, 0 when the pool is exhausted. */
 export function createGuest(ramFrames: u32): usize {
@@ -107,6 +107,7 @@ export function createVcpu(guest: usize, policy: u32): usize {
   const id = load<u32>(guest, GUEST_VCPUS);
   store<u32>(guest, id + 1, GUEST_VCPUS);
   store<u32>(v, id, VCPU_ID);
+  setArithFlags(v, 0);
   store<u32>(v, 1, VCPU_TSC_RATIO);
   store<u32>(v, NO_VECTOR, VCPU_DELIVERING);
   store<u64>(v, ~(<u64>0), VCPU_SHADOW);
@@ -126,7 +127,7 @@ function resetNative(v: usize): void {
   store<u32>(v, EFLAGS_FIXED, VCPU_EFLAGS);
   store<u32>(v, CR0_ET, VCPU_CR0);
   store<u32>(v, 0xfff0, VCPU_EIP);
-  store<u32>(v + (REG_EDX << 2), CPU_SIGNATURE, VCPU_GPR);
+  store<u32>(v + (REG_EDX << 2), I686_SIGNATURE, VCPU_GPR);
   store<u32>(v, 0x3ff, VCPU_IDTR_LIMIT);
   const data: u32 = ATTR_P | DESC_S | DESC_WRITABLE | DESC_ACCESSED;
   for (let s: u32 = 0; s <= <u32>SEG_GS; s++) setSeg(v, s, 0, 0, 0xffff, data);

@@ -317,6 +317,7 @@
 #define EFLAGS_VIP 0x100000
 #define EFLAGS_ID 0x200000
 #define EFLAGS_ARITH 0x8d5
+#define DR6_BS 0x4000
 #define CR0_PE 0x1
 #define CR0_MP 0x2
 #define CR0_EM 0x4
