@@ -21,7 +21,9 @@ export interface Boot {
 
 /** One boot inside a process. */
 export interface GuestBoot {
+  /** Of the thread that runs the guest, and of all threads: V8 compiles the core on several. */
   readonly cpuMs: number;
+  readonly allThreadsMs: number;
   readonly wallMs: number;
   readonly instructions: number;
 }

@@ -1,5 +1,9 @@
 /** Runs a plan on wasmvisor: the release core, in this process, on this thread. */
 
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import v8 from "node:v8";
+import { type CoreImage, createCoreImage } from "../host-ts/base/core.ts";
 import { loadCoreImage } from "../host-ts/base/core-node.ts";
 import { HostInputs } from "../host-ts/base/inputs.ts";
 import { resolveConfig } from "../host-ts/guest/config.ts";
@@ -8,17 +12,31 @@ import { openHostSide } from "../host-ts/guest/platform.ts";
 import { createPlatform } from "../host-ts/guest/platform-node.ts";
 import { runGuest } from "../host-ts/guest/run-loop.ts";
 import { digestState } from "../host-ts/state/digest.ts";
+import { ROOT } from "../tools/files.ts";
 import { withPlan } from "./images.ts";
 import type { Measurement, Step } from "./kernels.ts";
 import { Stopwatch } from "./stopwatch.ts";
 
 const MEMORY_BYTES = 16 << 20;
 
-/** @returns one measurement for each step, instructions included. @throws when the guest does not finish its plan. */
-export function runOurs(steps: readonly Step[]): Measurement[] {
+/**
+ * Compiles another build of the core, named relative to the repository's root, the way the package compiles its own.
+ * The flags stay set: nothing else is compiled here that would mind.
+ */
+export function loadCore(file: string): CoreImage {
+  v8.setFlagsFromString("--no-liftoff");
+  v8.setFlagsFromString("--no-wasm-lazy-compilation");
+  return createCoreImage(new WebAssembly.Module(readFileSync(join(ROOT, file))));
+}
+
+/**
+ * Runs a plan on the package's release core, or on another build of it.
+ * @returns one measurement for each step. @throws when the guest does not finish its plan.
+ */
+export function runOurs(steps: readonly Step[], core = loadCoreImage(false)): Measurement[] {
   const kernel = withPlan("lguest", steps);
   const config = resolveConfig({ kernel, memoryBytes: MEMORY_BYTES, rng: false });
-  const platform = createPlatform(loadCoreImage(false), digestState);
+  const platform = createPlatform(core, digestState);
   const inputs = new HostInputs([]);
   const stopwatch = new Stopwatch(steps, () => machine.vcpu.retired);
   const hostSide = openHostSide(config, platform, inputs, (bytes) => stopwatch.read(bytes));

@@ -80,11 +80,11 @@ export function printKernels(rows: readonly KernelRow[]): void {
 /** Prints the boot times of the embedded guest. */
 export function printBoot(boots: readonly Boot[]): void {
   const middle = (pick: (boot: Boot) => number) => `${median(boots.map(pick)).toFixed(1)} ms`;
-  const row = (what: string, wall: string, cpu = "") =>
-    console.log(`${what.padEnd(54)}${wall.padStart(11)}${cpu.padStart(11)}`);
+  const row = (what: string, ...cells: string[]) =>
+    console.log(`${what.padEnd(50)}${columns(...cells)}`);
   const { instructions } = boots[0]!.next;
   console.log(`\nEmbedded guest, start to prompt (${instructions} guest instructions), medians`);
-  row("", "wall", "CPU");
+  row("", "wall", "its thread", "all threads");
   row(
     "wasmvisor demo, from the start of the process",
     middle((boot) => boot.launcherMs),
@@ -93,16 +93,14 @@ export function printBoot(boots: readonly Boot[]): void {
     "  of which Node alone (node -e 0)",
     middle((boot) => boot.nodeMs),
   );
-  row(
-    "createGuest to prompt, first guest of a process",
-    middle((boot) => boot.first.wallMs),
-    middle((boot) => boot.first.cpuMs),
-  );
-  row(
-    "createGuest to prompt, next guest of that process",
-    middle((boot) => boot.next.wallMs),
-    middle((boot) => boot.next.cpuMs),
-  );
+  for (const which of ["first", "next"] as const) {
+    row(
+      `createGuest to prompt, ${which} guest of a process`,
+      middle((boot) => boot[which].wallMs),
+      middle((boot) => boot[which].cpuMs),
+      middle((boot) => boot[which].allThreadsMs),
+    );
+  }
 }
 
 function columns(...cells: string[]): string {
