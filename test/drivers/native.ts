@@ -16,6 +16,8 @@ export const DATA_AT = DATA.address + 0x400;
 export const CODE_BYTES = 64;
 export const DATA_BYTES = 256;
 
+const GCC_FLAGS =
+  "-m32 -O1 -static -nostdlib -ffreestanding -fno-stack-protector -fno-pic -no-pie -Wl,-Ttext-segment=0x5a6b7000";
 const INPUT_BYTES = 36 + CODE_BYTES + DATA_BYTES;
 const STATE_BYTES = 52;
 const OUTPUT_BYTES = STATE_BYTES + DATA.bytes + STACK.bytes;
@@ -49,8 +51,7 @@ export function createNativeOracle(): NativeOracle {
   }
   const program = join(mkdtempSync(join(tmpdir(), "native386-")), "native386");
   const source = fileURLToPath(new URL("native386.c", import.meta.url));
-  const flags = "-m32 -O1 -static -nostdlib -ffreestanding -fno-stack-protector -fno-pic -no-pie";
-  const gcc = spawnSync("gcc", [...flags.split(" "), "-o", program, source]);
+  const gcc = spawnSync("gcc", [...GCC_FLAGS.split(" "), "-o", program, source]);
   if (gcc.status !== 0) return { reason: "no gcc that makes 32-bit programs" };
   if (spawnSync(program, { input: "" }).status !== 0) {
     return { reason: "the host does not run 32-bit programs" };

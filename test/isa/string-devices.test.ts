@@ -121,6 +121,13 @@ describe("repeated string instructions", () => {
     expect(machine.read(BUFFER, 4)).toEqual([1, 1, 2, 3]);
   });
 
+  it("STOSB backward from the last byte of the address space takes its elements", () => {
+    const machine = new BareMachine();
+    machine.load([0xfd, 0xf3, 0xaa], regs(5, 0, 0xffffffff));
+    expect(machine.runDevices().length).toBe(5 + 1);
+    expect(machine.vcpu.gpr(REG_EDI)).toBe(0xfffffffa);
+  });
+
   it("a count of 0 does nothing and retires once", () => {
     const machine = new BareMachine();
     machine.load(REP_LODSB, regs(0, BUFFER, 0, 0x55));
