@@ -177,6 +177,14 @@ export function decodeTwoByte(): void {
       undefinedOpcode();
       return;
     }
+    // PREFETCHh and the hints reserved beside it: no operation, whatever the address.
+    case 0x18:
+    case 0x19:
+    case 0x1a:
+    case 0x1b:
+    case 0x1c:
+    case 0x1d:
+    case 0x1e:
     case 0x1f: {
       Ins.modrm();
       Ins.isMem = false;
