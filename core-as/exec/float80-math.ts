@@ -132,7 +132,7 @@ function logOfRatio(v: usize, num: u64, den: u64, exp: i32): i32 {
   // The rest of the division gives 64 more bits, if roughly; they matter where nothing follows but the multiplication.
   const sLow = divide128(v, Fx.low(v), 0, den);
   // z = s^2 as a fraction.
-  const z = Fx.shiftHigh(Fx.mulHigh(s, s), -(exp * 2 + 2));
+  const z = Fx.shiftHigh(Fx.mulHigh(s, s) + ((s * s) >> 63), -(exp * 2 + 2));
   const factor = series(ODD_RECIPROCALS, ARTANH_TERMS, z, false);
   // s * 2/ln 2, then times (1 + factor).
   let lo = s * TWO_OVER_LN2;
@@ -292,10 +292,10 @@ function logNearOne(v: usize, sign: u32, exp: i32, x: u64, ySig: u64, ySe: u32):
   let den: u64;
   let denExp: i32;
   if (sign == 0) {
-    den = SIG_J + Fx.shiftHigh(x, n + 1);
+    den = SIG_J + ((Fx.shiftHigh(x, n) + 1) >> 1);
     denExp = 1;
   } else {
-    den = 0 - Fx.shiftHigh(x, n);
+    den = 0 - ((Fx.shiftHigh(x, n - 1) + 1) >> 1);
     denExp = 0;
     if (den == 0) {
       den = SIG_J;
