@@ -199,7 +199,7 @@ export const VCPU_BOUNCE_FIRST = 0x3e0;
 export const VCPU_BOUNCE_SECOND = 0x3e4;
 export const VCPU_BOUNCE_SPLIT = 0x3e8;
 export const VCPU_BOUNCE_SIZE = 0x3ec;
-/** u32, guest-physical address + 1 when the bounced access is to device memory, else 0. */
+/** u32, 1 when the bounced access is to device memory, whose guest-physical address is then in VCPU_BOUNCE_FIRST. */
 export const VCPU_BOUNCE_MMIO = 0x3f0;
 /** u32 each, the descriptor that readDescriptor of core-as/protect/segments.ts fetched last: low and high dword. */
 export const VCPU_DESC_LO = 0x3f4;

@@ -196,9 +196,9 @@ function releaseCode(v: usize, ptr: usize, size: u32): bool {
 /** Carries out a write made through `ptr`. @returns false = event recorded (the Host must perform it first). */
 export function commitWrite(v: usize, ptr: usize): bool {
   if (ptr != v + VCPU_BOUNCE) return true;
-  const gpaPlus1 = load<u32>(v, VCPU_BOUNCE_MMIO);
   const size = load<u32>(v, VCPU_BOUNCE_SIZE);
-  if (gpaPlus1 != 0) return deviceStore(v, gpaPlus1 - 1, size);
+  if (load<u32>(v, VCPU_BOUNCE_MMIO) != 0)
+    return deviceStore(v, load<u32>(v, VCPU_BOUNCE_FIRST), size);
   const split = load<u32>(v, VCPU_BOUNCE_SPLIT);
   memory.copy(load<usize>(v, VCPU_BOUNCE_FIRST), ptr, split);
   memory.copy(load<usize>(v, VCPU_BOUNCE_SECOND), ptr + split, size - split);
@@ -263,7 +263,8 @@ function deviceWrite(v: usize, size: u32, readsFirst: bool): usize {
   if (readsFirst) {
     if (deviceRead(v, size) == 0) return 0;
   } else clearEvent(v);
-  store<u32>(v, gpa + 1, VCPU_BOUNCE_MMIO);
+  store<u32>(v, 1, VCPU_BOUNCE_MMIO);
+  store<u32>(v, gpa, VCPU_BOUNCE_FIRST);
   store<u32>(v, size, VCPU_BOUNCE_SIZE);
   return v + VCPU_BOUNCE;
 }
