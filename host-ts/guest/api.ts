@@ -15,6 +15,8 @@ export interface GuestEnd {
   readonly reason: string;
   /** For "killed", "panic" and "deadlocked". */
   readonly crash: CrashReport | undefined;
+  /** Digest of the last state, when `debug.digestAtEnd` asked for it. */
+  readonly digest: string | undefined;
   readonly stats: GuestStats;
 }
 

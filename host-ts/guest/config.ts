@@ -39,6 +39,8 @@ export interface DebugOptions {
   readonly chaosSeed?: number | undefined;
   /** Runs the core that keeps assertions and names. Default false. */
   readonly assertions?: boolean | undefined;
+  /** Puts a digest of the last state into `GuestEnd`; costs a pass over guest memory. Default false. */
+  readonly digestAtEnd?: boolean | undefined;
 }
 
 /** Options of `createGuest`. */
@@ -109,7 +111,11 @@ export interface GuestConfig {
   readonly mode: "inline" | "worker" | undefined;
   readonly replay: readonly StampedInput[];
   readonly lguest: { readonly bus: "auto" | "page" | "pci"; readonly syscallVector: number };
-  readonly debug: { readonly chaosSeed: number; readonly assertions: boolean };
+  readonly debug: {
+    readonly chaosSeed: number;
+    readonly assertions: boolean;
+    readonly digestAtEnd: boolean;
+  };
 }
 
 const MIB = 0x100000;
@@ -178,6 +184,7 @@ export function resolveConfig(options: GuestOptions): GuestConfig {
     debug: {
       chaosSeed: integer("chaosSeed", options.debug?.chaosSeed),
       assertions: options.debug?.assertions ?? false,
+      digestAtEnd: options.debug?.digestAtEnd ?? false,
     },
   };
 }

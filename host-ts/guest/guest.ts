@@ -253,7 +253,10 @@ export class InlineGuest implements Guest {
   #conclude(how: Pick<GuestEnd, "kind" | "reason">, crash: CrashReport | undefined): void {
     const stats = this.#collectStats();
     this.#lastStats = stats;
-    const end: GuestEnd = { ...how, crash, stats };
+    const digest = this.#config.debug.digestAtEnd
+      ? this.#platform.digest(this.#machine)
+      : undefined;
+    const end: GuestEnd = { ...how, crash, digest, stats };
     this.#wish = { kind: "pause" };
     this.#finish();
     this.#endSettled.resolve(end);
