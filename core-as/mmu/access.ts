@@ -10,6 +10,7 @@ import {
   EVENT_STEP,
   EXIT_MMIO_READ,
   EXIT_MMIO_WRITE,
+  KILL_BAD_ADDRESS,
   MMIO_QUEUE_MAX,
   MODE_FLAT,
   VCPU_BOUNCE,
@@ -42,7 +43,7 @@ import {
   TLB_WATCHED,
   TLB_WRITE,
 } from "../layout.ts";
-import { raise, raiseGp } from "../state/faults.ts";
+import { kill, raise, raiseGp } from "../state/faults.ts";
 import { reg, setExit } from "../state/vcpu.ts";
 import { dropCode, hasCode, isRunningIn, noteWritable, touchesCode } from "./code-pages.ts";
 import { checksAlignment } from "./tlb.ts";
@@ -237,18 +238,26 @@ export function writeRun(v: usize, lin: u32, bytes: u32): usize {
 
 // Device memory: the Host performs the access, then the instruction runs again and finds the result in the queue.
 
-/** @returns pointer into the queue when the Host has already performed this access; else 0 with the exit recorded. */
+/** @returns pointer into the queue when the Host has already performed this access; else 0. */
 function performed(v: usize): usize {
   const cursor = load<u32>(v, VCPU_MMIO_CURSOR);
-  if (cursor >= load<u32>(v, VCPU_MMIO_COUNT) || cursor >= <u32>MMIO_QUEUE_MAX) return 0;
+  if (cursor >= load<u32>(v, VCPU_MMIO_COUNT)) return 0;
   store<u32>(v, cursor + 1, VCPU_MMIO_CURSOR);
   return v + VCPU_MMIO_VALUES + cursor * 8;
+}
+
+/** @returns true when the Host may be asked; else the guest dies: no driver uses so many registers in one instruction. */
+function mayQueue(v: usize, gpa: u32, size: u32): bool {
+  if (load<u32>(v, VCPU_MMIO_CURSOR) < <u32>MMIO_QUEUE_MAX) return true;
+  kill(v, KILL_BAD_ADDRESS, gpa, size);
+  return false;
 }
 
 function deviceRead(v: usize, size: u32): usize {
   const gpa = load<u32>(v, VCPU_EXIT_ARG);
   const done = performed(v);
   if (done == 0) {
+    if (!mayQueue(v, gpa, size)) return 0;
     setExit(v, EXIT_MMIO_READ, gpa, size);
     store<u32>(v, EVENT_MMIO, VCPU_EVENT);
     return 0;
@@ -271,6 +280,7 @@ function deviceWrite(v: usize, size: u32, readsFirst: bool): usize {
 
 function deviceStore(v: usize, gpa: u32, size: u32): bool {
   if (performed(v) != 0) return true;
+  if (!mayQueue(v, gpa, size)) return false;
   let value = load<u64>(v, VCPU_BOUNCE);
   if (size < 8) value &= ((<u64>1) << (size * 8)) - 1;
   setExit(v, EXIT_MMIO_WRITE, gpa, size, <u32>value, <u32>(value >> 32));

@@ -1,12 +1,15 @@
-/** String instructions where the vectors do not reach: device memory, ports, page ends, their own code, and how they count. */
+/** Where the vectors do not reach: device memory, ports, and string instructions at page ends, on their own code, and as counted. */
 import { describe, expect, it } from "vitest";
 import {
   EXIT_BUDGET,
   EXIT_HALT,
   EXIT_IO_IN,
   EXIT_IO_OUT,
+  EXIT_KILL,
   EXIT_MMIO_READ,
   EXIT_MMIO_WRITE,
+  KILL_BAD_ADDRESS,
+  MMIO_QUEUE_MAX,
 } from "../../abi/vcpu.ts";
 import { REG_ECX, REG_EDI, REG_ESI } from "../../abi/x86.ts";
 import { BareMachine, CODE, DEVICE } from "../drivers/bare-machine.ts";
@@ -101,6 +104,26 @@ describe("string instructions and devices", () => {
     ]);
     expect(machine.read(BUFFER, 4)).toEqual([1, 0, 2, 0]);
     expect(machine.vcpu.gpr(REG_EDI)).toBe(BUFFER + 4);
+  });
+});
+
+describe("other instructions and devices", () => {
+  it("POPA from device memory kills the guest instead of overrunning the queue", () => {
+    const machine = new BareMachine();
+    machine.load([0x61], [0, 0, 0, 0, DEVICE + 0x100]);
+    const exits = machine.runDevices();
+    expect(exits.length).toBe(MMIO_QUEUE_MAX + 1);
+    expect(exits.at(-1)!.slice(0, 2)).toEqual([EXIT_KILL, KILL_BAD_ADDRESS]);
+  });
+
+  it("ADD to device memory reads, then writes", () => {
+    const machine = new BareMachine();
+    machine.load([0x83, 0x00, 0x10], [DEVICE]);
+    expect(brief(machine.runDevices(), 3)).toEqual([
+      [EXIT_MMIO_READ, DEVICE, 4, 0],
+      [EXIT_MMIO_WRITE, DEVICE, 4, 0x11],
+      [EXIT_HALT, 0, 0, 0],
+    ]);
   });
 });
 
