@@ -66,7 +66,7 @@ import {
 } from "../layout.ts";
 import { kill, leave, raisePageFault } from "../state/faults.ts";
 import { count } from "../state/vcpu.ts";
-import { hasCode, noteWritable } from "./code-pages.ts";
+import { dropCode, hasCode, noteWritable, touchesCode } from "./code-pages.ts";
 import { frameEntry, frameForRead, frameForWrite, populateFrame } from "./frames.ts";
 import { flushAllTranslations } from "./tlb.ts";
 
@@ -341,7 +341,9 @@ export function physicalForWrite(v: usize, gpa: u32): usize {
   const frame = frameForWrite(guest, gpa >>> 12);
   if (frame == 0) return 0;
   if (shared && frame != before) flushAllTranslations(v);
-  return frame + (gpa & PAGE_OFFSET_MASK);
+  const ptr = frame + (gpa & PAGE_OFFSET_MASK);
+  if (touchesCode(ptr, 4)) dropCode(v, ptr);
+  return ptr;
 }
 /** Clears a recorded event: the caller found another way. */
 export function clearEvent(v: usize): void {

@@ -96,8 +96,10 @@ export function enter(v: usize, budget: i32): u32 {
       return exit(v, EXIT_INTERRUPT_WINDOW);
 
     const stepping = (load<u32>(v, VCPU_EFLAGS) & EFLAGS_TF) != 0;
-    const waiting = load<u32>(v, VCPU_WANT_WINDOW) != 0;
-    if (stepping || waiting || load<u32>(v, VCPU_MMIO_COUNT) != 0) alone = true;
+    // The window is open but for the shadow of the last instruction: one more, then look again.
+    const inShadow =
+      load<u32>(v, VCPU_WANT_WINDOW) != 0 && (load<u32>(v, VCPU_EFLAGS) & EFLAGS_IF) != 0;
+    if (stepping || inShadow || load<u32>(v, VCPU_MMIO_COUNT) != 0) alone = true;
     const outcome = interpret(v, alone ? 1 : chaos(v), alone);
     const happened = load<u32>(v, VCPU_EVENT);
     if (outcome != RUN_EVENT || happened == EVENT_EXIT || happened == EVENT_TRAP) {

@@ -14,6 +14,7 @@ import {
   KILL_BAD_ADDRESS,
   KILL_BAD_WRITE,
   KILL_UNHANDLED_TRAP,
+  VCPU_BLOCK,
   VCPU_EFLAGS,
   VCPU_EIP,
   VCPU_FAULT_ADDRESS,
@@ -118,6 +119,8 @@ export function reflect(v: usize, vector: u32, errorCode: u32): bool {
   let image = eflags(v);
   if (!direct && (lguestWord(v, LG_DATA_IRQ_ENABLED) & EFLAGS_IF) == 0) image &= ~EFLAGS_IF;
 
+  // No block runs while the frame is pushed: a stack beside the interrupted code is no self-modification.
+  store<usize>(v, 0, VCPU_BLOCK);
   let esp = fromUser ? load<u32>(v, VCPU_LG_STACK_ESP) : oldEsp;
   if (fromUser) {
     if (!push(v, esp - 4, oldSs) || !push(v, esp - 8, oldEsp)) return false;
