@@ -24,6 +24,8 @@ interface Clock {
   jumpTo(ns: number): void;
 }
 
+const NONE: readonly HostInput[] = [];
+
 /** The queue of one guest. */
 export class HostInputs implements InputSink {
   #waiting: HostInput[] = [];
@@ -49,6 +51,7 @@ export class HostInputs implements InputSink {
   take(retired: number, clock: Clock): readonly HostInput[] {
     this.#visit = retired === this.#lastRetired ? this.#visit + 1 : 0;
     this.#lastRetired = retired;
+    if (this.#waiting.length === 0 && this.#scheduled.length === 0) return NONE;
     const due: HostInput[] = [];
     for (let next = this.#scheduled[0]; next !== undefined; next = this.#scheduled[0]) {
       if (!this.#isDue(next)) break;

@@ -87,37 +87,48 @@ export class GuestClock {
   }
 }
 
+const NONE: readonly string[] = [];
+
 /** One-shot timers by name, as data: who set one asks which are due. */
 export class Timers {
   readonly #deadlines = new Map<string, number>();
+  /** The run loop asks at every crossing, so the answer is kept. */
+  #nextNs: number | undefined;
 
   set(name: string, deadlineNs: number): void {
     this.#deadlines.set(name, deadlineNs);
+    this.#findNext();
   }
 
   cancel(name: string): void {
     this.#deadlines.delete(name);
+    this.#findNext();
   }
 
   /** The earliest deadline, undefined when no timer runs. */
   nextNs(): number | undefined {
-    let next: number | undefined;
-    for (const deadline of this.#deadlines.values()) {
-      if (next === undefined || deadline < next) next = deadline;
-    }
-    return next;
+    return this.#nextNs;
   }
 
   /** Removes and returns the names of the timers due at `nowNs`, earliest first. */
-  takeDue(nowNs: number): string[] {
+  takeDue(nowNs: number): readonly string[] {
+    if (this.#nextNs === undefined || this.#nextNs > nowNs) return NONE;
     const due = [...this.#deadlines].filter(([, deadline]) => deadline <= nowNs);
     due.sort(([, a], [, b]) => a - b);
     for (const [name] of due) this.#deadlines.delete(name);
+    this.#findNext();
     return due.map(([name]) => name);
   }
 
   /** Serialisable state. */
   save(): Record<string, number> {
     return Object.fromEntries(this.#deadlines);
+  }
+
+  #findNext(): void {
+    this.#nextNs = undefined;
+    for (const deadline of this.#deadlines.values()) {
+      if (this.#nextNs === undefined || deadline < this.#nextNs) this.#nextNs = deadline;
+    }
   }
 }
