@@ -1,5 +1,6 @@
 /** What a result depends on besides the code: recorded with it. */
 
+import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { cpus, loadavg, platform, release, totalmem } from "node:os";
@@ -24,6 +25,17 @@ export function describeMachine(gcc: string) {
     v86: JSON.parse(readFileSync(v86, "utf8")).version as string,
     gcc,
     kernelFlags: KERNEL_FLAGS,
+    commit: commit(),
     coreBytes: readFileSync(join(ROOT, "build/core.wasm")).length,
   };
+}
+
+/** @returns the commit that is measured, "-dirty" when files differ from it; "unknown" outside a repository. */
+function commit(): string {
+  try {
+    const args = ["describe", "--always", "--dirty"];
+    return execFileSync("git", args, { cwd: ROOT, encoding: "utf8", stdio: "pipe" }).trim();
+  } catch {
+    return "unknown";
+  }
 }
