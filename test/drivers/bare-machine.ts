@@ -37,8 +37,8 @@ export class BareMachine {
   readonly #core: Core;
   readonly #guest: number;
 
-  constructor() {
-    this.#core = instantiateCore(loadCoreImage(true));
+  constructor(core = instantiateCore(loadCoreImage(true))) {
+    this.#core = core;
     const verbs = this.#core.exports;
     this.#guest = verbs.guestCreate(RAM_FRAMES) >>> 0;
     verbs.guestSetLimits(this.#guest, RAM_FRAMES, RAM_FRAMES, RAM_FRAMES + 1);
@@ -52,7 +52,12 @@ export class BareMachine {
     this.vcpu.setU32(VCPU_PAGING, PAGING_NONE);
     this.vcpu.setU32(VCPU_CPL, 0);
     this.vcpu.setU32(VCPU_EFLAGS, EFLAGS_FIXED);
-    verbs.updateMode(this.vcpu.ptr);
+    this.updateMode();
+  }
+
+  /** Another guest in the same core. */
+  createNeighbour(): BareMachine {
+    return new BareMachine(this.#core);
   }
 
   write(gpa: number, bytes: ArrayLike<number>): void {
@@ -76,6 +81,11 @@ export class BareMachine {
       if (value !== undefined) this.vcpu.setGpr(r, value);
     });
     this.vcpu.setU32(VCPU_EIP, CODE);
+  }
+
+  /** To be called after segment registers were set directly. */
+  updateMode(): void {
+    this.#core.exports.updateMode(this.vcpu.ptr);
   }
 
   /** Runs once. @returns the exit reason and its first four words. */

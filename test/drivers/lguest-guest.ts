@@ -13,6 +13,7 @@ import {
 } from "../../abi/lguest.ts";
 import { VCPU_HELD_IDT } from "../../abi/vcpu.ts";
 import { HostInputs } from "../../host-ts/base/inputs.ts";
+import type { BlockBackend, NetBackend } from "../../host-ts/base/ports.ts";
 import { parseKernelImage } from "../../host-ts/boot/image.ts";
 import { type GuestOptions, resolveConfig } from "../../host-ts/guest/config.ts";
 import { Machine } from "../../host-ts/guest/machine.ts";
@@ -25,6 +26,8 @@ export const KERNEL = 0xc0000000;
 export const NOIRQ_START = 0xc0001000;
 export const NOIRQ_END = 0xc0001010;
 
+const NO_BACKENDS = { block: [], net: [] };
+
 /** A machine, its fake core, and what it printed. */
 export class TestGuest {
   readonly fake: FakeCore;
@@ -34,7 +37,11 @@ export class TestGuest {
   printed = "";
   hostMs = 1000;
 
-  constructor(options: Partial<GuestOptions> = {}, fake = new FakeCore()) {
+  constructor(
+    options: Partial<GuestOptions> = {},
+    fake = new FakeCore(),
+    backends: { readonly block: BlockBackend[]; readonly net: NetBackend[] } = NO_BACKENDS,
+  ) {
     this.fake = fake;
     const config = resolveConfig({ kernel: buildElf(), memoryBytes: 4 << 20, ...options });
     this.inputs = new HostInputs(config.replay);
@@ -48,8 +55,7 @@ export class TestGuest {
         },
         size: () => undefined,
       },
-      block: [],
-      net: [],
+      ...backends,
       hostMs: () => this.hostMs,
       onNotify: (address) => this.notified.push(address),
     });
