@@ -6,6 +6,7 @@
 import { LGUEST_DEVICE_PAGES } from "../../abi/lguest.ts";
 import { PAGE_BITS, PAGE_BYTES } from "../../abi/memory.ts";
 import { VCPU_LG_DEVICE_FRAMES } from "../../abi/vcpu.ts";
+import { ConfigError } from "../base/errors.ts";
 import type { PersonalityHost } from "../base/personality.ts";
 import type { DeviceBus } from "../base/ports.ts";
 import type { PciBus } from "../devices/pci.ts";
@@ -26,7 +27,10 @@ export interface LguestBuses {
   save(): Record<string, unknown>;
 }
 
-/** Plans the buses that `wanted` allows. Throws ConfigError when the devices do not fit one of them. */
+/**
+ * Plans the buses that `wanted` allows. With "auto" one of them is enough, and a guest that turns out to need the other dies
+ * by name. Throws ConfigError when the devices fit none.
+ */
 export function planBuses(
   host: PersonalityHost,
   interrupts: LguestInterrupts,
@@ -35,40 +39,58 @@ export function planBuses(
   const { memory } = host;
   const irq = (number: number) => interrupts.port(number);
   const kill = (reason: string) => host.kill(reason);
+  const mmioStart = memory.ramBytes + LGUEST_DEVICE_PAGES * PAGE_BYTES;
+  const mmioEnd = memory.ramBytes + PCI_WINDOW_FRAMES * PAGE_BYTES;
   setDevicePages(host);
+  // The order in which Linux numbers them: the console is device 1 on PCI, and the last on the page.
   const [console, ...others] = host.devices;
   const inPageOrder = console === undefined ? others : [...others, console];
 
-  const plannedPage = wanted === "pci" ? undefined : new DevicePageBus({ memory, irq, kill });
-  if (plannedPage !== undefined) addAll(plannedPage, inPageOrder);
-  const mmioStart = memory.ramBytes + LGUEST_DEVICE_PAGES * PAGE_BYTES;
-  const mmioEnd = memory.ramBytes + PCI_WINDOW_FRAMES * PAGE_BYTES;
-  const plannedPci =
-    wanted === "page" ? undefined : new VirtioPciBus({ memory, mmioStart, mmioEnd, irq });
-  if (plannedPci !== undefined) addAll(plannedPci, host.devices);
+  const refusals: Partial<Record<Variety, ConfigError>> = {};
+  const plan = <Bus extends DeviceBus>(
+    variety: Variety,
+    devices: PersonalityHost["devices"],
+    make: () => Bus,
+  ): Bus | undefined => {
+    if (wanted !== "auto" && wanted !== variety) return undefined;
+    try {
+      const bus = make();
+      for (const device of devices) bus.add(device);
+      return bus;
+    } catch (error) {
+      if (!(error instanceof ConfigError) || wanted !== "auto") throw error;
+      refusals[variety] = error;
+      return undefined;
+    }
+  };
+  const page = plan("page", inPageOrder, () => new DevicePageBus({ memory, irq, kill }));
+  const pci = plan(
+    "pci",
+    host.devices,
+    () => new VirtioPciBus({ memory, mmioStart, mmioEnd, irq }),
+  );
+  if (page === undefined && pci === undefined) throw refusals.page;
 
   let chosen: Variety | undefined;
   return {
     get page() {
-      return chosen === "page" ? plannedPage : undefined;
+      return chosen === "page" ? page : undefined;
     },
     get pci() {
-      return chosen === "pci" ? plannedPci?.pci : undefined;
+      return chosen === "pci" ? pci?.pci : undefined;
     },
     choose(variety) {
       chosen = variety;
+      const refusal = refusals[variety];
+      if (refusal !== undefined) host.kill(refusal.message);
       if (variety === "pci") setPciWindow(host);
-      else plannedPage?.publish();
+      else page?.publish();
     },
     save() {
-      const bus = chosen === "page" ? plannedPage : plannedPci;
+      const bus = chosen === "page" ? page : pci;
       return { variety: chosen, bus: chosen === undefined ? undefined : bus?.save() };
     },
   };
-}
-
-function addAll(bus: DeviceBus, devices: PersonalityHost["devices"]): void {
-  for (const device of devices) bus.add(device);
 }
 
 /** Old bus: RAM-like pages above RAM hold descriptors and rings. */

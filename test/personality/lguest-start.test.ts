@@ -1,6 +1,7 @@
 /** Start of day: what a new lguest domain finds in memory and in its registers. */
 
 import { expect, test } from "vitest";
+import { LHCALL_LGUEST_INIT } from "../../abi/lguest.ts";
 import {
   VCPU_CPL,
   VCPU_EFLAGS,
@@ -9,9 +10,10 @@ import {
   VCPU_PAGING,
 } from "../../abi/vcpu.ts";
 import { SEG_CS, SEG_FS, SEG_SS } from "../../abi/x86.ts";
+import { MemoryBlock } from "../../host-ts/backends/block.ts";
 import { ConfigError, ImageError, OutOfMemoryError } from "../../host-ts/base/errors.ts";
-import { FakeCore } from "../drivers/fake-core.ts";
-import { TestGuest } from "../drivers/lguest-guest.ts";
+import { call, FakeCore } from "../drivers/fake-core.ts";
+import { DATA, fillData, TestGuest } from "../drivers/lguest-guest.ts";
 import { buildElf } from "../unit/boot/images.ts";
 
 const RAM = 4 << 20;
@@ -97,8 +99,34 @@ test("the descriptor table holds entries 12 and 13 only", () => {
   expect(present).toEqual([12, 13]);
 });
 
-test("devices that no bus of the asked kind can take are refused before anything runs", () => {
-  const block = Array.from({ length: 8 }, () => ({ bytes: new Uint8Array(512) }));
-  expect(block.length).toBe(8);
-  expect(() => new TestGuest({ memoryBytes: 100 })).toThrow(ConfigError);
+/** Eight disks, four ports, console and rng: 19 interrupts on the page, 14 on PCI, and there are 15. */
+class ManyDevices extends TestGuest {
+  constructor(bus: "auto" | "page" | "pci") {
+    const idle = { send: () => {}, connect: () => {}, close: () => {} };
+    const disk = new MemoryBlock(new Uint8Array(512));
+    const fake = new FakeCore();
+    const net = Array.from({ length: 4 }, () => ({ backend: idle }));
+    const host = { block: Array.from({ length: 8 }, () => disk), net: net.map((p) => p.backend) };
+    super({ lguest: { bus }, net }, fake, host);
+  }
+}
+
+test("devices that the asked bus cannot take are refused before anything runs", () => {
+  expect(() => new ManyDevices("page")).toThrow(ConfigError);
+  expect(new ManyDevices("pci").death).toBeUndefined();
+});
+
+test("with the bus left open a guest that needs the one that is full dies by name", () => {
+  for (const [variety, reason] of [
+    ["page", /no IRQ left for/],
+    ["pci", undefined],
+  ] as const) {
+    const guest = new ManyDevices("auto");
+    fillData(guest, variety);
+    guest.fake.script.push(call(LHCALL_LGUEST_INIT, [DATA]));
+    guest.run(1);
+    guest.run(0);
+    if (reason === undefined) expect(guest.death).toBeUndefined();
+    else expect(guest.death).toMatch(reason);
+  }
 });
