@@ -98,8 +98,6 @@ export class FakeCore {
         return this.accepts ? 1 : 0;
       },
       vcpuDestroy: () => {},
-      frameIsShared: () => 0,
-      dropBlocks: () => {},
       updateMode: () => {},
     };
   }

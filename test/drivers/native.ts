@@ -3,7 +3,7 @@
  * Needs an x86 Linux that runs 32-bit programs and a gcc that makes them; otherwise there is no oracle.
  */
 import { spawnSync } from "node:child_process";
-import { mkdtempSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -49,7 +49,9 @@ export function createNativeOracle(): NativeOracle {
   if (process.platform !== "linux" || process.arch !== "x64") {
     return { reason: "the host is not an x86-64 Linux" };
   }
-  const program = join(mkdtempSync(join(tmpdir(), "native386-")), "native386");
+  const folder = mkdtempSync(join(tmpdir(), "native386-"));
+  process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
+  const program = join(folder, "native386");
   const source = fileURLToPath(new URL("native386.c", import.meta.url));
   const gcc = spawnSync("gcc", [...GCC_FLAGS.split(" "), "-o", program, source]);
   if (gcc.status !== 0) return { reason: "no gcc that makes 32-bit programs" };
