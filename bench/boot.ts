@@ -5,6 +5,8 @@ import { fileURLToPath } from "node:url";
 import { ROOT } from "../tools/files.ts";
 
 const PROMPT = "$ ";
+/** A boot that takes longer hangs. */
+const PATIENCE_MS = 60_000;
 const LAUNCHER = "dist/host-ts/launcher/main.js";
 
 /** One boot; milliseconds. */
@@ -39,7 +41,11 @@ export async function measureBoot(): Promise<Boot> {
 /** @returns wall time from spawn until `text` is printed, or until the end of the process when there is none to wait for. */
 function timeUntil(args: string[], text: string | undefined): Promise<number> {
   const startMs = performance.now();
-  const child = spawn(process.execPath, args, { cwd: ROOT, stdio: ["pipe", "pipe", "inherit"] });
+  const child = spawn(process.execPath, args, {
+    cwd: ROOT,
+    stdio: ["pipe", "pipe", "inherit"],
+    timeout: PATIENCE_MS,
+  });
   let output = "";
   let seenMs: number | undefined;
   child.stdout.on("data", (chunk) => {
@@ -63,6 +69,7 @@ function bootInChild(): Promise<Pick<Boot, "first" | "next">> {
   const child = spawn(process.execPath, [...process.execArgv, script], {
     cwd: ROOT,
     stdio: ["ignore", "pipe", "inherit"],
+    timeout: PATIENCE_MS,
   });
   let answer = "";
   child.stdout.on("data", (chunk) => (answer += chunk));

@@ -14,12 +14,15 @@ export interface Job {
   readonly steps: readonly Step[];
 }
 
-/** Runs a plan in a fresh process. Rejects with its error text when it fails. */
+/** A system that takes longer over a plan hangs. */
+const PATIENCE_MS = 600_000;
+
+/** Runs a plan in a fresh process. Rejects with its error text when it fails or hangs. */
 export function runInChild(job: Job): Promise<readonly Measurement[]> {
   const child = spawn(
     process.execPath,
     [...process.execArgv, fileURLToPath(new URL("child.ts", import.meta.url))],
-    { stdio: ["pipe", "pipe", "pipe"] },
+    { stdio: ["pipe", "pipe", "pipe"], timeout: PATIENCE_MS },
   );
   child.stdin.end(JSON.stringify(job));
   let answer = "";
@@ -28,9 +31,9 @@ export function runInChild(job: Job): Promise<readonly Measurement[]> {
   child.stderr.on("data", (chunk) => (trouble += chunk));
   return new Promise((resolve, reject) => {
     child.on("error", reject);
-    child.on("close", (code) => {
+    child.on("close", (code, signal) => {
       if (code === 0) resolve(JSON.parse(answer));
-      else reject(new Error(`${job.system} failed\n${trouble}`));
+      else reject(new Error(`${job.system} failed (${signal ?? `code ${code}`})\n${trouble}`));
     });
   });
 }
