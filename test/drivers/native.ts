@@ -3,8 +3,7 @@
  * Needs an x86 Linux that runs 32-bit programs and a gcc that makes them; otherwise there is no oracle.
  */
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { DATA, overlay, STACK } from "./cpu-driver.ts";
@@ -49,9 +48,9 @@ export function createNativeOracle(): NativeOracle {
   if (process.platform !== "linux" || process.arch !== "x64") {
     return { reason: "the host is not an x86-64 Linux" };
   }
-  const folder = mkdtempSync(join(tmpdir(), "native386-"));
-  process.on("exit", () => rmSync(folder, { recursive: true, force: true }));
-  const program = join(folder, "native386");
+  const build = fileURLToPath(new URL("../../build/", import.meta.url));
+  mkdirSync(build, { recursive: true });
+  const program = join(build, "native386");
   const source = fileURLToPath(new URL("native386.c", import.meta.url));
   const gcc = spawnSync("gcc", [...GCC_FLAGS.split(" "), "-o", program, source]);
   if (gcc.status !== 0) return { reason: "no gcc that makes 32-bit programs" };
