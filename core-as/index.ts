@@ -1,15 +1,11 @@
 /**
  * Everything the Host may call. Pointers are offsets in linear memory; abi/vcpu.ts says what they point at.
  */
-import { FRAME_COW, VCPU_FAULT_ADDRESS, VCPU_FAULT_ERROR, VCPU_FAULT_VECTOR } from "../abi/vcpu.ts";
+import { VCPU_FAULT_ADDRESS, VCPU_FAULT_ERROR, VCPU_FAULT_VECTOR } from "../abi/vcpu.ts";
 import { resetCodeCache } from "./decode/cache.ts";
 import { ARENA_BYTES, PAGE_SIZE } from "./layout.ts";
 import { dropCode, touchesCode } from "./mmu/code-pages.ts";
-import {
-  frameEntry,
-  frameForRead as readFrame,
-  frameForWrite as writeFrame,
-} from "./mmu/frames.ts";
+import { frameForRead as readFrame, frameForWrite as writeFrame } from "./mmu/frames.ts";
 import { allocRun, poolInit as initPool } from "./mmu/pool.ts";
 import { flushAllTranslations, flushPageEverywhere, switchDirectory } from "./mmu/tlb.ts";
 import { probe } from "./mmu/walker.ts";
@@ -65,17 +61,12 @@ export function frameForRead(guest: usize, gfn: u32): usize {
 }
 /**
  * @returns host pointer of frame `gfn` for writing: private, dirty, its decoded code forgotten; 0 when it is not memory or none is left.
- * A frame that was shared has moved: the caller flushes the guest's vCPUs then (frameIsShared tells beforehand).
+ * A frame that was shared has moved: the caller flushes the guest's vCPUs then.
  */
 export function frameForWrite(guest: usize, gfn: u32): usize {
   const frame = writeFrame(guest, gfn);
   if (frame != 0 && touchesCode(frame, PAGE_SIZE)) dropCode(0, frame);
   return frame;
-}
-/** @returns true when frame `gfn` is shared copy-on-write. */
-export function frameIsShared(guest: usize, gfn: u32): bool {
-  const entry = frameEntry(guest, gfn);
-  return entry != 0 && (load<u32>(entry) & FRAME_COW) != 0;
 }
 
 /** @returns the guest-physical address that the guest's tables give for `lin`, or -1; nothing is changed. */
@@ -107,8 +98,4 @@ export function deliverInterrupt(v: usize, vector: u32): bool {
 /** The Host wrote segment registers of the block. */
 export function updateMode(v: usize): void {
   recomputeMode(v);
-}
-/** Forgets every decoded block of this thread. */
-export function dropBlocks(): void {
-  resetCodeCache();
 }

@@ -22,20 +22,17 @@ export const PAGE_SIZE = 0x1000;
 export const PAGE_MASK = 0xfffff000 | 0;
 export const PAGE_OFFSET_MASK = 0xfff;
 
-export const STATIC_BASE = 0x10000;
 export const POOL_CONTROL = 0x70000;
 export const ZERO_FRAME = 0x80000;
 export const FRAME_REFS = 0x100000;
 export const POOL_BASE = 0x500000;
-/** Bytes of linear memory at start, and the step it grows by. */
-export const INITIAL_BYTES = 0x800000;
+/** Bytes linear memory grows by. */
 export const GROW_BYTES = 0x1000000;
 
-/** Pool control block: u64 free-list head {frame pointer, tag}, u32 next unused byte, u32 next guest id, u32 bytes usable. */
+/** Pool control block: u64 free-list head {frame pointer, tag}, u32 next unused byte, u32 next guest id, u32 frames on the list. */
 export const POOL_FREE_HEAD = 0;
 export const POOL_NEXT = 8;
 export const POOL_GUEST_ID = 12;
-export const POOL_LIMIT = 16;
 export const POOL_FREE_COUNT = 20;
 
 // ---------------------------------------------------------------------------------------------------------------
@@ -72,8 +69,6 @@ export const ARENA_CLOCK = 0x200100;
 export const ARENA_UOP_NEXT = 0x200104;
 /** Micro-ops of a block that must not be cached: truncated, single-stepped or self-modifying. */
 export const ARENA_SCRATCH_BLOCK = 0x201000;
-/** Sentinel micro-ops. */
-export const ARENA_SENTINEL = 0x208000;
 /** Block hash: u32[BLOCK_HASH_ENTRIES] pointers to block headers. */
 export const ARENA_BLOCK_HASH = 0x210000;
 export const BLOCK_HASH_ENTRIES = 0x10000;

@@ -77,10 +77,6 @@ export function allocFrame(): usize {
   return fresh;
 }
 
-/** Adds a reference. */
-export function retainFrame(frame: usize): void {
-  atomic.add<u32>(refPtr(frame), 1);
-}
 export function frameReferences(frame: usize): u32 {
   return atomic.load<u32>(refPtr(frame));
 }

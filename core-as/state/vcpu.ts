@@ -49,9 +49,6 @@ export function reg8Offset(r: u32): u32 {
 export function eip(v: usize): u32 {
   return load<u32>(v, VCPU_EIP);
 }
-export function setEip(v: usize, value: u32): void {
-  store<u32>(v, value, VCPU_EIP);
-}
 export function cpl(v: usize): u32 {
   return load<u32>(v, VCPU_CPL);
 }

@@ -35,10 +35,6 @@ export interface CoreExports {
   deliverTrap(vcpu: number, vector: number, errorCode: number, address: number): number;
   deliverInterrupt(vcpu: number, vector: number): number;
   vcpuDestroy(vcpu: number): void;
-  /** Whether a frame is shared copy-on-write; writing it moves it. */
-  frameIsShared(guest: number, gfn: number): number;
-  /** Forgets every decoded block of this thread. */
-  dropBlocks(): void;
   updateMode(vcpu: number): void;
 }
 
