@@ -308,19 +308,19 @@ export function decodeOneByte(opcode: u32): void {
   const low = opcode & 7;
   switch (opcode) {
     case 0x06: {
-      endingPair(U.UOP_PUSH_SEG16, 0, SEG_ES);
+      plainPair(U.UOP_PUSH_SEG16, 0, SEG_ES);
       return;
     }
     case 0x07: {
-      endingPair(U.UOP_POP_SEG16, 0, SEG_ES);
+      plainPair(U.UOP_POP_SEG16, 0, SEG_ES);
       return;
     }
     case 0x0e: {
-      endingPair(U.UOP_PUSH_SEG16, 0, SEG_CS);
+      plainPair(U.UOP_PUSH_SEG16, 0, SEG_CS);
       return;
     }
     case 0x16: {
-      endingPair(U.UOP_PUSH_SEG16, 0, SEG_SS);
+      plainPair(U.UOP_PUSH_SEG16, 0, SEG_SS);
       return;
     }
     case 0x17: {
@@ -328,11 +328,11 @@ export function decodeOneByte(opcode: u32): void {
       return;
     }
     case 0x1e: {
-      endingPair(U.UOP_PUSH_SEG16, 0, SEG_DS);
+      plainPair(U.UOP_PUSH_SEG16, 0, SEG_DS);
       return;
     }
     case 0x1f: {
-      endingPair(U.UOP_POP_SEG16, 0, SEG_DS);
+      plainPair(U.UOP_POP_SEG16, 0, SEG_DS);
       return;
     }
     case 0x27: {
@@ -544,7 +544,9 @@ export function decodeOneByte(opcode: u32): void {
         return;
       }
       Ins.use(2, false);
-      ending(U.UOP_MOV_TO_SEG, 0, Ins.rmField << 2, Ins.regField);
+      Ins.emit(U.UOP_MOV_TO_SEG, 0, Ins.rmField << 2, Ins.regField);
+      // The shadow of a new stack is counted in instructions, exactly at the end of a block.
+      if (Ins.regField == SEG_SS) Ins.ends = true;
       return;
     }
     case 0x8f: {

@@ -4,7 +4,7 @@
 import { SEG_FS, SEG_GS, SEG_SS } from "../../abi/x86.ts";
 import { plainPair, rmPair, rmTriple } from "./alu-forms.ts";
 import { Ins } from "./instruction.ts";
-import { conditionalJump, ending, endingPair, loadFar, undefinedOpcode } from "./one-byte.ts";
+import { conditionalJump, ending, loadFar, undefinedOpcode } from "./one-byte.ts";
 import * as U from "./uop-ids.ts";
 
 /** 0F 00: SLDT STR LLDT LTR VERR VERW. */
@@ -232,11 +232,11 @@ export function decodeTwoByte(): void {
       return;
     }
     case 0xa0: {
-      endingPair(U.UOP_PUSH_SEG16, 0, SEG_FS);
+      plainPair(U.UOP_PUSH_SEG16, 0, SEG_FS);
       return;
     }
     case 0xa1: {
-      endingPair(U.UOP_POP_SEG16, 0, SEG_FS);
+      plainPair(U.UOP_POP_SEG16, 0, SEG_FS);
       return;
     }
     case 0xa2: {
@@ -259,11 +259,11 @@ export function decodeTwoByte(): void {
       return;
     }
     case 0xa8: {
-      endingPair(U.UOP_PUSH_SEG16, 0, SEG_GS);
+      plainPair(U.UOP_PUSH_SEG16, 0, SEG_GS);
       return;
     }
     case 0xa9: {
-      endingPair(U.UOP_POP_SEG16, 0, SEG_GS);
+      plainPair(U.UOP_POP_SEG16, 0, SEG_GS);
       return;
     }
     case 0xab: {

@@ -16,7 +16,7 @@
  *   pushSeg<T> popSeg<T>   imm segment; T = width of the stack word
  *   loadFar<T>             imm segment, r1 destination, r/m memory m16:T
  *
- * T is u16 or u32. All end their block except movFromSeg and bound. movToSeg, popSeg and loadFar into SS want VCPU_RETIRED to be exact.
+ * T is u16 or u32. All end their block except movFromSeg, bound, pushSeg, and movToSeg and popSeg of another segment than SS. movToSeg, popSeg and loadFar into SS want VCPU_RETIRED to be exact.
  */
 import {
   EVENT_NONE,
@@ -25,6 +25,7 @@ import {
   VCPU_EVENT,
   VCPU_FAULT_ERROR,
   VCPU_FAULT_VECTOR,
+  VCPU_MODE,
 } from "../../abi/vcpu.ts";
 import {
   REG_ESP,
@@ -44,7 +45,15 @@ import { iret } from "../protect/iret.ts";
 import { loadSegment, segLinear } from "../protect/segments.ts";
 import { peekSlot, setStackPointer, setStackPointerUnder, stackMask } from "../protect/stack.ts";
 import { callFar, jumpFar, retFar as returnFromFar } from "../protect/transfers.ts";
-import { raise, raiseUd, STEP_END, STEP_EVENT, STEP_NEXT, trap } from "../state/faults.ts";
+import {
+  raise,
+  raiseUd,
+  STEP_CUT,
+  STEP_END,
+  STEP_EVENT,
+  STEP_NEXT,
+  trap,
+} from "../state/faults.ts";
 import { Flags } from "../state/flags.ts";
 import { reg, segAttr, segSelector } from "../state/vcpu.ts";
 
@@ -145,13 +154,21 @@ function loadSelector(v: usize, seg: u32, selector: u32): bool {
   return true;
 }
 
+/** A load of SS ends its block, for its shadow; another one only when what follows was decoded for a mode that is no more. */
+function afterLoad(v: usize, pc: usize, mode: u32): u32 {
+  const isStack = Uop.imm(pc) == SEG_SS;
+  if (!isStack && load<u32>(v, VCPU_MODE) == mode) return STEP_NEXT;
+  advance(v, pc);
+  return isStack ? STEP_END : STEP_CUT;
+}
+
 /** MOV Sreg, r/m16. */
 export function movToSeg(v: usize, pc: usize): u32 {
   const ptr = rmRead(v, pc, 2);
   if (ptr == 0) return STEP_EVENT;
+  const mode = load<u32>(v, VCPU_MODE);
   if (!loadSelector(v, Uop.imm(pc), load<u16>(ptr))) return STEP_EVENT;
-  advance(v, pc);
-  return STEP_END;
+  return afterLoad(v, pc, mode);
 }
 /** MOV r/m16, Sreg; a 32-bit register is zero-extended. */
 export function movFromSeg<T>(v: usize, pc: usize): u32 {
@@ -178,8 +195,7 @@ export function pushSeg<T>(v: usize, pc: usize): u32 {
   const value = segSelector(v, Uop.imm(pc));
   if (!storeValue<T>(v, load<u32>(v, VCPU_EA), <T>value)) return STEP_EVENT;
   setStackPointer(v, esp);
-  advance(v, pc);
-  return STEP_END;
+  return STEP_NEXT;
 }
 /** POP Sreg. */
 export function popSeg<T>(v: usize, pc: usize): u32 {
@@ -188,10 +204,10 @@ export function popSeg<T>(v: usize, pc: usize): u32 {
   const esp = reg(v, REG_ESP) + sizeof<T>();
   // The width of the old stack counts, also when it is SS that is popped.
   const mask = stackMask(segAttr(v, SEG_SS));
+  const mode = load<u32>(v, VCPU_MODE);
   if (!loadSelector(v, Uop.imm(pc), load<u16>(ptr))) return STEP_EVENT;
   setStackPointerUnder(v, esp, mask);
-  advance(v, pc);
-  return STEP_END;
+  return afterLoad(v, pc, mode);
 }
 /** LES, LDS, LSS, LFS, LGS. */
 export function loadFar<T>(v: usize, pc: usize): u32 {

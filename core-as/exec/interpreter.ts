@@ -40,7 +40,7 @@ import {
 } from "../layout.ts";
 import { Mem } from "../mmu/access.ts";
 import { segLinear } from "../protect/segments.ts";
-import { STEP_END, STEP_NEXT } from "../state/faults.ts";
+import { STEP_CUT, STEP_END, STEP_NEXT } from "../state/faults.ts";
 import { Flags } from "../state/flags.ts";
 import { ADC, ADD, Alu, AND, CMP, OR, SBB, SUB, XOR } from "./alu.ts";
 import { Shift32 } from "./shift.ts";
@@ -1437,7 +1437,13 @@ function execute(v: usize, budget: i32, alone: bool): u32 {
           pc += UOP_SIZE;
           continue;
         }
-        if (step == STEP_END) {
+        if (step == STEP_END || step == STEP_CUT) {
+          if (step == STEP_CUT) {
+            const rest =
+              load<i32>(load<usize>(v, VCPU_BLOCK), BLOCK_COUNT) - executedBefore(v, pc) - 1;
+            n += rest;
+            publish(v, n);
+          }
           if ((load<u32>(v, VCPU_EFLAGS) & EFLAGS_TF) != 0 || load<u32>(v, VCPU_WANT_WINDOW) != 0) {
             return RUN_AGAIN;
           }

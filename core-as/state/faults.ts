@@ -20,6 +20,8 @@ import { setExit } from "./vcpu.ts";
 export const STEP_NEXT: u32 = 0;
 /** ... the end of the block (VCPU_EIP holds where to go on; the instruction retired), */
 export const STEP_END: u32 = 1;
+/** ... the end of the block although micro-ops follow it in the block (VCPU_EIP likewise): they were decoded for another mode, */
+export const STEP_CUT: u32 = 3;
 /** ... or an event: VCPU_EVENT says which. Unless that is EVENT_EXIT or EVENT_TRAP the instruction changed nothing. */
 export const STEP_EVENT: u32 = 2;
 
