@@ -170,12 +170,27 @@ export const SECTOR_BYTES = 512;
 // ---------------------------------------------------------------------------------------------------------------
 
 export const VIRTIO_CONSOLE_F_SIZE = 0;
+export const VIRTIO_CONSOLE_F_MULTIPORT = 1;
 export const VIRTIO_CONSOLE_F_EMERG_WRITE = 2;
 export const VIRTIO_CONSOLE_QUEUE_RX = 0;
 export const VIRTIO_CONSOLE_QUEUE_TX = 1;
+/** With MULTIPORT only: control messages towards the guest, and from it. */
+export const VIRTIO_CONSOLE_QUEUE_CONTROL_RX = 2;
+export const VIRTIO_CONSOLE_QUEUE_CONTROL_TX = 3;
 /** Configuration: u16 cols, u16 rows, u32 max_nr_ports, u32 emerg_wr. */
 export const VIRTIO_CONSOLE_CONFIG_COLS = 0;
 export const VIRTIO_CONSOLE_CONFIG_ROWS = 2;
 export const VIRTIO_CONSOLE_CONFIG_MAX_PORTS = 4;
 export const VIRTIO_CONSOLE_CONFIG_EMERG_WR = 8;
 export const VIRTIO_CONSOLE_CONFIG_BYTES = 12;
+/** Control message: u32 port, u16 event, u16 value. */
+export const VIRTIO_CONSOLE_CONTROL_PORT = 0;
+export const VIRTIO_CONSOLE_CONTROL_EVENT = 4;
+export const VIRTIO_CONSOLE_CONTROL_VALUE = 6;
+export const VIRTIO_CONSOLE_CONTROL_BYTES = 8;
+export const VIRTIO_CONSOLE_DEVICE_READY = 0;
+export const VIRTIO_CONSOLE_PORT_ADD = 1;
+export const VIRTIO_CONSOLE_PORT_READY = 3;
+export const VIRTIO_CONSOLE_CONSOLE_PORT = 4;
+export const VIRTIO_CONSOLE_RESIZE = 5;
+export const VIRTIO_CONSOLE_PORT_OPEN = 6;

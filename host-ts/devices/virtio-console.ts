@@ -1,5 +1,5 @@
 /**
- * virtio-console: one port, queue 0 towards the guest, queue 1 from it.
+ * virtio-console: one port, queue 0 towards the guest, queue 1 from it. A console that has a size brings control queues as well.
  *
  * Also the early console of the 1.0 bus: a character stored to `emerg_wr` is printed before any driver is there.
  * Source: VIRTIO 1.0, "Console Device".
@@ -11,6 +11,7 @@ import {
   VIRTIO_CONSOLE_CONFIG_MAX_PORTS,
   VIRTIO_CONSOLE_CONFIG_ROWS,
   VIRTIO_CONSOLE_F_EMERG_WRITE,
+  VIRTIO_CONSOLE_F_MULTIPORT,
   VIRTIO_CONSOLE_F_SIZE,
   VIRTIO_CONSOLE_QUEUE_RX,
   VIRTIO_CONSOLE_QUEUE_TX,
@@ -24,10 +25,13 @@ import type {
   Virtqueue,
 } from "../base/ports.ts";
 import { checkVersion, readField, writeField } from "./records.ts";
+import { ConsoleControl } from "./virtio-console-control.ts";
 import { RING_FEATURES } from "./virtqueue.ts";
 
 const QUEUE_SIZE = 256;
-const STATE_VERSION = 1;
+const STATE_VERSION = 2;
+const SIZE = 1n << BigInt(VIRTIO_CONSOLE_F_SIZE);
+const MULTIPORT = 1n << BigInt(VIRTIO_CONSOLE_F_MULTIPORT);
 /** Output leaves in pieces of this size, so that one huge request needs no huge array. */
 const OUTPUT_PIECE_BYTES = 64 << 10;
 
@@ -42,7 +46,7 @@ export class VirtioConsole implements VirtioDevice {
   readonly id = VIRTIO_ID_CONSOLE;
   readonly name: string;
   readonly features: bigint;
-  readonly queueSizes: readonly number[] = [QUEUE_SIZE, QUEUE_SIZE];
+  readonly queueSizes: readonly number[];
   readonly configBytes = VIRTIO_CONSOLE_CONFIG_BYTES;
   readonly metrics = { inputBytes: 0, outputBytes: 0, emergencyBytes: 0, resizes: 0 };
 
@@ -50,16 +54,20 @@ export class VirtioConsole implements VirtioDevice {
   #config = new Uint8Array(VIRTIO_CONSOLE_CONFIG_BYTES);
   #input: Uint8Array[] = [];
   #queues: Virtqueue[] = [];
+  #features = 0n;
+  readonly #control: ConsoleControl | undefined;
   #irq: DeviceIrq | undefined;
 
   constructor(options: ConsoleDeviceOptions) {
     this.name = options.name ?? "console";
     this.#backend = options.backend;
     const size = options.backend.size();
+    this.#control = size && new ConsoleControl(size);
     this.features =
       RING_FEATURES |
       (1n << BigInt(VIRTIO_CONSOLE_F_EMERG_WRITE)) |
-      (size === undefined ? 0n : 1n << BigInt(VIRTIO_CONSOLE_F_SIZE));
+      (size === undefined ? 0n : SIZE | MULTIPORT);
+    this.queueSizes = new Array(size === undefined ? 2 : 4).fill(QUEUE_SIZE);
     writeField(this.#config, VIRTIO_CONSOLE_CONFIG_COLS, 2, size?.columns ?? 0);
     writeField(this.#config, VIRTIO_CONSOLE_CONFIG_ROWS, 2, size?.rows ?? 0);
     writeField(this.#config, VIRTIO_CONSOLE_CONFIG_MAX_PORTS, 4, 1);
@@ -81,19 +89,28 @@ export class VirtioConsole implements VirtioDevice {
     this.#backend.write(Uint8Array.of(value & 0xff));
   }
 
-  activate(_features: bigint, queues: Virtqueue[], irq: DeviceIrq): void {
+  activate(features: bigint, queues: Virtqueue[], irq: DeviceIrq): void {
+    this.#features = features;
     this.#queues = queues;
     this.#irq = irq;
+    this.#activeControl?.activate(queues, irq);
   }
 
   reset(): void {
+    this.#features = 0n;
     this.#queues = [];
     this.#irq = undefined;
+    this.#control?.reset();
   }
 
   notify(queue: number): void {
-    if (queue === VIRTIO_CONSOLE_QUEUE_TX) this.#drainOutput();
-    else if (queue === VIRTIO_CONSOLE_QUEUE_RX) this.#deliverInput();
+    if (queue === VIRTIO_CONSOLE_QUEUE_TX) {
+      this.#drainOutput();
+      return;
+    }
+    if (queue !== VIRTIO_CONSOLE_QUEUE_RX) this.#activeControl?.notify();
+    // An answer on a control queue may have opened the port.
+    this.#deliverInput();
   }
 
   receive(input: HostInput): void {
@@ -102,9 +119,7 @@ export class VirtioConsole implements VirtioDevice {
       this.#deliverInput();
     } else if (input.kind === "resize") {
       this.metrics.resizes++;
-      writeField(this.#config, VIRTIO_CONSOLE_CONFIG_COLS, 2, input.data[0] ?? 0);
-      writeField(this.#config, VIRTIO_CONSOLE_CONFIG_ROWS, 2, input.data[1] ?? 0);
-      this.#irq?.configChanged();
+      this.#resize(input.data[0] ?? 0, input.data[1] ?? 0);
     }
   }
 
@@ -113,6 +128,7 @@ export class VirtioConsole implements VirtioDevice {
       version: STATE_VERSION,
       config: [...this.#config],
       input: this.#input.flatMap((bytes) => [...bytes]),
+      control: this.#control?.save(),
     };
   }
 
@@ -121,6 +137,20 @@ export class VirtioConsole implements VirtioDevice {
     this.#config.set(state.config as number[]);
     const input = state.input as number[];
     this.#input = input.length > 0 ? [Uint8Array.from(input)] : [];
+    if (state.control !== undefined) {
+      this.#control?.restore(state.control as Record<string, unknown>);
+    }
+  }
+
+  get #activeControl(): ConsoleControl | undefined {
+    return (this.#features & MULTIPORT) === 0n ? undefined : this.#control;
+  }
+
+  #resize(columns: number, rows: number): void {
+    writeField(this.#config, VIRTIO_CONSOLE_CONFIG_COLS, 2, columns);
+    writeField(this.#config, VIRTIO_CONSOLE_CONFIG_ROWS, 2, rows);
+    this.#control?.resize({ columns, rows });
+    if ((this.#features & (SIZE | MULTIPORT)) === SIZE) this.#irq?.configChanged();
   }
 
   #drainOutput(): void {
@@ -137,6 +167,7 @@ export class VirtioConsole implements VirtioDevice {
   }
 
   #deliverInput(): void {
+    if (this.#activeControl?.isPortOpen === false) return;
     const ring = this.#queues[VIRTIO_CONSOLE_QUEUE_RX];
     while (ring !== undefined && this.#input.length > 0) {
       const request = ring.pop();

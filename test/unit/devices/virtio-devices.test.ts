@@ -11,6 +11,8 @@ import { bytesOf, type Rig, rig, textOf } from "./support.ts";
 
 const MAC = Uint8Array.of(0x52, 0x54, 0, 1, 2, 3);
 const VERSION_1 = 1n << 32n;
+const F_SIZE = 1n;
+const SIZE = { columns: 80, rows: 25 };
 
 describe("virtio-console", () => {
   const setUp = (size?: { columns: number; rows: number }) => {
@@ -54,14 +56,90 @@ describe("virtio-console", () => {
     expect(backend.text).toBe("hi");
   });
 
-  it("offers its size when it has one, and announces a change", () => {
-    expect(setUp().device.features & 1n).toBe(0n);
-    const { device, r } = setUp({ columns: 80, rows: 25 });
-    expect(device.features & 1n).toBe(1n);
-    device.receive({ kind: "resize", device: "console", data: [132, 50] });
-    expect([device.readConfig(0, 2), device.readConfig(2, 2), r.configChanges]).toEqual([
-      132, 50, 1,
-    ]);
+  it("offers its size when it has one", () => {
+    expect(setUp().device.features & 3n).toBe(0n);
+    expect(setUp().device.queueSizes).toHaveLength(2);
+    expect(setUp(SIZE).device.features & 3n).toBe(3n);
+  });
+
+  it("announces a new size to a driver without control queues, and to nobody who did not ask", () => {
+    for (const [features, changes] of [
+      [F_SIZE, 1],
+      [0n, 0],
+    ] as const) {
+      const device = new VirtioConsole({ backend: new BufferConsole(SIZE) });
+      const r = rig(device, features);
+      device.receive({ kind: "resize", device: "console", data: [132, 50] });
+      expect([device.readConfig(0, 2), device.readConfig(2, 2)]).toEqual([132, 50]);
+      expect(r.configChanges).toBe(changes);
+    }
+  });
+
+  describe("with control queues", () => {
+    /** Control messages that the device sent, as [event, value, ...rest]. */
+    function controlled() {
+      const { device, r } = setUp(SIZE);
+      const gpas = Array.from({ length: 8 }, (_, i) => r.buffers + 64 * i);
+      for (const gpa of gpas) r.drivers[2]!.add([{ gpa, length: 32, write: true }]);
+      const say = (event: number, value: number, port = 0) => {
+        const message = new DataView(new ArrayBuffer(8));
+        message.setUint32(0, port, true);
+        message.setUint16(4, event, true);
+        message.setUint16(6, value, true);
+        r.memory.write(r.buffers + 0x1000, new Uint8Array(message.buffer));
+        r.drivers[3]!.add([{ gpa: r.buffers + 0x1000, length: 8 }]);
+        device.notify(3);
+      };
+      const heard = () =>
+        r.drivers[2]!.takeUsed().map(([, length]) => {
+          const gpa = gpas.shift()!;
+          const at = Array.from({ length: length / 2 }, (_, i) => r.memory.readU16(gpa + 2 * i));
+          return at.slice(2);
+        });
+      return { device, r, say, heard };
+    }
+
+    it("adds its port, says that it is the console, and tells its size, rows first", () => {
+      const { device, say, heard } = controlled();
+      say(0, 1);
+      expect(heard()).toEqual([[1, 1]]);
+      say(3, 1);
+      expect(heard()).toEqual([
+        [4, 1],
+        [6, 1],
+        [5, 0, 25, 80],
+      ]);
+      device.receive({ kind: "resize", device: "console", data: [132, 50] });
+      expect(heard()).toEqual([[5, 0, 50, 132]]);
+    });
+
+    it("tells the latest size to a driver that comes later", () => {
+      const { device, say, heard, r } = controlled();
+      device.receive({ kind: "resize", device: "console", data: [132, 50] });
+      expect([heard(), r.configChanges]).toEqual([[], 0]);
+      say(3, 1);
+      expect(heard().at(-1)).toEqual([5, 0, 50, 132]);
+    });
+
+    it("keeps input until the driver has opened the port", () => {
+      const { device, r, say } = controlled();
+      r.drivers[0]!.add([{ gpa: r.buffers + 0x2000, length: 16, write: true }]);
+      type(device, "early");
+      expect(device.pendingInputBytes).toBe(5);
+      say(6, 1);
+      expect(textOf(r.memory.read(r.buffers + 0x2000, 5))).toBe("early");
+    });
+
+    it("survives messages about other ports, unknown events and short ones", () => {
+      const { device, r, say, heard } = controlled();
+      say(3, 1, 7);
+      say(99, 1);
+      say(0, 0);
+      r.drivers[3]!.add([{ gpa: r.buffers, length: 3 }]);
+      device.notify(3);
+      for (let i = 0; i < 200; i++) say(0, 1);
+      expect([heard().length, r.broken]).toEqual([8, []]);
+    });
   });
 
   it("carries waiting input and size through save and restore", () => {

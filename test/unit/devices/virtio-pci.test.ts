@@ -98,7 +98,7 @@ describe("configuration mechanism #1", () => {
     writeConfig(1, 0x10, 4, 0xffffffff);
     expect(readConfig(1, 0x10, 4)).toBe(0xffffff80);
     writeConfig(1, 0x10, 4, MMIO + 0x5000);
-    expect(pci.mmioRead(MMIO + 0x5000 + 18, 2)).toBe(2);
+    expect(pci.mmioRead(MMIO + 0x5000 + 18, 2)).toBe(4);
     expect(pci.mmioRead(MMIO + 18, 2)).toBe(0xffff);
   });
 
@@ -196,10 +196,10 @@ describe("the 1.0 transport", () => {
     expect(pci.mmioRead(BAR + 58, 1)).toBe(1);
   });
 
-  it("announces a new window size as a configuration change", () => {
+  it("announces a new window size as a configuration change to a driver that takes sizes so", () => {
     const machine = setUp();
     const { pci, console } = machine;
-    drive(machine);
+    drive(machine, [1, 1]);
     const generation = pci.mmioRead(BAR + 21, 1);
     console.receive({ kind: "resize", device: "console", data: [100, 40] });
     expect(pci.mmioRead(BAR + 58, 1)).toBe(2);
