@@ -82,6 +82,9 @@ export const FILL_MMIO: usize = 1;
 const LGUEST_PDE_FLAGS: u32 = 0x067;
 const LGUEST_PDPTE_FLAGS: u32 = 0x001;
 
+/** High half of a PAE entry: what lies past the 36 physical address bits that CPUID announces, but for NX. */
+const PAE_RESERVED_HIGH: u32 = 0x7ffffff0;
+
 /** What a walk found: filled by the walk functions, read at once by their caller on the same thread. */
 class Leaf {
   /** Guest frame number, effective rights (RW, US, plus NX as bit 31), page-level dirty bit. */
@@ -99,6 +102,15 @@ function tableWord(v: usize, gpa: u32): usize {
 function setTableBits(v: usize, gpa: u32, bits: u32): void {
   const frame = frameForWrite(load<usize>(v, VCPU_GUEST), gpa >>> 12);
   if (frame != 0) atomic.or<u32>(frame + (gpa & PAGE_OFFSET_MASK), bits);
+}
+
+/**
+ * A directory entry led to a table, so it is accessed, whether or not the walk ends in a fault below it; the entry that maps the page is
+ * accessed only when the access is allowed. The manual leaves the first to the processor (SDM 3A, "Accessed and Dirty Flags"): one that
+ * keeps a paging-structure cache must have set it, because only accessed entries may be in there.
+ */
+function markUsed(v: usize, entryGpa: u32, entry: u32, probe: bool): void {
+  if (!probe && (entry & PTE_A) == 0) setTableBits(v, entryGpa, PTE_A);
 }
 
 /** @returns true when `lin` may be accessed; else the fault (or the guest's death) is recorded, unless `probe`. */
@@ -178,12 +190,12 @@ function walk32(v: usize, lin: u32, access: u32, user: bool, probe: bool): bool 
     Leaf.gfn = ((pde & 0xffc00000) | (lin & 0x003ff000)) >>> 12;
     return finish(v, lin, access, user, probe, pdeGpa, pde, pde & (PTE_RW | PTE_US));
   }
+  markUsed(v, pdeGpa, pde, probe);
   const pteGpa = (pde & PAGE_MASK) | ((lin >>> 10) & 0xffc);
   const ptePtr = tableWord(v, pteGpa);
   const pte: u32 = ptePtr == 0 ? 0 : load<u32>(ptePtr);
   if ((pte & PTE_P) == 0) return pageFault(v, lin, access, user, probe, 0);
   if (lguest && isBadLguestPte(v, pte, pte >>> 12)) return badEntry(v, probe, KILL_BAD_PTE, pte);
-  if (!probe && (pde & PTE_A) == 0) setTableBits(v, pdeGpa, PTE_A);
   Leaf.gfn = pte >>> 12;
   return finish(v, lin, access, user, probe, pteGpa, pte, pde & pte & (PTE_RW | PTE_US));
 }
@@ -222,7 +234,7 @@ function walkPae(v: usize, lin: u32, access: u32, user: bool, probe: bool): bool
     return badEntry(v, probe, KILL_BAD_PGD, pdpteLow);
   }
   const nx = nxEnabled(v);
-  const reservedHigh: u32 = nx ? 0x7ff00000 : 0xfff00000;
+  const reservedHigh: u32 = nx ? PAE_RESERVED_HIGH : PAE_RESERVED_HIGH | PTE_NX_HIGH;
 
   const pdeGpa = (paeFrame(pdpteLow, pdpteHigh) << 12) | ((lin >>> 18) & 0xff8);
   const pdePtr = tableWord(v, pdeGpa);
@@ -244,6 +256,7 @@ function walkPae(v: usize, lin: u32, access: u32, user: bool, probe: bool): bool
     return finish(v, lin, access, user, probe, pdeGpa, pdeLow, rights);
   }
 
+  markUsed(v, pdeGpa, pdeLow, probe);
   const pteGpa = (paeFrame(pdeLow, pdeHigh) << 12) | ((lin >>> 9) & 0xff8);
   const ptePtr = tableWord(v, pteGpa);
   const pteLow: u32 = ptePtr == 0 ? 0 : load<u32>(ptePtr);
@@ -255,7 +268,6 @@ function walkPae(v: usize, lin: u32, access: u32, user: bool, probe: bool): bool
   if ((pteHigh & reservedHigh) != 0) {
     return pageFault(v, lin, access, user, probe, PFERR_PRESENT | PFERR_RESERVED);
   }
-  if (!probe && (pdeLow & PTE_A) == 0) setTableBits(v, pdeGpa, PTE_A);
   Leaf.gfn = paeFrame(pteLow, pteHigh);
   const rights =
     (pdeLow & pteLow & (PTE_RW | PTE_US)) | (nx ? (pdeHigh | pteHigh) & PTE_NX_HIGH : 0);
