@@ -13,7 +13,7 @@ const CONSOLE: readonly [number, number] = [5, 1];
 
 /** The busybox applets that the jobs use. */
 const APPLETS =
-  "sh mount umount cat echo seq md5sum cp sync reboot poweroff uname grep sleep read ls mkdir rm".split(
+  "sh mount umount cat echo seq md5sum cp dd sync reboot poweroff uname grep sleep read ls mkdir rm date stty ifconfig ping setsid cttyhack".split(
     " ",
   );
 
@@ -35,6 +35,28 @@ disk)
   mount -t ext2 /dev/vda /mnt && md5sum /mnt/given
   cp /mnt/given /mnt/copy && seq 1 5000 >/mnt/new && sync
   umount /mnt && echo UNMOUNTED ;;
+flush)
+  dd if=/dev/zero of=/dev/vda bs=512 count=1 conv=fsync 2>/dev/null ;;
+rng)
+  echo RNG $(dd if=/dev/hwrng bs=16 count=1 2>/dev/null | md5sum) ;;
+serve)
+  ifconfig eth0 10.0.0.1 && echo SERVING && sleep 1000 ;;
+ping)
+  ifconfig eth0 10.0.0.2 && ping -c 3 -W 5 10.0.0.1 && echo ANSWERED ;;
+size)
+  echo READY
+  while read line; do echo SIZE $(stty size); done ;;
+time)
+  echo DATE $(date +%s)
+  sleep 1
+  echo DATE $(date +%s) ;;
+idle)
+  echo IDLE
+  sleep 1000 ;;
+shell)
+  setsid cttyhack sh ;;
+crash)
+  echo c >/proc/sysrq-trigger ;;
 reboot)
   reboot -f ;;
 panic)
