@@ -1,69 +1,14 @@
 /** The program as people and scripts use it: pipes, exit codes, signals, and a terminal. Needs the build. */
-import { spawn } from "node:child_process";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
-import { ROOT } from "../../tools/files.ts";
+import { MAIN, type Outcome, type Started, start } from "../drivers/program.ts";
 import { buildElf } from "../unit/boot/images.ts";
 
-const MAIN = join(ROOT, "dist/host-ts/launcher/main.js");
 const SECONDS = 1000;
 const folder = mkdtempSync(join(tmpdir(), "wasmvisor-launcher-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
-
-interface Outcome {
-  code: number | null;
-  stdout: string;
-  stderr: string;
-}
-
-interface Started {
-  /** Resolves when stdout, or stderr, contains the text. */
-  prints(text: string): Promise<void>;
-  type(text: string): void;
-  endInput(): void;
-  signal(name: NodeJS.Signals): void;
-  ended: Promise<Outcome>;
-}
-
-function start(command: string, args: string[]): Started {
-  const child = spawn(command, args, { cwd: ROOT });
-  let stdout = "";
-  let stderr = "";
-  const watchers = new Set<() => void>();
-  const collect = (stream: NodeJS.ReadableStream, add: (chunk: string) => void): void => {
-    stream.on("data", (chunk) => {
-      add(String(chunk));
-      for (const watcher of watchers) watcher();
-    });
-  };
-  collect(child.stdout, (chunk) => (stdout += chunk));
-  collect(child.stderr, (chunk) => (stderr += chunk));
-  child.stdin.on("error", () => undefined);
-  const ended = new Promise<Outcome>((resolve) =>
-    child.on("close", (code) => resolve({ code, stdout, stderr })),
-  );
-  return {
-    ended,
-    type: (text) => child.stdin.write(text),
-    endInput: () => child.stdin.end(),
-    signal: (name) => child.kill(name),
-    prints: (text) =>
-      new Promise((resolve, reject) => {
-        const look = (): void => {
-          if (!stdout.includes(text) && !stderr.includes(text)) return;
-          watchers.delete(look);
-          resolve();
-        };
-        watchers.add(look);
-        void ended.then((end) =>
-          reject(new Error(`ended without "${text}": ${JSON.stringify(end)}`)),
-        );
-        look();
-      }),
-  };
-}
 
 const demo = (...args: string[]): Started => start(process.execPath, [MAIN, "demo", ...args]);
 
