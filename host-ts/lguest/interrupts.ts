@@ -64,9 +64,9 @@ export class LguestInterrupts {
     };
   }
 
-  /** Whether deliver() would wake a halted guest. */
+  /** Whether deliver() would wake a halted guest. One that halts inside its own no-IRQ window stays there. */
   get canWake(): boolean {
-    return this.#choose() !== undefined;
+    return this.#choose() !== undefined && !this.#isInNoIrqWindow();
   }
 
   /** Most instructions before the Host must look again. */
