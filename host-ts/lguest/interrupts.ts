@@ -35,6 +35,8 @@ const GATE_PRESENT = 0x8000;
  */
 const WAITING_SLICE_MIN = 500;
 const WAITING_SLICE_SPREAD = 509;
+/** The same while only masked lines wait: a driver may mask its line for good, so it must not cost much. */
+const MASKED_SLICE_MIN = 16_000;
 
 /** Why an interrupt was not delivered, as an answer to deliver(). */
 export type Delivery = "none" | "delivered" | "held off" | "refused";
@@ -72,9 +74,11 @@ export class LguestInterrupts {
   /** Most instructions before the Host must look again. */
   get sliceLimit(): number {
     if (this.#isHeldOff) return 1;
-    if (this.#pending === 0) return Number.POSITIVE_INFINITY;
+    if (this.#pending === 0 || this.#data === 0) return Number.POSITIVE_INFINITY;
+    const isOpen = this.#readData(LG_DATA_IRQ_ENABLED) !== 0 && this.#choose() === undefined;
+    const shortest = isOpen ? MASKED_SLICE_MIN : WAITING_SLICE_MIN;
     // Following the instruction count keeps it the same from run to run; the factor spreads neighbouring counts.
-    return WAITING_SLICE_MIN + ((this.#host.vcpu.retired * 197) % WAITING_SLICE_SPREAD);
+    return shortest + ((this.#host.vcpu.retired * 197) % WAITING_SLICE_SPREAD);
   }
 
   /** Chooses the lowest pending and unmasked interrupt and delivers it if the guest can take it now. */
