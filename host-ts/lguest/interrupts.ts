@@ -103,8 +103,10 @@ export class LguestInterrupts {
     } else if (this.#readData(LG_DATA_IRQ_ENABLED) === 0) {
       this.#setIrqPending(true);
       return "held off";
+    } else if (irq === undefined) {
+      this.#setIrqPending(false);
+      return "none";
     }
-    if (irq === undefined) return "none";
     this.#pending &= ~(1 << irq);
     this.publishTime();
     this.#setIrqPending(this.#unmasked !== 0);

@@ -11,6 +11,7 @@ import {
   LHCALL_SET_CLOCKEVENT,
 } from "../../abi/lguest.ts";
 import { VCPU_EIP, VCPU_HALTED, VCPU_LG_IRQS_PENDING } from "../../abi/vcpu.ts";
+import { runGuest } from "../../host-ts/guest/run-loop.ts";
 import { burn, call } from "../drivers/fake-core.ts";
 import { initialisedGuest, NOIRQ_END, NOIRQ_START, TestGuest } from "../drivers/lguest-guest.ts";
 
@@ -74,6 +75,33 @@ test("irq_pending is taken back when the waiting interrupt became masked", () =>
   guest.setData(LG_DATA_BLOCKED, 1);
   guest.run(1);
   expect(guest.data(LG_DATA_IRQ_PENDING)).toBe(0);
+});
+
+test("a masked line that waits is looked at rarely, but within 17,000 instructions", () => {
+  const guest = withTimerPending();
+  guest.setData(LG_DATA_BLOCKED, 1);
+  guest.run(20);
+  const budgets = guest.fake.budgets.slice(-20);
+  expect(Math.min(...budgets)).toBeGreaterThan(10_000);
+  expect(Math.max(...budgets)).toBeLessThanOrEqual(17_000);
+});
+
+test("an interrupt that only lacks its gate is not announced while the flag is open", () => {
+  const guest = initialisedGuest();
+  guest.machine.vcpu.setU32(VCPU_LG_IRQS_PENDING, 1);
+  guest.setData(LG_DATA_IRQ_PENDING, 0x200);
+  guest.run(1);
+  expect(guest.data(LG_DATA_IRQ_PENDING)).toBe(0);
+});
+
+test("a guest that halts inside its own no-IRQ window with an interrupt pending is stuck, not spinning", () => {
+  const guest = withTimerPending();
+  guest.machine.vcpu.setU32(VCPU_EIP, NOIRQ_START);
+  guest.machine.vcpu.setU32(VCPU_HALTED, 1);
+  let looks = 0;
+  runGuest(guest.machine, () => ++looks > 100);
+  expect(looks).toBeLessThan(10);
+  expect(guest.machine.death?.kind).toBe("deadlocked");
 });
 
 test("without a gate an interrupt stays pending and nothing is delivered", () => {
