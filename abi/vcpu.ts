@@ -73,12 +73,14 @@ export const VCPU_EFER = 0x144;
 export const VCPU_TSC_OFFSET = 0x148;
 /** u32, time-stamp ticks per retired instruction (1 or more). */
 export const VCPU_TSC_RATIO = 0x150;
-/** u32, CPU model: CPUID_* policy index, see core-as/protect/cpuid.ts. */
+/** u32, CPU_MODEL_*: what CPUID says and which instructions exist. Call updateMode after a change. */
 export const VCPU_CPU_MODEL = 0x154;
 /** u64, IA32_PAT. */
 export const VCPU_PAT = 0x158;
 /** u64, IA32_APIC_BASE. */
 export const VCPU_APIC_BASE = 0x160;
+/** u64, bit n: slot n of the asynchronous ring was ready when the hypercall being served was made. */
+export const VCPU_LG_RING_READY = 0x168;
 
 // ---------------------------------------------------------------------------------------------------------------
 // vCPU block: events
@@ -157,10 +159,11 @@ export const VCPU_XMM = 0x2d0;
 export const VCPU_HELD_GDT_COUNT = 0x350;
 /** u32, guest-physical address of struct lguest_data, 0 before LGUEST_INIT. */
 export const VCPU_LG_DATA = 0x358;
-/** u32, SS and ESP of the last SET_STACK, and its page count. */
+/** u32, SS and ESP of the last SET_STACK. */
 export const VCPU_LG_STACK_SS = 0x35c;
 export const VCPU_LG_STACK_ESP = 0x360;
-export const VCPU_LG_STACK_PAGES = 0x364;
+/** u32, FAULT_PATH_*. */
+export const VCPU_FAULT_PATH = 0x364;
 /** u32, first address of the guest kernel (lguest_data.kernel_address). */
 export const VCPU_LG_KERNEL = 0x368;
 /** u32, the system-call vector accepted at LGUEST_INIT. */
@@ -174,7 +177,7 @@ export const VCPU_LG_NOIRQ_START = 0x378;
 export const VCPU_LG_NOIRQ_END = 0x37c;
 /** u32, 1 when the guest halted by hypercall. */
 export const VCPU_HALTED = 0x380;
-/** u32, 1 for a guest built with PAE: NEW_PGTABLE takes a PDPT. Known at the first NEW_PGTABLE by CR4-less convention. */
+/** u32, LG_PAE_*: whether NEW_PGTABLE takes a PDPT. Where the Host left it open, the first table decides. */
 export const VCPU_LG_PAE = 0x384;
 /** u32, guest-physical RAM limit in frames, and limit including the device pages above it. */
 export const VCPU_LG_RAM_FRAMES = 0x388;
@@ -223,6 +226,14 @@ export const MODE_CODE32 = 1;
 export const MODE_STACK32 = 2;
 /** CS, SS, DS and ES have base 0, limit 4 GiB and full rights: no segment arithmetic in the block. */
 export const MODE_FLAT = 4;
+/** Two bits: the CPU model, which decides what opcodes exist. */
+export const MODE_MODEL_SHIFT = 3;
+
+/** VCPU_CPU_MODEL, each with what the one before it has: x87 only; MMX and SSE; SSE2. */
+export const CPU_MODEL_I686 = 0;
+export const CPU_MODEL_PENTIUM3 = 1;
+export const CPU_MODEL_PENTIUM4 = 2;
+export const CPU_MODELS = 3;
 
 /** VCPU_POLICY: who decides what a trap means. */
 export const POLICY_NATIVE = 0;
@@ -230,6 +241,16 @@ export const POLICY_LGUEST = 1;
 export const POLICY_XEN = 2;
 /** Every trap leaves with EXIT_TRAP: the Host judges (CPU tests, tracing). */
 export const POLICY_EXIT = 3;
+
+/** VCPU_FAULT_PATH: where the traps and the page-table calls of a paravirtual guest are judged. */
+export const FAULT_PATH_SWITCHER = 0;
+/** The classic path: each leaves to the Host, which sends it back through deliverTrap or performCall. */
+export const FAULT_PATH_HOST = 1;
+
+/** VCPU_LG_PAE. */
+export const LG_PAE_AUTO = 0;
+export const LG_PAE_ON = 1;
+export const LG_PAE_OFF = 2;
 
 /** VCPU_PAGING. */
 export const PAGING_NONE = 0;
@@ -280,7 +301,7 @@ export const EXIT_INTERRUPT_WINDOW = 10;
 export const EXIT_OUT_OF_MEMORY = 11;
 /** Too many traps were delivered without an instruction retiring; call run again. */
 export const EXIT_LIVELOCK = 12;
-/** [0] MSR index, [1] 1 for a write, [2] value low, [3] value high: an MSR outside the core's policy. EIP is past the instruction. */
+/** [0] MSR index, [1] 1 for a write, [2] value low, [3] value high: an MSR of the hypervisor range (0x40000000). EIP is past the instruction. */
 export const EXIT_MSR = 13;
 export const EXIT_REASONS = 14;
 

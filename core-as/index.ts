@@ -1,18 +1,24 @@
 /**
  * Everything the Host may call. Pointers are offsets in linear memory; abi/vcpu.ts says what they point at.
  */
-import { VCPU_FAULT_ADDRESS, VCPU_FAULT_ERROR, VCPU_FAULT_VECTOR } from "../abi/vcpu.ts";
+import { VCPU_FAULT_ADDRESS } from "../abi/vcpu.ts";
 import { resetCodeCache } from "./decode/cache.ts";
 import { ARENA_BYTES, PAGE_SIZE } from "./layout.ts";
 import { dropCode, touchesCode } from "./mmu/code-pages.ts";
 import { frameForRead as readFrame, frameForWrite as writeFrame } from "./mmu/frames.ts";
 import { allocRun, poolInit as initPool } from "./mmu/pool.ts";
-import { flushAllTranslations, flushPageEverywhere, switchDirectory } from "./mmu/tlb.ts";
+import {
+  flushAllTranslations,
+  flushGuestTranslations,
+  flushPageEverywhere,
+  switchDirectory,
+} from "./mmu/tlb.ts";
 import { probe } from "./mmu/walker.ts";
 import { setArena } from "./state/thread.ts";
 import { updateMode as recomputeMode } from "./state/vcpu.ts";
-import { onFault, onInterrupt } from "./switcher/classify.ts";
+import { deliver, onInterrupt } from "./switcher/classify.ts";
 import { enter } from "./switcher/enter.ts";
+import { performForHost } from "./switcher/lguest-calls.ts";
 import { createGuest, createVcpu, destroyGuest, destroyVcpu, setLimits } from "./switcher/vcpus.ts";
 
 /** Prepares the shared memory; once, before any thread starts. */
@@ -61,11 +67,13 @@ export function frameForRead(guest: usize, gfn: u32): usize {
 }
 /**
  * @returns host pointer of frame `gfn` for writing: private, dirty, its decoded code forgotten; 0 when it is not memory or none is left.
- * A frame that was shared has moved: the caller flushes the guest's vCPUs then.
  */
 export function frameForWrite(guest: usize, gfn: u32): usize {
+  const before = readFrame(guest, gfn);
   const frame = writeFrame(guest, gfn);
-  if (frame != 0 && touchesCode(frame, PAGE_SIZE)) dropCode(0, frame);
+  if (frame == 0) return 0;
+  if (frame != before) flushGuestTranslations(guest);
+  if (touchesCode(frame, PAGE_SIZE)) dropCode(0, frame);
   return frame;
 }
 
@@ -85,10 +93,13 @@ export function flushPage(v: usize, lin: u32): void {
 /** Delivers a trap as if the instruction at EIP had raised it. @returns 1, or 0 with the exit record saying why not. */
 export function deliverTrap(v: usize, vector: u32, errorCode: u32, address: u32): bool {
   switchDirectory(v);
-  store<u32>(v, vector, VCPU_FAULT_VECTOR);
-  store<u32>(v, errorCode, VCPU_FAULT_ERROR);
   store<u32>(v, address, VCPU_FAULT_ADDRESS);
-  return onFault(v);
+  return deliver(v, vector, errorCode);
+}
+/** Performs one of the paravirtual calls that the core knows, for the classic path. @returns 1, or 0 with the exit record saying why not. */
+export function performCall(v: usize, number: u32, a1: u32, a2: u32, a3: u32, a4: u32): bool {
+  switchDirectory(v);
+  return performForHost(v, number, a1, a2, a3, a4);
 }
 /** Delivers interrupt `vector` between two instructions. @returns 1, or 0 with the exit record saying why not. */
 export function deliverInterrupt(v: usize, vector: u32): bool {

@@ -52,6 +52,7 @@ import {
   STEP_END,
   STEP_EVENT,
   STEP_NEXT,
+  TRAP_UNCHECKED,
   trap,
 } from "../state/faults.ts";
 import { Flags } from "../state/flags.ts";
@@ -124,7 +125,7 @@ export function int3(v: usize, pc: usize): u32 {
 /** INT1 (ICEBP). */
 export function int1(v: usize, pc: usize): u32 {
   advance(v, pc);
-  return trap(v, VECTOR_DB);
+  return trap(v, VECTOR_DB, TRAP_UNCHECKED);
 }
 /** INTO. */
 export function into(v: usize, pc: usize): u32 {

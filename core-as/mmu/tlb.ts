@@ -16,6 +16,7 @@ import {
   VCPU_CR0,
   VCPU_CR3,
   VCPU_EFLAGS,
+  VCPU_GUEST,
   VCPU_PAGING,
   VCPU_TLB,
 } from "../../abi/vcpu.ts";
@@ -137,6 +138,16 @@ export function flushAllTranslations(v: usize): void {
   count(v, COUNTER_TLB_FLUSHES);
   for (let i: u32 = 0; i < <u32>TLB_CONTEXTS; i++) {
     if (load<usize>(contextRecord(i), CONTEXT_VCPU) == v) {
+      memory.fill(contextTlbs(i), 0xff, TLB_CONTEXT_BYTES);
+    }
+  }
+}
+
+/** Drops every translation this thread holds for any vCPU of `guest`: one of its frames has moved. */
+export function flushGuestTranslations(guest: usize): void {
+  for (let i: u32 = 0; i < <u32>TLB_CONTEXTS; i++) {
+    const vcpu = load<usize>(contextRecord(i), CONTEXT_VCPU);
+    if (vcpu != 0 && load<usize>(vcpu, VCPU_GUEST) == guest) {
       memory.fill(contextTlbs(i), 0xff, TLB_CONTEXT_BYTES);
     }
   }

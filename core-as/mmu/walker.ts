@@ -9,10 +9,8 @@ import {
   COUNTER_TLB_FILLS,
   EVENT_MMIO,
   EVENT_NONE,
-  EXIT_OUT_OF_MEMORY,
   FRAME_COW,
   FRAME_DIRTY,
-  FRAME_PTR_MASK,
   GUEST_LIMIT_FRAMES,
   GUEST_MMIO_END,
   GUEST_MMIO_START,
@@ -64,11 +62,12 @@ import {
   TLB_WATCHED,
   TLB_WRITE,
 } from "../layout.ts";
-import { kill, leave, raisePageFault } from "../state/faults.ts";
+import { kill, raisePageFault } from "../state/faults.ts";
 import { count } from "../state/vcpu.ts";
-import { dropCode, hasCode, noteWritable, touchesCode } from "./code-pages.ts";
-import { frameEntry, frameForRead, frameForWrite, populateFrame } from "./frames.ts";
-import { flushAllTranslations } from "./tlb.ts";
+import { hasCode, noteWritable } from "./code-pages.ts";
+import { frameEntry, frameForWrite, populateFrame } from "./frames.ts";
+import { exhausted, physicalForRead, physicalForWrite } from "./physical.ts";
+import { flushGuestTranslations } from "./tlb.ts";
 
 /** Access kinds. */
 export const ACCESS_READ: u32 = 0;
@@ -93,15 +92,15 @@ class Leaf {
   static dirty: bool = false;
 }
 
-/** @returns pointer to the 32-bit word at guest-physical `gpa` for reading, 0 when it is not memory. */
-function tableWord(v: usize, gpa: u32): usize {
-  const frame = frameForRead(load<usize>(v, VCPU_GUEST), gpa >>> 12);
-  return frame == 0 ? 0 : frame + (gpa & PAGE_OFFSET_MASK);
-}
-/** Sets A/D bits in a table entry, as the processor does with a locked write. */
-function setTableBits(v: usize, gpa: u32, bits: u32): void {
-  const frame = frameForWrite(load<usize>(v, VCPU_GUEST), gpa >>> 12);
-  if (frame != 0) atomic.or<u32>(frame + (gpa & PAGE_OFFSET_MASK), bits);
+/** Sets A/D bits in a table entry, as the processor does with a locked write. @returns false when memory is exhausted. */
+function setTableBits(v: usize, gpa: u32, bits: u32): bool {
+  const ptr = physicalForWrite(v, gpa, 4);
+  if (ptr == 0) {
+    exhausted(v);
+    return false;
+  }
+  atomic.or<u32>(ptr, bits);
+  return true;
 }
 
 /**
@@ -109,8 +108,8 @@ function setTableBits(v: usize, gpa: u32, bits: u32): void {
  * accessed only when the access is allowed. The manual leaves the first to the processor (SDM 3A, "Accessed and Dirty Flags"): one that
  * keeps a paging-structure cache must have set it, because only accessed entries may be in there.
  */
-function markUsed(v: usize, entryGpa: u32, entry: u32, probe: bool): void {
-  if (!probe && (entry & PTE_A) == 0) setTableBits(v, entryGpa, PTE_A);
+function markUsed(v: usize, entryGpa: u32, entry: u32, probe: bool): bool {
+  return probe || (entry & PTE_A) != 0 || setTableBits(v, entryGpa, PTE_A);
 }
 
 /** @returns true when `lin` may be accessed; else the fault (or the guest's death) is recorded, unless `probe`. */
@@ -148,7 +147,7 @@ function finish(
   Leaf.dirty = access == ACCESS_WRITE || (entry & PTE_D) != 0;
   if (!probe) {
     const want: u32 = access == ACCESS_WRITE ? PTE_A | PTE_D : PTE_A;
-    if ((entry & want) != want) setTableBits(v, entryGpa, want);
+    if ((entry & want) != want) return setTableBits(v, entryGpa, want);
   }
   return true;
 }
@@ -176,7 +175,7 @@ function badEntry(v: usize, probe: bool, reason: u32, entry: u32): bool {
 function walk32(v: usize, lin: u32, access: u32, user: bool, probe: bool): bool {
   const lguest = load<u32>(v, VCPU_POLICY) == POLICY_LGUEST;
   const pdeGpa = (load<u32>(v, VCPU_CR3) & PAGE_MASK) | ((lin >>> 20) & 0xffc);
-  const pdePtr = tableWord(v, pdeGpa);
+  const pdePtr = physicalForRead(v, pdeGpa);
   const pde: u32 = pdePtr == 0 ? 0 : load<u32>(pdePtr);
   if ((pde & PTE_P) == 0) return pageFault(v, lin, access, user, probe, 0);
   if (lguest) {
@@ -190,9 +189,9 @@ function walk32(v: usize, lin: u32, access: u32, user: bool, probe: bool): bool 
     Leaf.gfn = ((pde & 0xffc00000) | (lin & 0x003ff000)) >>> 12;
     return finish(v, lin, access, user, probe, pdeGpa, pde, pde & (PTE_RW | PTE_US));
   }
-  markUsed(v, pdeGpa, pde, probe);
+  if (!markUsed(v, pdeGpa, pde, probe)) return false;
   const pteGpa = (pde & PAGE_MASK) | ((lin >>> 10) & 0xffc);
-  const ptePtr = tableWord(v, pteGpa);
+  const ptePtr = physicalForRead(v, pteGpa);
   const pte: u32 = ptePtr == 0 ? 0 : load<u32>(ptePtr);
   if ((pte & PTE_P) == 0) return pageFault(v, lin, access, user, probe, 0);
   if (lguest && isBadLguestPte(v, pte, pte >>> 12)) return badEntry(v, probe, KILL_BAD_PTE, pte);
@@ -221,7 +220,7 @@ function walkPae(v: usize, lin: u32, access: u32, user: bool, probe: bool): bool
   let pdpteHigh: u32;
   if (lguest) {
     // lguest reads the guest's four entries afresh: a SET_PGD is all the notice there is.
-    const ptr = tableWord(v, (load<u32>(v, VCPU_CR3) & ~31) | ((lin >>> 30) << 3));
+    const ptr = physicalForRead(v, (load<u32>(v, VCPU_CR3) & ~31) | ((lin >>> 30) << 3));
     pdpteLow = ptr == 0 ? 0 : load<u32>(ptr);
     pdpteHigh = ptr == 0 ? 0 : load<u32>(ptr, 4);
   } else {
@@ -237,7 +236,7 @@ function walkPae(v: usize, lin: u32, access: u32, user: bool, probe: bool): bool
   const reservedHigh: u32 = nx ? PAE_RESERVED_HIGH : PAE_RESERVED_HIGH | PTE_NX_HIGH;
 
   const pdeGpa = (paeFrame(pdpteLow, pdpteHigh) << 12) | ((lin >>> 18) & 0xff8);
-  const pdePtr = tableWord(v, pdeGpa);
+  const pdePtr = physicalForRead(v, pdeGpa);
   const pdeLow: u32 = pdePtr == 0 ? 0 : load<u32>(pdePtr);
   const pdeHigh: u32 = pdePtr == 0 ? 0 : load<u32>(pdePtr, 4);
   if ((pdeLow & PTE_P) == 0) return pageFault(v, lin, access, user, probe, 0);
@@ -256,9 +255,9 @@ function walkPae(v: usize, lin: u32, access: u32, user: bool, probe: bool): bool
     return finish(v, lin, access, user, probe, pdeGpa, pdeLow, rights);
   }
 
-  markUsed(v, pdeGpa, pdeLow, probe);
+  if (!markUsed(v, pdeGpa, pdeLow, probe)) return false;
   const pteGpa = (paeFrame(pdeLow, pdeHigh) << 12) | ((lin >>> 9) & 0xff8);
-  const ptePtr = tableWord(v, pteGpa);
+  const ptePtr = physicalForRead(v, pteGpa);
   const pteLow: u32 = ptePtr == 0 ? 0 : load<u32>(ptePtr);
   const pteHigh: u32 = ptePtr == 0 ? 0 : load<u32>(ptePtr, 4);
   if ((pteLow & PTE_P) == 0) return pageFault(v, lin, access, user, probe, 0);
@@ -283,22 +282,20 @@ export function fill(v: usize, lin: u32, access: u32, user: bool): usize {
   const guest = load<usize>(v, VCPU_GUEST);
   const gfn = Leaf.gfn;
   const entry = frameEntry(guest, gfn);
-  if (entry == 0) return outside(v, guest, gfn, lin);
-  let frame = populateFrame(guest, entry);
-  if (frame == 0) {
-    leave(v, EXIT_OUT_OF_MEMORY);
-    return 0;
+  if (entry == 0) {
+    return gfn < load<u32>(guest, GUEST_LIMIT_FRAMES)
+      ? <usize>exhausted(v)
+      : outside(v, guest, gfn, lin);
   }
+  let frame = populateFrame(guest, entry);
+  if (frame == 0) return exhausted(v);
   if (access == ACCESS_WRITE) {
     if ((load<u32>(entry) & FRAME_COW) != 0) {
       frame = frameForWrite(guest, gfn);
-      if (frame == 0) {
-        leave(v, EXIT_OUT_OF_MEMORY);
-        return 0;
-      }
+      if (frame == 0) return exhausted(v);
       // Read translations of the shared frame may exist under any alias.
       count(v, COUNTER_COW_BREAKS);
-      flushAllTranslations(v);
+      flushGuestTranslations(guest);
     } else store<u32>(entry, load<u32>(entry) | FRAME_DIRTY);
   }
   count(v, COUNTER_TLB_FILLS);
@@ -339,24 +336,6 @@ export function probe(v: usize, lin: u32, write: bool, user: bool): f64 {
   return ok ? <f64>Leaf.gfn * 4096.0 + <f64>(lin & PAGE_OFFSET_MASK) : -1.0;
 }
 
-/** @returns the pool frame pointer of `gpa` for the core's own structures (lguest_data, rings), 0 when it is not memory. */
-export function physicalForRead(v: usize, gpa: u32): usize {
-  const frame = frameForRead(load<usize>(v, VCPU_GUEST), gpa >>> 12);
-  return frame == 0 ? 0 : frame + (gpa & PAGE_OFFSET_MASK);
-}
-export function physicalForWrite(v: usize, gpa: u32): usize {
-  const guest = load<usize>(v, VCPU_GUEST);
-  const entry = frameEntry(guest, gpa >>> 12);
-  if (entry == 0) return 0;
-  const shared = (load<u32>(entry) & FRAME_COW) != 0;
-  const before = load<u32>(entry) & FRAME_PTR_MASK;
-  const frame = frameForWrite(guest, gpa >>> 12);
-  if (frame == 0) return 0;
-  if (shared && frame != before) flushAllTranslations(v);
-  const ptr = frame + (gpa & PAGE_OFFSET_MASK);
-  if (touchesCode(ptr, 4)) dropCode(v, ptr);
-  return ptr;
-}
 /** Clears a recorded event: the caller found another way. */
 export function clearEvent(v: usize): void {
   store<u32>(v, EVENT_NONE, VCPU_EVENT);

@@ -13,8 +13,8 @@ import {
   VCPU_PDPTE,
 } from "../../abi/vcpu.ts";
 import { CR0_PG, CR4_PAE, PTE_P } from "../../abi/x86.ts";
+import { physicalForRead } from "../mmu/physical.ts";
 import { flushAllTranslations, flushCurrentDirectory, switchDirectory } from "../mmu/tlb.ts";
-import { physicalForRead } from "../mmu/walker.ts";
 
 /** Bits of a present PDPTE that must be zero: 1, 2, 5-8, and in the high dword everything past 36 physical bits. */
 const PDPTE_RESERVED: u32 = 0x1e6;

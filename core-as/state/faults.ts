@@ -46,11 +46,16 @@ export function raiseSs(v: usize, errorCode: u32 = 0): u32 {
 export function raiseUd(v: usize): u32 {
   return raise(v, VECTOR_UD, 0);
 }
-/** A software interrupt: delivered after the instruction retired, VCPU_EIP already past it. @returns STEP_EVENT. */
-export function trap(v: usize, vector: u32): u32 {
+/** A software interrupt whose gate is open to all: INT1. The others need a gate with DPL >= CPL. */
+export const TRAP_UNCHECKED: u32 = 1;
+/**
+ * A software interrupt: delivered after the instruction retired, VCPU_EIP already past it.
+ * @param unchecked TRAP_UNCHECKED or 0, left in VCPU_FAULT_ERROR @returns STEP_EVENT.
+ */
+export function trap(v: usize, vector: u32, unchecked: u32 = 0): u32 {
   store<u32>(v, EVENT_TRAP, VCPU_EVENT);
   store<u32>(v, vector, VCPU_FAULT_VECTOR);
-  store<u32>(v, 0, VCPU_FAULT_ERROR);
+  store<u32>(v, unchecked, VCPU_FAULT_ERROR);
   return STEP_EVENT;
 }
 /** The guest broke a rule of its ABI. @returns 0. */

@@ -8,6 +8,7 @@ import {
   EVENT_FAULT,
   EXIT_TRAP,
   EXIT_TRIPLE_FAULT,
+  FAULT_PATH_HOST,
   NO_VECTOR,
   POLICY_EXIT,
   POLICY_LGUEST,
@@ -19,6 +20,7 @@ import {
   VCPU_EVENT,
   VCPU_FAULT_ADDRESS,
   VCPU_FAULT_ERROR,
+  VCPU_FAULT_PATH,
   VCPU_FAULT_VECTOR,
   VCPU_INT_EIP,
   VCPU_POLICY,
@@ -26,16 +28,14 @@ import {
 } from "../../abi/vcpu.ts";
 import {
   ERR_IDT,
-  VECTOR_BP,
   VECTOR_DF,
   VECTOR_GP,
-  VECTOR_OF,
   VECTOR_PF,
   VECTORS_WITH_ERROR_CODE,
 } from "../../abi/x86.ts";
 import { clearEvent } from "../mmu/walker.ts";
 import { deliverThroughIdt, doubleFaultRule } from "../protect/gates.ts";
-import { leave } from "../state/faults.ts";
+import { leave, TRAP_UNCHECKED } from "../state/faults.ts";
 import { countTrap } from "../state/vcpu.ts";
 import { hypercall } from "./lguest-calls.ts";
 import { gateDpl, isGatePresent, reflect } from "./reflect.ts";
@@ -50,43 +50,53 @@ export function onFault(v: usize): bool {
   const error = load<u32>(v, VCPU_FAULT_ERROR);
   clearEvent(v);
   switch (load<u32>(v, VCPU_POLICY)) {
-    case POLICY_LGUEST:
+    case POLICY_LGUEST: {
+      if (load<u32>(v, VCPU_FAULT_PATH) == FAULT_PATH_HOST) break;
       return reflect(v, vector, error);
-    case POLICY_EXIT: {
-      leave(v, EXIT_TRAP, vector, error, load<u32>(v, VCPU_FAULT_ADDRESS));
-      return false;
     }
+    case POLICY_EXIT:
+      break;
     default:
       return deliverNative(v, vector, error, false, false);
   }
+  leave(v, EXIT_TRAP, vector, error, load<u32>(v, VCPU_FAULT_ADDRESS));
+  return false;
+}
+
+/** The Host has judged a trap: into the guest with it. @returns true when the guest took it. */
+export function deliver(v: usize, vector: u32, error: u32): bool {
+  if (load<u32>(v, VCPU_POLICY) == POLICY_LGUEST) return reflect(v, vector, error);
+  return deliverNative(v, vector, error, false, false);
 }
 
 /** INT n, INT3 or INTO retired; EIP is past it. @returns true when the guest goes on. */
 export function onSoftwareInterrupt(v: usize): bool {
   const vector = load<u32>(v, VCPU_FAULT_VECTOR);
+  const checked = load<u32>(v, VCPU_FAULT_ERROR) != TRAP_UNCHECKED;
   clearEvent(v);
   switch (load<u32>(v, VCPU_POLICY)) {
     case POLICY_LGUEST:
-      return lguestInterrupt(v, vector);
+      return lguestInterrupt(v, vector, checked);
     case POLICY_EXIT: {
       leave(v, EXIT_TRAP, vector, 0, 0);
       return false;
     }
     default:
-      return deliverNative(v, vector, 0, true, false);
+      return deliverNative(v, vector, 0, checked, !checked);
   }
 }
 
-/** INT n under lguest: the hypercall gate has DPL 1; the guest's own gates carry theirs; INT3 and INTO are open to all. */
-function lguestInterrupt(v: usize, vector: u32): bool {
+/** INT n, INT3 and INTO under lguest: the hypercall gate has DPL 1, the guest's own gates carry theirs, an absent one is open to nobody. */
+function lguestInterrupt(v: usize, vector: u32, checked: bool): bool {
   const cpl = load<u32>(v, VCPU_CPL);
   if (vector == LGUEST_TRAP_ENTRY && cpl == LGUEST_KERNEL_CPL) return hypercall(v);
-  const open = vector == VECTOR_BP || vector == VECTOR_OF;
-  const allowed =
-    open || (isGatePresent(v, vector) && vector != LGUEST_TRAP_ENTRY && gateDpl(v, vector) >= cpl);
-  if (allowed) return reflect(v, vector, 0);
+  const isOpen =
+    vector != LGUEST_TRAP_ENTRY && isGatePresent(v, vector) && gateDpl(v, vector) >= cpl;
+  if (isOpen || !checked) return reflect(v, vector, 0);
   rewind(v);
-  return reflect(v, VECTOR_GP, (vector << 3) | ERR_IDT);
+  store<u32>(v, VECTOR_GP, VCPU_FAULT_VECTOR);
+  store<u32>(v, (vector << 3) | ERR_IDT, VCPU_FAULT_ERROR);
+  return onFault(v);
 }
 
 /** INT n refused by its gate: EIP goes back to the instruction, which has not retired. */

@@ -13,6 +13,7 @@ import {
   EXIT_BUDGET,
   EXIT_INTERRUPT_WINDOW,
   EXIT_LIVELOCK,
+  VCPU_BLOCK,
   VCPU_BUDGET,
   VCPU_CHAOS,
   VCPU_CHAOS_SEED,
@@ -101,6 +102,8 @@ export function enter(v: usize, budget: i32): u32 {
       load<u32>(v, VCPU_WANT_WINDOW) != 0 && (load<u32>(v, VCPU_EFLAGS) & EFLAGS_IF) != 0;
     if (stepping || inShadow || load<u32>(v, VCPU_MMIO_COUNT) != 0) alone = true;
     const outcome = interpret(v, alone ? 1 : chaos(v), alone);
+    // No block runs any more: what the switcher stores beside the interrupted code is no self-modification.
+    store<usize>(v, 0, VCPU_BLOCK);
     const happened = load<u32>(v, VCPU_EVENT);
     if (outcome != RUN_EVENT || happened == EVENT_EXIT || happened == EVENT_TRAP) {
       // The instruction that ran alone retired.

@@ -32,6 +32,7 @@ import {
   COUNTER_CORE_CALLS,
   EVENT_NONE,
   EXIT_HYPERCALL,
+  FAULT_PATH_HOST,
   GUEST_LIMIT_FRAMES,
   GUEST_MMIO_END,
   GUEST_RAM_FRAMES,
@@ -42,11 +43,13 @@ import {
   KILL_BAD_PGD_INDEX,
   KILL_BAD_PMD_INDEX,
   KILL_BAD_PTE,
-  KILL_BAD_READ,
   KILL_BAD_SEGMENT,
   KILL_BAD_STACK_PAGE,
   KILL_BAD_STACK_PAGES,
   KILL_SWITCHER_PTE,
+  LG_PAE_AUTO,
+  LG_PAE_OFF,
+  LG_PAE_ON,
   PAGING_32,
   PAGING_NONE,
   PAGING_PAE,
@@ -55,6 +58,7 @@ import {
   VCPU_CR4,
   VCPU_EVENT,
   VCPU_EXIT_ARG,
+  VCPU_FAULT_PATH,
   VCPU_GPR,
   VCPU_GUEST,
   VCPU_HELD_GDT,
@@ -64,8 +68,8 @@ import {
   VCPU_LG_KERNEL,
   VCPU_LG_PAE,
   VCPU_LG_RING_CURSOR,
+  VCPU_LG_RING_READY,
   VCPU_LG_STACK_ESP,
-  VCPU_LG_STACK_PAGES,
   VCPU_LG_STACK_SS,
   VCPU_LG_SWITCHER,
   VCPU_PAGING,
@@ -83,6 +87,7 @@ import {
   SYSDESC_TRAP_GATE32,
 } from "../../abi/x86.ts";
 import { translateSystemWrite } from "../mmu/access.ts";
+import { canReadPhysical, readPhysical, writePhysical } from "../mmu/physical.ts";
 import {
   flushAllTranslations,
   flushCurrentDirectory,
@@ -92,7 +97,7 @@ import {
   knowsDirectory,
   switchDirectory,
 } from "../mmu/tlb.ts";
-import { clearEvent, physicalForRead, physicalForWrite } from "../mmu/walker.ts";
+import { clearEvent } from "../mmu/walker.ts";
 import { kill, leave } from "../state/faults.ts";
 import { count } from "../state/vcpu.ts";
 
@@ -107,8 +112,8 @@ const DESC_PRESENT_HIGH: u32 = 0x8000;
 const DESC_DPL_HIGH_SHIFT: u32 = 13;
 /** LOAD_IDT_ENTRY keeps the offset, P, DPL and type. */
 const GATE_HIGH_MASK: u32 = 0xffffef00;
-/** A PAE page-directory-pointer entry carries the present bit alone; a 2-level directory entry never does. */
-const PDPTE_FLAGS: u32 = 0xfff;
+/** Flag bits of a page-directory-pointer entry. */
+const PDPTE_FLAGS: u64 = 0xfff;
 
 /**
  * A hypercall was made, VCPU_EIP is past it. Drains the ring, then performs the call or hands it to the Host.
@@ -116,8 +121,10 @@ const PDPTE_FLAGS: u32 = 0xfff;
  */
 export function hypercall(v: usize): bool {
   // Before LGUEST_INIT there is no ring, and the Host judges every call.
-  if (load<u32>(v, VCPU_LG_DATA) == 0)
+  if (load<u32>(v, VCPU_LG_DATA) == 0) {
     return toHost(v, reg(v, 0), reg(v, 3), reg(v, 1), reg(v, 2), reg(v, 6));
+  }
+  if (!snapshotRing(v)) return false;
   store<u32>(v, 1, VCPU_LG_DRAINING);
   return resumeHypercall(v);
 }
@@ -126,14 +133,7 @@ export function hypercall(v: usize): bool {
 export function resumeHypercall(v: usize): bool {
   if (!drainRing(v)) return false;
   store<u32>(v, 0, VCPU_LG_DRAINING);
-  const number = reg(v, 0);
-  const a1 = reg(v, 3);
-  const a2 = reg(v, 1);
-  const a3 = reg(v, 2);
-  const a4 = reg(v, 6);
-  const outcome = perform(v, number, a1, a2, a3, a4);
-  if (outcome == CALL_FOR_HOST) return toHost(v, number, a1, a2, a3, a4);
-  return outcome == CALL_DONE;
+  return dispatch(v, reg(v, 0), reg(v, 3), reg(v, 1), reg(v, 2), reg(v, 6));
 }
 
 function reg(v: usize, r: u32): u32 {
@@ -146,36 +146,53 @@ function toHost(v: usize, number: u32, a1: u32, a2: u32, a3: u32, a4: u32): bool
   return false;
 }
 
-/** At most one round of the ring: the status bytes are looked at once each, in order. */
-function drainRing(v: usize): bool {
-  const data = load<u32>(v, VCPU_LG_DATA);
-  for (let i = 0; i < LG_RING_SLOTS; i++) {
-    const cursor = load<u32>(v, VCPU_LG_RING_CURSOR);
-    const statusGpa = data + LG_DATA_HCALL_STATUS + cursor;
-    const status = physicalForRead(v, statusGpa);
-    if (status == 0) {
-      kill(v, KILL_BAD_READ, statusGpa, 1);
-      return false;
-    }
-    if (load<u8>(status) == LG_HCALL_FREE) return true;
-    store<u32>(v, cursor + 1 == LG_RING_SLOTS ? 0 : cursor + 1, VCPU_LG_RING_CURSOR);
-    const slot = data + LG_DATA_HCALLS + cursor * LG_RING_SLOT_BYTES;
-    const number = ringWord(v, slot);
-    const a1 = ringWord(v, slot + 4);
-    const a2 = ringWord(v, slot + 8);
-    const a3 = ringWord(v, slot + 12);
-    const a4 = ringWord(v, slot + 16);
-    const outcome = perform(v, number, a1, a2, a3, a4);
-    if (outcome == CALL_STOPPED) return false;
-    store<u8>(physicalForWrite(v, statusGpa), <u8>LG_HCALL_FREE);
-    if (outcome == CALL_FOR_HOST) return toHost(v, number, a1, a2, a3, a4);
+/** Remembers which slots are ready now: what the guest or a device writes meanwhile is for the next hypercall. */
+function snapshotRing(v: usize): bool {
+  const status = load<u32>(v, VCPU_LG_DATA) + LG_DATA_HCALL_STATUS;
+  if (!canReadPhysical(v, status, LG_RING_SLOTS)) return false;
+  let ready: u64 = 0;
+  for (let i = LG_RING_SLOTS - 1; i >= 0; i--) {
+    const isReady: u64 = readPhysical<u8>(v, status + i) != LG_HCALL_FREE ? 1 : 0;
+    ready = (ready << 1) | isReady;
   }
+  store<u64>(v, ready, VCPU_LG_RING_READY);
   return true;
 }
 
-function ringWord(v: usize, gpa: u32): u32 {
-  const p = physicalForRead(v, gpa);
-  return p == 0 ? 0 : load<u32>(p);
+/** Performs the queued calls in order, from the cursor to the first slot that was not ready. */
+function drainRing(v: usize): bool {
+  const data = load<u32>(v, VCPU_LG_DATA);
+  while (true) {
+    const cursor = load<u32>(v, VCPU_LG_RING_CURSOR);
+    const ready = load<u64>(v, VCPU_LG_RING_READY);
+    const bit = (<u64>1) << (<u64>cursor);
+    if ((ready & bit) == 0) return true;
+    store<u64>(v, ready & ~bit, VCPU_LG_RING_READY);
+    store<u32>(v, cursor + 1 == <u32>LG_RING_SLOTS ? 0 : cursor + 1, VCPU_LG_RING_CURSOR);
+    const slot = data + LG_DATA_HCALLS + cursor * LG_RING_SLOT_BYTES;
+    if (!canReadPhysical(v, slot, LG_RING_SLOT_BYTES)) return false;
+    const number = readPhysical<u32>(v, slot);
+    const a1 = readPhysical<u32>(v, slot + 4);
+    const a2 = readPhysical<u32>(v, slot + 8);
+    const a3 = readPhysical<u32>(v, slot + 12);
+    const a4 = readPhysical<u32>(v, slot + 16);
+    if (!writePhysical<u8>(v, data + LG_DATA_HCALL_STATUS + cursor, <u8>LG_HCALL_FREE))
+      return false;
+    if (!dispatch(v, number, a1, a2, a3, a4)) return false;
+  }
+}
+
+/** Performs a call here or leaves to the Host with it; on the classic path every call leaves. @returns true when it is done. */
+function dispatch(v: usize, number: u32, a1: u32, a2: u32, a3: u32, a4: u32): bool {
+  if (load<u32>(v, VCPU_FAULT_PATH) == FAULT_PATH_HOST) return toHost(v, number, a1, a2, a3, a4);
+  const outcome = perform(v, number, a1, a2, a3, a4);
+  if (outcome == CALL_FOR_HOST) return toHost(v, number, a1, a2, a3, a4);
+  return outcome == CALL_DONE;
+}
+
+/** Performs a call on behalf of the Host. @returns false when the exit record says why not; the Host asks only for calls listed here. */
+export function performForHost(v: usize, number: u32, a1: u32, a2: u32, a3: u32, a4: u32): bool {
+  return perform(v, number, a1, a2, a3, a4) == CALL_DONE;
 }
 
 /** Performs a call that the core knows. */
@@ -238,24 +255,42 @@ function perform(v: usize, number: u32, a1: u32, a2: u32, a3: u32, a4: u32): u32
 /** Loads CR3. The first time it ends the linear 1:1 mode; whether the guest uses PAE shows in its first table. */
 function newPageTable(v: usize, top: u32): void {
   const guest = load<usize>(v, VCPU_GUEST);
-  const table = top >>> 12 < load<u32>(guest, GUEST_RAM_FRAMES) ? physicalForRead(v, top & ~31) : 0;
-  if (table == 0) {
+  if (top >>> 12 >= load<u32>(guest, GUEST_RAM_FRAMES)) {
     kill(v, KILL_BAD_PAGE, top >>> 12);
     return;
   }
   if (load<u32>(v, VCPU_PAGING) == PAGING_NONE) {
-    const pae = (load<u32>(table) & PDPTE_FLAGS) == PTE_P && load<u32>(table, 4) == 0;
-    store<u32>(v, pae ? 1 : 0, VCPU_LG_PAE);
-    store<u32>(v, pae ? PAGING_PAE : PAGING_32, VCPU_PAGING);
+    if (load<u32>(v, VCPU_LG_PAE) == LG_PAE_AUTO) {
+      store<u32>(v, looksLikePdpt(v, top) ? LG_PAE_ON : LG_PAE_OFF, VCPU_LG_PAE);
+    }
+    store<u32>(v, isPae(v) ? PAGING_PAE : PAGING_32, VCPU_PAGING);
     store<u32>(v, load<u32>(v, VCPU_CR0) | CR0_PG, VCPU_CR0);
-    if (pae) store<u32>(v, load<u32>(v, VCPU_CR4) | CR4_PAE, VCPU_CR4);
+    if (isPae(v)) store<u32>(v, load<u32>(v, VCPU_CR4) | CR4_PAE, VCPU_CR4);
   }
   store<u32>(v, top, VCPU_CR3);
   switchDirectory(v);
 }
 
 function isPae(v: usize): bool {
-  return load<u32>(v, VCPU_LG_PAE) != 0;
+  return load<u32>(v, VCPU_LG_PAE) == LG_PAE_ON;
+}
+
+/**
+ * A page-directory-pointer table: four 64-bit entries of which at least one is present, and the present ones carry no other flag. A 2-level
+ * directory whose first 32 MiB are mapped (it holds the running code, 1:1) sets RW and A there; the option `pae` overrides the guess.
+ */
+function looksLikePdpt(v: usize, top: u32): bool {
+  let present = false;
+  for (let i: u32 = 0; i < 4; i++) {
+    const entry = readPhysical<u64>(v, (top & ~31) + i * 8);
+    if ((entry & PTE_P) == 0) {
+      if (entry != 0) return false;
+      continue;
+    }
+    if ((entry & PDPTE_FLAGS) != PTE_P || entry >> 32 != 0) return false;
+    present = true;
+  }
+  return present;
 }
 
 /** The guest changed one entry, with its high half under PAE. A `pte` of 0 only says "look again". */
@@ -313,7 +348,6 @@ function setStack(v: usize, ss: u32, esp: u32, pages: u32): void {
   }
   store<u32>(v, ss, VCPU_LG_STACK_SS);
   store<u32>(v, esp, VCPU_LG_STACK_ESP);
-  store<u32>(v, pages, VCPU_LG_STACK_PAGES);
 }
 
 /** Stores a descriptor with lguest's fix-ups: no ring 0, and always accessed. Some entries are the Host's own. */
@@ -327,14 +361,10 @@ function setDescriptor(v: usize, index: u32, low: u32, high: u32): void {
 }
 
 function loadTls(v: usize, gpa: u32): void {
+  if (!canReadPhysical(v, gpa, LGUEST_TLS_ENTRIES * 8)) return;
   for (let i: u32 = 0; i < <u32>LGUEST_TLS_ENTRIES; i++) {
-    const low = physicalForRead(v, gpa + i * 8);
-    const high = physicalForRead(v, gpa + i * 8 + 4);
-    if (low == 0 || high == 0) {
-      kill(v, KILL_BAD_READ, gpa, LGUEST_TLS_ENTRIES * 8);
-      return;
-    }
-    setDescriptor(v, LGUEST_TLS_FIRST + i, load<u32>(low), load<u32>(high));
+    const low = readPhysical<u32>(v, gpa + i * 8);
+    setDescriptor(v, LGUEST_TLS_FIRST + i, low, readPhysical<u32>(v, gpa + i * 8 + 4));
   }
 }
 

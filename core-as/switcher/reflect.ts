@@ -12,9 +12,7 @@ import {
 } from "../../abi/lguest.ts";
 import {
   KILL_BAD_ADDRESS,
-  KILL_BAD_WRITE,
   KILL_UNHANDLED_TRAP,
-  VCPU_BLOCK,
   VCPU_EFLAGS,
   VCPU_EIP,
   VCPU_FAULT_ADDRESS,
@@ -40,7 +38,8 @@ import {
   VECTORS_WITH_ERROR_CODE,
 } from "../../abi/x86.ts";
 import { storeSystemValue } from "../mmu/access.ts";
-import { clearEvent, physicalForRead, physicalForWrite } from "../mmu/walker.ts";
+import { readPhysical, writePhysical } from "../mmu/physical.ts";
+import { clearEvent } from "../mmu/walker.ts";
 import { setCpl, setFlat } from "../protect/segments.ts";
 import { kill } from "../state/faults.ts";
 import { eflags } from "../state/flags.ts";
@@ -52,19 +51,11 @@ const FIRST_IRQ_VECTOR: u32 = 0x20;
 
 /** @returns the 32-bit word at `off` of struct lguest_data. */
 export function lguestWord(v: usize, off: u32): u32 {
-  const p = physicalForRead(v, load<u32>(v, VCPU_LG_DATA) + off);
-  return p == 0 ? 0 : load<u32>(p);
+  return readPhysical<u32>(v, load<u32>(v, VCPU_LG_DATA) + off);
 }
-/** @returns false when the structure is not in memory any more: the guest dies. */
+/** @returns false when the structure cannot be written any more: the exit record says why. */
 export function setLguestWord(v: usize, off: u32, value: u32): bool {
-  const gpa = load<u32>(v, VCPU_LG_DATA) + off;
-  const p = physicalForWrite(v, gpa);
-  if (p == 0) {
-    kill(v, KILL_BAD_WRITE, gpa, 4);
-    return false;
-  }
-  store<u32>(p, value);
-  return true;
+  return writePhysical<u32>(v, load<u32>(v, VCPU_LG_DATA) + off, value);
 }
 
 /** Trap gates that the processor may enter without the Host's help: the interrupt flag stays as it is. */
@@ -119,8 +110,6 @@ export function reflect(v: usize, vector: u32, errorCode: u32): bool {
   let image = eflags(v);
   if (!direct && (lguestWord(v, LG_DATA_IRQ_ENABLED) & EFLAGS_IF) == 0) image &= ~EFLAGS_IF;
 
-  // No block runs while the frame is pushed: a stack beside the interrupted code is no self-modification.
-  store<usize>(v, 0, VCPU_BLOCK);
   let esp = fromUser ? load<u32>(v, VCPU_LG_STACK_ESP) : oldEsp;
   if (fromUser) {
     if (!push(v, esp - 4, oldSs) || !push(v, esp - 8, oldEsp)) return false;
