@@ -9,6 +9,9 @@ import type { BadAccessHandler, GuestMemory } from "./ports.ts";
 
 const OFFSET_MASK = PAGE_BYTES - 1;
 
+/** Why a guest dies when it touches a page for which no frame is left. */
+export const EXHAUSTED_REASON = "the memory shared by all guests of this process is exhausted";
+
 /** GuestMemory over one guest of the core. */
 export class FrameMemory implements GuestMemory {
   readonly ramBytes: number;
@@ -160,7 +163,8 @@ export class FrameMemory implements GuestMemory {
       (kind === "read"
         ? verbs.frameForRead(this.#guest, gfn)
         : verbs.frameForWrite(this.#guest, gfn)) >>> 0;
-    if (frame === 0) this.#onBadAccess(kind, gpa, length);
+    // The range was checked, so only the pool can be at fault.
+    if (frame === 0) this.#onBadAccess("exhausted", gpa, length);
     return frame === 0 ? 0 : frame + (gpa & OFFSET_MASK);
   }
 }

@@ -37,8 +37,12 @@ export interface GuestMemory {
   isRange(gpa: number, length: number): boolean;
 }
 
-/** Called once per bad access, before the zeroes are returned. */
-export type BadAccessHandler = (kind: "read" | "write", gpa: number, length: number) => void;
+/** Called once per access that fails, before the zeroes are returned; "exhausted": the address is fine, but no frame is left. */
+export type BadAccessHandler = (
+  kind: "read" | "write" | "exhausted",
+  gpa: number,
+  length: number,
+) => void;
 
 // ---------------------------------------------------------------------------------------------------------------
 // News from outside, time and randomness: the one door

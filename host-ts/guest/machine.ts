@@ -15,7 +15,7 @@ import {
 import type { Core } from "../base/core.ts";
 import { PlatformEntropy, SeededEntropy } from "../base/entropy.ts";
 import { assertHost, OutOfMemoryError } from "../base/errors.ts";
-import { FrameMemory } from "../base/guest-memory.ts";
+import { EXHAUSTED_REASON, FrameMemory } from "../base/guest-memory.ts";
 import type { HostInputs } from "../base/inputs.ts";
 import type { GuestEndKind, Personality, PersonalityHost } from "../base/personality.ts";
 import type { BlockBackend, ConsoleBackend, NetBackend, VirtioDevice } from "../base/ports.ts";
@@ -193,7 +193,13 @@ export class Machine implements PersonalityHost {
     return budget;
   }
 
-  #killBadAccess(kind: "read" | "write", gpa: number, length: number): void {
+  #killBadAccess(kind: "read" | "write" | "exhausted", gpa: number, length: number): void {
+    if (kind === "exhausted") {
+      // While the guest is being built this is the embedder's business, not yet a death.
+      if (this.vcpuRunner === undefined) throw outOfMemory(this.#config.memoryBytes);
+      this.kill(EXHAUSTED_REASON);
+      return;
+    }
     const code = kind === "read" ? KILL_BAD_READ : KILL_BAD_WRITE;
     this.kill(this.personality.killText(code, [gpa, length]));
   }

@@ -20,6 +20,7 @@ import {
 } from "../../abi/vcpu.ts";
 import { REG_EAX } from "../../abi/x86.ts";
 import { BugError } from "../base/errors.ts";
+import { EXHAUSTED_REASON } from "../base/guest-memory.ts";
 import type { Personality, PersonalityHost } from "../base/personality.ts";
 
 type Handler = (vcpu: Vcpu) => void;
@@ -106,7 +107,7 @@ function appendMmio(vcpu: Vcpu["host"]["vcpu"], low: number, high: number): void
 }
 
 function outOfMemory({ host }: Vcpu): void {
-  host.kill("the memory shared by all guests of this process is exhausted");
+  host.kill(EXHAUSTED_REASON);
 }
 
 function livelock({ host: { clock } }: Vcpu): void {

@@ -33,6 +33,8 @@ export class FakeCore {
   /** What deliverInterrupt answers. */
   accepts = true;
   destroyed = 0;
+  /** No frame that was never touched can be had. */
+  isExhausted = false;
   /** 0 makes guestCreate fail. */
   guestPtr = GUEST;
   readonly #frames = new Map<number, number>();
@@ -48,6 +50,7 @@ export class FakeCore {
     if (gfn >= this.#limitFrames) return 0;
     let ptr = this.#frames.get(gfn);
     if (ptr === undefined) {
+      if (this.isExhausted) return 0;
       ptr = this.#next;
       // Neighbouring guest frames are never neighbours in memory, so page-wise copying is put to the test.
       this.#next += 2 * PAGE_BYTES;

@@ -35,8 +35,9 @@ import {
   VCPU_MMIO_VALUES,
 } from "../../abi/vcpu.ts";
 import { REG_EAX } from "../../abi/x86.ts";
+import { OutOfMemoryError } from "../../host-ts/base/errors.ts";
 import { HYPERCALLS } from "../../host-ts/lguest/hypercalls.ts";
-import { burn, call, exit } from "../drivers/fake-core.ts";
+import { burn, call, exit, FakeCore } from "../drivers/fake-core.ts";
 import {
   DATA,
   fillData,
@@ -275,4 +276,18 @@ test("in real time a halted guest sleeps until its timer", () => {
 test("every call of the ABI has a row and a name", () => {
   const numbers = Object.keys(HYPERCALLS).map(Number);
   expect(numbers).toEqual([0, 1, 2, 4, 5, 6, 7, 8, 9, 10, 13, 14, 15, 16, 17, 18, 19]);
+});
+
+test("a device's write that finds the pool exhausted does not blame the guest", () => {
+  const guest = initialisedGuest();
+  guest.fake.isExhausted = true;
+  guest.machine.memory.writeU32(0x200000, 1);
+  expect(guest.death).toBe("the memory shared by all guests of this process is exhausted");
+});
+
+test("a guest that the pool cannot hold is refused as such", () => {
+  const fake = new FakeCore();
+  fake.isExhausted = true;
+  expect(() => new TestGuest({}, fake)).toThrow(OutOfMemoryError);
+  expect(fake.destroyed).toBe(1);
 });

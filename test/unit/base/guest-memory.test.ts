@@ -7,7 +7,7 @@ import { FakeCore } from "../../drivers/fake-core.ts";
 
 const RAM = 0x10000;
 
-function memory(): { memory: FrameMemory; bad: string[] } {
+function memory(): { memory: FrameMemory; bad: string[]; fake: FakeCore } {
   const fake = new FakeCore();
   const guest = fake.core.exports.guestCreate(RAM / 4096);
   const bad: string[] = [];
@@ -16,6 +16,7 @@ function memory(): { memory: FrameMemory; bad: string[] } {
       bad.push(`${kind} ${gpa} ${length}`),
     ),
     bad,
+    fake,
   };
 }
 
@@ -89,4 +90,12 @@ test("a string ends at its NUL, at the limit, or at the end of memory", () => {
   expect(bad).toEqual([]);
   expect(m.readCString(RAM, 10)).toBe("");
   expect(bad).toEqual([`read ${RAM} 1`]);
+});
+
+test("an exhausted pool is no bad address: it is named as what it is, once per access", () => {
+  const { memory: m, bad, fake } = memory();
+  fake.isExhausted = true;
+  m.write(0x2000, new Uint8Array(10_000));
+  expect(m.readU32(0x5000)).toBe(0);
+  expect(bad).toEqual(["exhausted 8192 4096", "exhausted 20480 4"]);
 });
