@@ -179,9 +179,8 @@ export const VCPU_LG_NOIRQ_END = 0x37c;
 export const VCPU_HALTED = 0x380;
 /** u32, LG_PAE_*: whether NEW_PGTABLE takes a PDPT. Where the Host left it open, the first table decides. */
 export const VCPU_LG_PAE = 0x384;
-/** u32, guest-physical RAM limit in frames, and limit including the device pages above it. */
-export const VCPU_LG_RAM_FRAMES = 0x388;
-export const VCPU_LG_DEVICE_FRAMES = 0x38c;
+/** u32, guest-physical address of a NOTIFY that no device has seen yet, 0 when there is none. */
+export const VCPU_LG_NOTIFY = 0x388;
 /** u32, first linear address of the reserved top of the address space; 0 when nothing is reserved. */
 export const VCPU_LG_SWITCHER = 0x354;
 /** u32, 1 while a hypercall waits for the rest of the asynchronous ring: the core resumes it when it is entered. */

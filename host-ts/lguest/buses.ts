@@ -5,7 +5,6 @@
 
 import { LGUEST_DEVICE_PAGES } from "../../abi/lguest.ts";
 import { PAGE_BITS, PAGE_BYTES } from "../../abi/memory.ts";
-import { VCPU_LG_DEVICE_FRAMES } from "../../abi/vcpu.ts";
 import { ConfigError } from "../base/errors.ts";
 import type { PersonalityHost } from "../base/personality.ts";
 import type { DeviceBus } from "../base/ports.ts";
@@ -94,17 +93,15 @@ export function planBuses(
 }
 
 /** Old bus: RAM-like pages above RAM hold descriptors and rings. */
-function setDevicePages({ core, guest, memory, vcpu }: PersonalityHost): void {
+function setDevicePages({ core, guest, memory }: PersonalityHost): void {
   const limitFrames = (memory.ramBytes >>> PAGE_BITS) + LGUEST_DEVICE_PAGES;
   core.exports.guestSetLimits(guest, limitFrames, 0, 0);
   memory.setLimit(limitFrames * PAGE_BYTES);
-  vcpu.setU32(VCPU_LG_DEVICE_FRAMES, limitFrames);
 }
 
 /** pci: everything above RAM is device registers, and no page of it is memory. */
-function setPciWindow({ core, guest, memory, vcpu }: PersonalityHost): void {
+function setPciWindow({ core, guest, memory }: PersonalityHost): void {
   const ramFrames = memory.ramBytes >>> PAGE_BITS;
   core.exports.guestSetLimits(guest, ramFrames, ramFrames, ramFrames + PCI_WINDOW_FRAMES);
   memory.setLimit(memory.ramBytes);
-  vcpu.setU32(VCPU_LG_DEVICE_FRAMES, ramFrames + PCI_WINDOW_FRAMES);
 }

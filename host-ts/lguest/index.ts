@@ -5,7 +5,13 @@
  */
 
 import { LGUEST_TIMER_IRQ } from "../../abi/lguest.ts";
-import { VCPU_HALTED } from "../../abi/vcpu.ts";
+import {
+  EXIT_BUDGET,
+  EXIT_HYPERCALL,
+  VCPU_EXIT_REASON,
+  VCPU_HALTED,
+  VCPU_LG_NOTIFY,
+} from "../../abi/vcpu.ts";
 import type { Personality, PersonalityHost } from "../base/personality.ts";
 import { type LguestBuses, planBuses } from "./buses.ts";
 import { shakeHands, type Variety } from "./handshake.ts";
@@ -41,8 +47,6 @@ class Lguest implements Personality, CallContext {
   readonly #interrupts: LguestInterrupts;
   readonly #buses: LguestBuses;
   readonly #settings: LguestSettings;
-  #hasCall = false;
-  #notifyGpa = 0;
 
   constructor(
     host: PersonalityHost,
@@ -56,13 +60,13 @@ class Lguest implements Personality, CallContext {
     this.#settings = settings;
   }
 
-  requestHypercalls(): void {
-    this.#hasCall = true;
-  }
+  /** The exit record itself remembers the call. */
+  requestHypercalls(): void {}
 
   runHypercalls(): void {
-    if (!this.#hasCall) return;
-    this.#hasCall = false;
+    const { vcpu } = this.host;
+    if (vcpu.exitReason !== EXIT_HYPERCALL) return;
+    vcpu.setU32(VCPU_EXIT_REASON, EXIT_BUDGET);
     performHypercall(this);
   }
 
@@ -81,13 +85,14 @@ class Lguest implements Personality, CallContext {
   requestNotify(gpa: number): void {
     // Address 0 stands for "none pending", as in the original, so it is refused at once.
     if (gpa === 0) this.host.kill(DEATHS.badNotify(gpa));
-    else this.#notifyGpa = gpa;
+    else this.host.vcpu.setU32(VCPU_LG_NOTIFY, gpa);
   }
 
   deliverNotify(): void {
-    const gpa = this.#notifyGpa;
+    const { vcpu } = this.host;
+    const gpa = vcpu.u32(VCPU_LG_NOTIFY);
     if (gpa === 0) return;
-    this.#notifyGpa = 0;
+    vcpu.setU32(VCPU_LG_NOTIFY, 0);
     const outcome = this.#buses.page?.notify(gpa);
     if (outcome?.kind === "early-console") {
       this.host.print(Uint8Array.from(outcome.text, (char) => char.charCodeAt(0)));
@@ -150,11 +155,6 @@ class Lguest implements Personality, CallContext {
   }
 
   save(): Record<string, unknown> {
-    return {
-      version: 1,
-      hasCall: this.#hasCall,
-      notifyGpa: this.#notifyGpa,
-      buses: this.#buses.save(),
-    };
+    return { version: 1, buses: this.#buses.save() };
   }
 }

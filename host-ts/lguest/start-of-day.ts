@@ -32,7 +32,7 @@ import {
   LGUEST_KERNEL_CS,
   LGUEST_KERNEL_DS,
 } from "../../abi/lguest.ts";
-import { PAGE_BITS, PAGE_BYTES } from "../../abi/memory.ts";
+import { PAGE_BYTES } from "../../abi/memory.ts";
 import {
   PAGING_NONE,
   VCPU_CPL,
@@ -43,7 +43,6 @@ import {
   VCPU_HALTED,
   VCPU_HELD_GDT,
   VCPU_HELD_GDT_COUNT,
-  VCPU_LG_RAM_FRAMES,
   VCPU_PAGING,
 } from "../../abi/vcpu.ts";
 import {
@@ -127,7 +126,7 @@ function placeBootParams({ memory }: PersonalityHost, domain: Domain, initrdGpa:
 }
 
 /** No stack, no gates, every general register 0: ESI = 0 is the pointer to boot_params. */
-function setProcessor({ vcpu, core, memory }: PersonalityHost, entry: number): void {
+function setProcessor({ vcpu, core }: PersonalityHost, entry: number): void {
   for (let register = 0; register < GENERAL_REGISTERS; register++) {
     vcpu.setU32(VCPU_GPR + 4 * register, 0);
   }
@@ -135,7 +134,6 @@ function setProcessor({ vcpu, core, memory }: PersonalityHost, entry: number): v
   vcpu.setU32(VCPU_EFLAGS, EFLAGS_FIXED | EFLAGS_IF);
   vcpu.setU32(VCPU_CPL, LGUEST_KERNEL_CPL);
   vcpu.setU32(VCPU_HALTED, 0);
-  vcpu.setU32(VCPU_LG_RAM_FRAMES, memory.ramBytes >>> PAGE_BITS);
 
   vcpu.setU32(VCPU_HELD_GDT_COUNT, LGUEST_GDT_ENTRIES);
   const describe = (index: number, high: number) => {

@@ -17,6 +17,8 @@ import {
   LHCALL_SHUTDOWN,
 } from "../../abi/lguest.ts";
 import {
+  EXIT_BUDGET,
+  EXIT_HYPERCALL,
   EXIT_IO_IN,
   EXIT_IO_OUT,
   EXIT_KILL,
@@ -31,6 +33,7 @@ import {
   VCPU_LG_KERNEL,
   VCPU_LG_NOIRQ_END,
   VCPU_LG_NOIRQ_START,
+  VCPU_LG_NOTIFY,
   VCPU_MMIO_COUNT,
   VCPU_MMIO_VALUES,
 } from "../../abi/vcpu.ts";
@@ -290,4 +293,20 @@ test("a guest that the pool cannot hold is refused as such", () => {
   fake.isExhausted = true;
   expect(() => new TestGuest({}, fake)).toThrow(OutOfMemoryError);
   expect(fake.destroyed).toBe(1);
+});
+
+test("a call and a NOTIFY wait in the vCPU block, where a snapshot finds them", () => {
+  const guest = initialisedGuest();
+  const { vcpu, vcpuRunner, personality } = guest.machine;
+  guest.fake.script.push(call(LHCALL_NOTIFY, [0x3000]));
+  vcpuRunner.enter(100);
+  expect(vcpu.exitReason).toBe(EXIT_HYPERCALL);
+  personality.runHypercalls();
+  expect([vcpu.exitReason, vcpu.u32(VCPU_LG_NOTIFY)]).toEqual([EXIT_BUDGET, 0x3000]);
+  personality.runHypercalls();
+  personality.deliverNotify();
+  personality.deliverNotify();
+  expect(vcpu.u32(VCPU_LG_NOTIFY)).toBe(0);
+  expect(guest.notified).toEqual([0x3000]);
+  expect(Object.keys(personality.save())).toEqual(["version", "buses"]);
 });
