@@ -6,6 +6,15 @@
  * launcher refuses to nest).
  * Source: SDM 2A, CPUID; the hypervisor range is a convention all hypervisors share.
  */
+import {
+  CPUID_HYPERVISOR_LEAF,
+  CPUID_SIGNATURE_EBX,
+  CPUID_SIGNATURE_ECX,
+  CPUID_SIGNATURE_EDX,
+  CPUID_VENDOR_EBX,
+  CPUID_VENDOR_ECX,
+  CPUID_VENDOR_EDX,
+} from "../../abi/cpuid.ts";
 import { VCPU_CPU_MODEL } from "../../abi/vcpu.ts";
 import {
   CR4_DE,
@@ -75,17 +84,11 @@ const ROWS = memory.data<u32>([
 
 /** Highest leaf of each range. */
 const MAX_BASIC: u32 = 1;
-const HYPERVISOR_BASE: u32 = 0x40000000;
 const EXTENDED_BASE: u32 = 0x80000000;
 const MAX_EXTENDED: u32 = 0x80000008;
 /** Leaf 0x80000008: physical and linear address bits. */
 const ADDRESS_BITS: u32 = 0x2024;
 
-/** Twelve bytes each, in the register order of their leaf: vendor "WasmvisorCPU" (EBX EDX ECX), signature "wasmvisor" (EBX ECX EDX). */
-const VENDOR = memory.data<u8>([
-  0x57, 0x61, 0x73, 0x6d, 0x76, 0x69, 0x73, 0x6f, 0x72, 0x43, 0x50, 0x55,
-]);
-const SIGNATURE = memory.data<u8>([0x77, 0x61, 0x73, 0x6d, 0x76, 0x69, 0x73, 0x6f, 0x72, 0, 0, 0]);
 /** "wasmvisor virtual i686 processor", zero-padded to 48 bytes. */
 const BRAND = memory.data<u8>([
   0x77, 0x61, 0x73, 0x6d, 0x76, 0x69, 0x73, 0x6f, 0x72, 0x20, 0x76, 0x69, 0x72, 0x74, 0x75, 0x61,
@@ -123,21 +126,16 @@ function answer(v: usize, eax: u32, ebx: u32, ecx: u32, edx: u32): void {
 export function cpuid(v: usize, leaf: u32): void {
   const model = row(v);
   if (leaf == 0) {
-    answer(v, MAX_BASIC, load<u32>(VENDOR), load<u32>(VENDOR, 8), load<u32>(VENDOR, 4));
+    answer(v, MAX_BASIC, CPUID_VENDOR_EBX, CPUID_VENDOR_ECX, CPUID_VENDOR_EDX);
   } else if (leaf == 1) {
     // EBX: no CLFLUSH, one logical processor, APIC identifier 0.
     const ecx = load<u32>(model, ROW_ECX);
     answer(v, load<u32>(model, ROW_SIGNATURE), 0, ecx, load<u32>(model, ROW_EDX));
-  } else if (leaf == HYPERVISOR_BASE) {
-    answer(
-      v,
-      HYPERVISOR_BASE,
-      load<u32>(SIGNATURE),
-      load<u32>(SIGNATURE, 4),
-      load<u32>(SIGNATURE, 8),
-    );
+  } else if (leaf == CPUID_HYPERVISOR_LEAF) {
+    const top = CPUID_HYPERVISOR_LEAF;
+    answer(v, top, CPUID_SIGNATURE_EBX, CPUID_SIGNATURE_ECX, CPUID_SIGNATURE_EDX);
   } else if (leaf == EXTENDED_BASE) {
-    answer(v, MAX_EXTENDED, load<u32>(VENDOR), load<u32>(VENDOR, 8), load<u32>(VENDOR, 4));
+    answer(v, MAX_EXTENDED, CPUID_VENDOR_EBX, CPUID_VENDOR_ECX, CPUID_VENDOR_EDX);
   } else if (leaf == EXTENDED_BASE + 1) {
     const edx = load<u32>(model, ROW_EXTENDED_EDX);
     answer(v, load<u32>(model, ROW_SIGNATURE), 0, 0, edx);

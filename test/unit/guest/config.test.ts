@@ -1,3 +1,6 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { expect, test } from "vitest";
 import { ConfigError } from "../../../host-ts/base/errors.ts";
 import { type GuestOptions, needsInline, resolveConfig } from "../../../host-ts/guest/config.ts";
@@ -77,4 +80,17 @@ test("a processor of ours is recognised by its hypervisor leaf, and hosting on i
   expect(() => refuseNesting(true)).toThrow(/outer host/);
   refuseNesting(false);
   expect(runsInOurGuest("/nonexistent")).toBe(false);
+});
+
+test("what our processor answers to CPUID is what the host looks for in /proc/cpuinfo", () => {
+  const folder = mkdtempSync(join(tmpdir(), "wasmvisor-"));
+  const cpuInfo = join(folder, "cpuinfo");
+  try {
+    writeFileSync(cpuInfo, "processor\t: 0\nvendor_id\t: WasmvisorCPU\ncpu family\t: 6\n");
+    expect(runsInOurGuest(cpuInfo)).toBe(true);
+    writeFileSync(cpuInfo, "processor\t: 0\nvendor_id\t: GenuineIntel\ncpu family\t: 6\n");
+    expect(runsInOurGuest(cpuInfo)).toBe(false);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
 });
