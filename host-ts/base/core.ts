@@ -34,6 +34,15 @@ export interface CoreExports {
   /** 1 when delivered; 0 when the exit record says why not. */
   deliverTrap(vcpu: number, vector: number, errorCode: number, address: number): number;
   deliverInterrupt(vcpu: number, vector: number): number;
+  /** Performs a paravirtual call that the core knows, for the classic path; 0 when the exit record says why not. */
+  performCall(
+    vcpu: number,
+    number: number,
+    arg1: number,
+    arg2: number,
+    arg3: number,
+    arg4: number,
+  ): number;
   vcpuDestroy(vcpu: number): void;
   updateMode(vcpu: number): void;
 }

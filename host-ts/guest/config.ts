@@ -25,12 +25,31 @@ export interface NetOptions {
   readonly mac?: string | undefined;
 }
 
+/** Personalities by name. */
+export const ABIS = ["lguest", "bare"] as const;
+export type Abi = (typeof ABIS)[number];
+
 /** What only the lguest personality asks. */
 export interface LguestOptions {
   /** Device variety: "page" (Linux up to 4.0), "pci" (4.1 to 4.13), or "auto", told apart at LGUEST_INIT. Default "auto". */
   readonly bus?: "auto" | "page" | "pci" | undefined;
   /** A system-call vector accepted besides 0x80, 0x20-0xff. Default none. */
   readonly syscallVector?: number | undefined;
+  /**
+   * Where traps and page-table calls are judged: "switcher", inside Wasm, or "host", the classic path, out to TypeScript and back for
+   * each. The guest cannot tell. Default "switcher".
+   */
+  readonly faultPath?: "switcher" | "host" | undefined;
+  /** Whether the guest's page tables are PAE: "on", "off", or "auto", told by the first table it loads. Default "auto". */
+  readonly pae?: "auto" | "on" | "off" | undefined;
+}
+
+/** What only the bare personality asks. */
+export interface BareOptions {
+  /** Multiboot or PVH modules after the initial RAM disk, which is the first. At most 16. Default none. */
+  readonly modules?: readonly Uint8Array[] | undefined;
+  /** A triple fault is the guest's death with a crash report, or a restart as on hardware. Default "kill". */
+  readonly onTripleFault?: "kill" | "restart" | undefined;
 }
 
 /** Switches for finding bugs; they never change what a guest computes. */
@@ -45,7 +64,10 @@ export interface DebugOptions {
 
 /** Options of `createGuest`. */
 export interface GuestOptions {
-  /** The kernel image, vmlinux (ELF) or bzImage. */
+  /**
+   * The kernel image. lguest: vmlinux (ELF) or bzImage. bare: Multiboot 1, an ELF with a PVH entry note, or a ROM image of up
+   * to 128 KiB that is entered at the reset vector.
+   */
   readonly kernel: Uint8Array;
   /** Initial RAM disk. Default none. */
   readonly initrd?: Uint8Array | undefined;
@@ -53,8 +75,8 @@ export interface GuestOptions {
   readonly commandLine?: string | undefined;
   /** Guest RAM in bytes, a multiple of 4096 from 1 MiB to 1 GiB. Default 64 MiB. */
   readonly memoryBytes?: number | undefined;
-  /** Personality. Default "lguest". */
-  readonly abi?: "lguest" | undefined;
+  /** Personality: a paravirtual interface, or "bare" for a plain machine without disks and network. Default "lguest". */
+  readonly abi?: Abi | undefined;
   /** A name for messages and for MAC addresses. Default "guest". */
   readonly name?: string | undefined;
   /** Disks, in the order in which the guest sees them. At most 8. */
@@ -87,6 +109,7 @@ export interface GuestOptions {
   /** Aborting it ends the guest; `run` rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
   readonly lguest?: LguestOptions | undefined;
+  readonly bare?: BareOptions | undefined;
   readonly debug?: DebugOptions | undefined;
 }
 
@@ -96,7 +119,7 @@ export interface GuestConfig {
   readonly initrd: Uint8Array | undefined;
   readonly commandLine: string;
   readonly memoryBytes: number;
-  readonly abi: "lguest";
+  readonly abi: Abi;
   readonly name: string;
   readonly block: readonly (BlockOptions & { readonly access: "rw" | "ro" | "overlay" })[];
   readonly net: readonly (NetOptions & { readonly macBytes: Uint8Array })[];
@@ -110,7 +133,16 @@ export interface GuestConfig {
   readonly onRestart: "end" | "reboot";
   readonly mode: "inline" | "worker" | undefined;
   readonly replay: readonly StampedInput[];
-  readonly lguest: { readonly bus: "auto" | "page" | "pci"; readonly syscallVector: number };
+  readonly bare: {
+    readonly modules: readonly Uint8Array[];
+    readonly onTripleFault: "kill" | "restart";
+  };
+  readonly lguest: {
+    readonly bus: "auto" | "page" | "pci";
+    readonly syscallVector: number;
+    readonly faultPath: "switcher" | "host";
+    readonly pae: "auto" | "on" | "off";
+  };
   readonly debug: {
     readonly chaosSeed: number;
     readonly assertions: boolean;
@@ -134,6 +166,7 @@ export const LIMITS = {
 const MAX_COMMAND_LINE_BYTES = 2047;
 const MAX_DISKS = 8;
 const MAX_PORTS = 4;
+const MAX_MODULES = 16;
 
 /**
  * Checks options and fills in the defaults.
@@ -145,6 +178,9 @@ export function resolveConfig(options: GuestOptions): GuestConfig {
   if (time === "real" && options.replay !== undefined) {
     throw new ConfigError("a recording can only be replayed in virtual time");
   }
+  if (options.abi === "bare" && (options.block?.length || options.net?.length)) {
+    throw new ConfigError('abi "bare" has no disks and no network; leave block and net out');
+  }
   const memoryBytes = integer("memoryBytes", options.memoryBytes);
   if (memoryBytes % PAGE_BYTES !== 0) {
     throw new ConfigError(`memoryBytes is ${memoryBytes}; it must be a multiple of ${PAGE_BYTES}`);
@@ -154,7 +190,7 @@ export function resolveConfig(options: GuestOptions): GuestConfig {
     initrd: options.initrd === undefined ? undefined : bytes("initrd", options.initrd),
     commandLine: commandLine(options.commandLine ?? ""),
     memoryBytes,
-    abi: choice("abi", options.abi, ["lguest"] as const),
+    abi: choice("abi", options.abi, ABIS),
     name,
     block: list("block", options.block, MAX_DISKS).map(disk),
     net: list("net", options.net, MAX_PORTS).map((port, index) => netPort(port, index, name)),
@@ -180,6 +216,20 @@ export function resolveConfig(options: GuestOptions): GuestConfig {
     lguest: {
       bus: choice("lguest.bus", options.lguest?.bus, ["auto", "page", "pci"] as const),
       syscallVector: integer("syscallVector", options.lguest?.syscallVector),
+      faultPath: choice("lguest.faultPath", options.lguest?.faultPath, [
+        "switcher",
+        "host",
+      ] as const),
+      pae: choice("lguest.pae", options.lguest?.pae, ["auto", "on", "off"] as const),
+    },
+    bare: {
+      modules: list("bare.modules", options.bare?.modules, MAX_MODULES).map((module, index) =>
+        bytes(`bare.modules[${index}]`, module),
+      ),
+      onTripleFault: choice("bare.onTripleFault", options.bare?.onTripleFault, [
+        "kill",
+        "restart",
+      ] as const),
     },
     debug: {
       chaosSeed: integer("chaosSeed", options.debug?.chaosSeed),

@@ -1,6 +1,6 @@
 /** The command line: its grammar, its help text, and the sentences for what is wrong with it. */
 import { parseArgs } from "node:util";
-import type { BlockOptions, GuestOptions, NetOptions } from "../guest/config.ts";
+import { ABIS, type BlockOptions, type GuestOptions, type NetOptions } from "../guest/config.ts";
 import { EXIT_CODE_HELP } from "./exit-codes.ts";
 
 /** The command line makes no sense; the message says what to write instead. */
@@ -12,6 +12,7 @@ export interface RunCommand {
   /** Path of the kernel image; undefined for the embedded guest. */
   readonly kernelFile: string | undefined;
   readonly initrdFile: string | undefined;
+  readonly moduleFiles: readonly string[];
   readonly symbolsFile: string | undefined;
   readonly options: Omit<GuestOptions, "kernel" | "initrd">;
   readonly showStats: boolean;
@@ -25,6 +26,8 @@ export type Command = RunCommand | { readonly verb: "help" } | { readonly verb: 
 
 const OPTIONS = {
   abi: { type: "string" },
+  module: { type: "string", multiple: true },
+  "triple-fault": { type: "string" },
   kernel: { type: "string", short: "k" },
   initrd: { type: "string", short: "i" },
   append: { type: "string", short: "a" },
@@ -33,6 +36,8 @@ const OPTIONS = {
   net: { type: "string", multiple: true },
   time: { type: "string" },
   bus: { type: "string" },
+  "fault-path": { type: "string" },
+  pae: { type: "string" },
   symbols: { type: "string" },
   reboot: { type: "boolean" },
   stats: { type: "boolean" },
@@ -53,13 +58,20 @@ export const HELP = `wasmvisor: runs 32-bit x86 paravirtual guests in WebAssembl
   wasmvisor run --kernel FILE [options]      boot a kernel of yours
 
 Guest
-  -k, --kernel FILE        vmlinux (ELF) or bzImage; detected
+  -k, --kernel FILE        vmlinux (ELF) or bzImage; with --abi bare a Multiboot 1 kernel, an ELF with a
+                           PVH entry note, or a ROM image; detected
   -i, --initrd FILE        initial RAM disk
   -a, --append TEXT        kernel command line
   -m, --memory SIZE        RAM, such as 64M (the default) or 1G
-      --abi lguest         paravirtual interface (the default)
+      --abi lguest|bare    paravirtual interface (lguest is the default), or a plain machine with a serial
+                           port, whose debug-exit port sets the exit code
+      --module FILE        further module after the initial RAM disk (bare); may be repeated
+      --triple-fault HOW   kill (the default) or restart (bare)
       --bus auto|page|pci  lguest devices: descriptor page (Linux up to 4.0), PCI (4.1 and later), or
                            found out at boot (the default)
+      --fault-path WHERE   switcher (the default): traps and page-table calls of lguest complete inside Wasm;
+                           host: the classic path, out to the Host and back for each
+      --pae auto|on|off    page tables of an lguest guest; told by its first table by default
   -b, --block FILE[,HOW]   disk, a raw image; HOW is ro (read-only) or overlay (writes are dropped at the
                            end); may be repeated
       --net hub:NAME       network port on a hub; may be repeated
@@ -117,12 +129,13 @@ export function parseCommandLine(args: string[]): Command {
     verb,
     kernelFile: values.kernel,
     initrdFile: values.initrd,
+    moduleFiles: values.module ?? [],
     symbolsFile: values.symbols,
     showStats: values.stats ?? false,
     showTraces: values.debug ?? false,
     commandsWithoutTerminal: values.tour ? "run=tour;poweroff" : undefined,
     options: {
-      abi: choice("--abi", values.abi, ["lguest"]),
+      abi: choice("--abi", values.abi, ABIS),
       commandLine: values.append,
       memoryBytes: size("--memory", values.memory),
       block: (values.block ?? []).map(disk),
@@ -132,7 +145,14 @@ export function parseCommandLine(args: string[]): Command {
       seed: count("--seed", values.seed),
       sliceInstructions: count("--slice", values.slice),
       mode: values["no-worker"] ? "inline" : undefined,
-      lguest: { bus: choice("--bus", values.bus, ["auto", "page", "pci"]) },
+      bare: {
+        onTripleFault: choice("--triple-fault", values["triple-fault"], ["kill", "restart"]),
+      },
+      lguest: {
+        bus: choice("--bus", values.bus, ["auto", "page", "pci"]),
+        faultPath: choice("--fault-path", values["fault-path"], ["switcher", "host"]),
+        pae: choice("--pae", values.pae, ["auto", "on", "off"]),
+      },
       debug: { chaosSeed: count("--chaos", values.chaos) },
     },
   };

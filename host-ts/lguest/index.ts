@@ -8,9 +8,17 @@ import { LGUEST_TIMER_IRQ } from "../../abi/lguest.ts";
 import {
   EXIT_BUDGET,
   EXIT_HYPERCALL,
+  FAULT_PATH_HOST,
+  FAULT_PATH_SWITCHER,
+  LG_PAE_AUTO,
+  LG_PAE_OFF,
+  LG_PAE_ON,
   VCPU_EXIT_REASON,
+  VCPU_FAULT_PATH,
   VCPU_HALTED,
+  VCPU_LG_DRAINING,
   VCPU_LG_NOTIFY,
+  VCPU_LG_PAE,
 } from "../../abi/vcpu.ts";
 import type { Personality, PersonalityHost } from "../base/personality.ts";
 import { type LguestBuses, planBuses } from "./buses.ts";
@@ -26,7 +34,13 @@ export interface LguestSettings {
   readonly bus: "auto" | Variety;
   /** A system-call vector accepted besides 0x80. */
   readonly syscallVector: number;
+  /** Where traps and page-table calls are judged. */
+  readonly faultPath: "switcher" | "host";
+  readonly pae: "auto" | "on" | "off";
 }
+
+const FAULT_PATHS = { switcher: FAULT_PATH_SWITCHER, host: FAULT_PATH_HOST } as const;
+const PAE_MODES = { auto: LG_PAE_AUTO, on: LG_PAE_ON, off: LG_PAE_OFF } as const;
 
 /** Builds the domain in fresh guest memory. Throws ImageError or ConfigError when it does not fit. */
 export function createLguest(
@@ -37,6 +51,8 @@ export function createLguest(
   const interrupts = new LguestInterrupts(host);
   const buses = planBuses(host, interrupts, settings.bus);
   startOfDay(host, domain);
+  host.vcpu.setU32(VCPU_FAULT_PATH, FAULT_PATHS[settings.faultPath]);
+  host.vcpu.setU32(VCPU_LG_PAE, PAE_MODES[settings.pae]);
   return new Lguest(host, interrupts, buses, settings);
 }
 
@@ -103,11 +119,14 @@ class Lguest implements Personality, CallContext {
   }
 
   deliverInterrupts(): void {
+    // A hypercall is still being served: the rest of its ring and the call itself come first.
+    if (this.host.vcpu.u32(VCPU_LG_DRAINING) !== 0) return;
     if (this.#interrupts.deliver() === "refused") this.host.killFromCore();
   }
 
   get isHalted(): boolean {
-    return this.host.vcpu.u32(VCPU_HALTED) !== 0;
+    const { vcpu } = this.host;
+    return vcpu.u32(VCPU_HALTED) !== 0 && vcpu.u32(VCPU_LG_DRAINING) === 0;
   }
 
   get canWake(): boolean {

@@ -96,6 +96,7 @@ export class FakeCore {
         this.flushes.push(lin.toString(16));
       },
       deliverTrap: never,
+      performCall: () => 1,
       deliverInterrupt: (_vcpu, vector) => {
         this.delivered.push(vector);
         return this.accepts ? 1 : 0;

@@ -53,6 +53,7 @@ export const MICROKERNELS: readonly Microkernel[] = [
   // The way in and the way out
   works("start-state", ONE_PAGING),
   works("init-words", ONE_PAGING),
+  works("init-unaligned", PAGE_BUS),
   dies("call-before-init", /^hypercall 5 before INIT$/, ONE_PAGING),
   dies("init-twice", /^already have lguest_data$/, ONE_PAGING),
   dies("init-bad-address", /^bad guest page 0xf0000000$/, ONE_PAGING),
@@ -131,6 +132,8 @@ export const MICROKERNELS: readonly Microkernel[] = [
   works("gate-kinds", ONE_PAGING),
   works("trap-gates", ONE_PAGING),
   works("gate-dpl", ONE_PAGING),
+  works("set-stack-beside-code", ONE_PAGING),
+  works("code-in-page-table", TWO_LEVEL),
   works("handler-segments", ONE_PAGING),
   works("error-codes"),
   works("ring1-frame", ONE_PAGING),

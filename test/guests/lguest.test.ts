@@ -103,6 +103,22 @@ describe("lguest microkernels", () => {
     }
   }
 
+  // The classic path judges every trap and every call in the Host: the guest cannot tell, not even by counting instructions.
+  for (const { name, expected, buses, pagings } of MICROKERNELS) {
+    if (expected.is === "asleep") continue;
+    it(`${name} comes to the same on the classic path`, async (context) => {
+      if (skipReason !== undefined) context.skip(skipReason);
+      const bus = buses[0]!;
+      const path = buildMicrokernel(name, { bus, paging: pagings[0]! });
+      const inSwitcher = await runToEnd(path, bus);
+      const inHost = await runToEnd(path, bus, { lguest: { bus, faultPath: "host" } });
+      expect(inHost.output).toBe(inSwitcher.output);
+      expect(inHost.end.kind).toBe(inSwitcher.end.kind);
+      expect(inHost.end.reason).toBe(inSwitcher.end.reason);
+      expect(inHost.end.stats.instructions).toBe(inSwitcher.end.stats.instructions);
+    });
+  }
+
   for (const { name, expected, buses, pagings } of MICROKERNELS) {
     // Rules about page tables, on the tables they concern: where a stale or missing translation would show.
     if (expected.is !== "success" || (pagings.length === 1 && pagings[0] === "2-level")) continue;
