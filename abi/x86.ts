@@ -169,3 +169,9 @@ export const MSR_SYSENTER_ESP = 0x175;
 export const MSR_SYSENTER_EIP = 0x176;
 export const MSR_PAT = 0x277;
 export const MSR_EFER = 0xc0000080 | 0;
+
+/** Event selects and counters of AMD processors, first index and how many (APM 2, "Performance Monitoring Counters"). */
+export const MSR_K7_FIRST = 0xc0010000 | 0;
+export const MSR_K7_COUNT = 8;
+export const MSR_FAM15_FIRST = 0xc0010200 | 0;
+export const MSR_FAM15_COUNT = 12;

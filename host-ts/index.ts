@@ -23,6 +23,8 @@ export type { BlockBackend, HostInput, NetBackend } from "./base/ports.ts";
 export type { Registers } from "./base/vcpu-block.ts";
 export type { Guest, GuestEnd, GuestEvents, GuestState } from "./guest/api.ts";
 export type {
+  Abi,
+  BareOptions,
   BlockOptions,
   DebugOptions,
   GuestOptions,

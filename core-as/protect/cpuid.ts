@@ -6,6 +6,7 @@
  * launcher refuses to nest).
  * Source: SDM 2A, CPUID; the hypervisor range is a convention all hypervisors share.
  */
+import { APIC_BASE_ENABLE } from "../../abi/apic.ts";
 import {
   CPUID_HYPERVISOR_LEAF,
   CPUID_SIGNATURE_EBX,
@@ -15,7 +16,7 @@ import {
   CPUID_VENDOR_ECX,
   CPUID_VENDOR_EDX,
 } from "../../abi/cpuid.ts";
-import { VCPU_CPU_MODEL } from "../../abi/vcpu.ts";
+import { VCPU_APIC_BASE, VCPU_CPU_MODEL } from "../../abi/vcpu.ts";
 import {
   CR4_DE,
   CR4_MCE,
@@ -46,6 +47,8 @@ const FEATURE_TSC: u32 = 1 << 4;
 const FEATURE_MSR: u32 = 1 << 5;
 const FEATURE_PAE: u32 = 1 << 6;
 const FEATURE_CX8: u32 = 1 << 8;
+/** Follows IA32_APIC_BASE: a machine without an APIC never enables it. */
+const FEATURE_APIC: u32 = 1 << 9;
 const FEATURE_SEP: u32 = 1 << 11;
 const FEATURE_PGE: u32 = 1 << 13;
 const FEATURE_CMOV: u32 = 1 << 15;
@@ -130,7 +133,9 @@ export function cpuid(v: usize, leaf: u32): void {
   } else if (leaf == 1) {
     // EBX: no CLFLUSH, one logical processor, APIC identifier 0.
     const ecx = load<u32>(model, ROW_ECX);
-    answer(v, load<u32>(model, ROW_SIGNATURE), 0, ecx, load<u32>(model, ROW_EDX));
+    const hasApic = (load<u32>(v, VCPU_APIC_BASE) & APIC_BASE_ENABLE) != 0;
+    const edx = load<u32>(model, ROW_EDX) | (hasApic ? FEATURE_APIC : 0);
+    answer(v, load<u32>(model, ROW_SIGNATURE), 0, ecx, edx);
   } else if (leaf == CPUID_HYPERVISOR_LEAF) {
     const top = CPUID_HYPERVISOR_LEAF;
     answer(v, top, CPUID_SIGNATURE_EBX, CPUID_SIGNATURE_ECX, CPUID_SIGNATURE_EDX);

@@ -2,6 +2,7 @@
  * Model-specific registers and the fast system call. Only a native guest reaches them: paravirtual kernels live with #GP and its fix-ups.
  * Source: SDM 2B, RDMSR, SYSENTER, SYSEXIT; SDM 4, "Architectural MSRs".
  */
+import { APIC_BASE_WRITABLE_HIGH, APIC_BASE_WRITABLE_LOW } from "../../abi/apic.ts";
 import {
   EXIT_MSR,
   POLICY_NATIVE,
@@ -23,6 +24,10 @@ import {
   EFLAGS_VM,
   MSR_APIC_BASE,
   MSR_EFER,
+  MSR_FAM15_COUNT,
+  MSR_FAM15_FIRST,
+  MSR_K7_COUNT,
+  MSR_K7_FIRST,
   MSR_PAT,
   MSR_SYSENTER_CS,
   MSR_SYSENTER_EIP,
@@ -56,7 +61,7 @@ function give(v: usize, value: u64): u32 {
   return STEP_END;
 }
 
-/** RDMSR; EIP must be past the instruction. @returns STEP_END, or STEP_EVENT: #GP(0), or EXIT_MSR for the Host to fill EDX:EAX. */
+/** RDMSR; EIP must be past the instruction. @returns STEP_END, or STEP_EVENT: #GP(0), or EXIT_MSR of the hypervisor range for the Host to fill EDX:EAX. */
 export function readMsr(v: usize): u32 {
   if (!mayUse(v)) return STEP_EVENT;
   const index = reg(v, REG_ECX);
@@ -76,7 +81,8 @@ export function readMsr(v: usize): u32 {
     case MSR_EFER:
       return give(v, load<u32>(v, VCPU_EFER));
     default:
-      return leave(v, EXIT_MSR, index, 0);
+      if (isCounter(index)) return give(v, 0);
+      return isHypervisorMsr(index) ? leave(v, EXIT_MSR, index, 0) : unknown(v);
   }
 }
 
@@ -92,10 +98,8 @@ export function writeMsr(v: usize): u32 {
       store<u64>(v, load<u64>(v, VCPU_TSC_OFFSET) + value - timeStamp(v), VCPU_TSC_OFFSET);
       return STEP_END;
     }
-    case MSR_APIC_BASE: {
-      store<u64>(v, value, VCPU_APIC_BASE);
-      return STEP_END;
-    }
+    case MSR_APIC_BASE:
+      return writeApicBase(v, value);
     case MSR_SYSENTER_CS: {
       store<u32>(v, low, VCPU_SYSENTER_CS);
       return STEP_END;
@@ -113,8 +117,34 @@ export function writeMsr(v: usize): u32 {
     case MSR_EFER:
       return writeEfer(v, value);
     default:
-      return leave(v, EXIT_MSR, index, 1, low, high);
+      if (isCounter(index)) return STEP_END;
+      return isHypervisorMsr(index) ? leave(v, EXIT_MSR, index, 1, low, high) : unknown(v);
   }
+}
+
+/** The range that hypervisors use among themselves and their guests: the Host decides. */
+function isHypervisorMsr(index: u32): bool {
+  return index >>> 8 == 0x400000;
+}
+/**
+ * The performance counters that every AMD processor has since the K7, without a feature bit: programs that only know Intel's vendor
+ * string clear them on all others. Here they stand still.
+ */
+function isCounter(index: u32): bool {
+  return index - MSR_K7_FIRST < <u32>MSR_K7_COUNT || index - MSR_FAM15_FIRST < <u32>MSR_FAM15_COUNT;
+}
+function unknown(v: usize): u32 {
+  refuse(v, VECTOR_GP, 0);
+  return STEP_EVENT;
+}
+
+/** Reserved bits, and the mode that is not there, are #GP(0). */
+function writeApicBase(v: usize, value: u64): u32 {
+  const low: u32 = APIC_BASE_WRITABLE_LOW;
+  const high: u32 = APIC_BASE_WRITABLE_HIGH;
+  if ((<u32>value & ~low) != 0 || (<u32>(value >> 32) & ~high) != 0) return unknown(v);
+  store<u64>(v, value, VCPU_APIC_BASE);
+  return STEP_END;
 }
 
 /** Each byte of PAT is a memory type: 0, 1, 4, 5, 6 or 7. */

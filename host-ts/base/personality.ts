@@ -5,12 +5,12 @@
 
 import type { Core } from "./core.ts";
 import type { FrameMemory } from "./guest-memory.ts";
-import type { VirtioDevice } from "./ports.ts";
+import type { HostInput, VirtioDevice } from "./ports.ts";
 import type { GuestClock, Timers } from "./time.ts";
 import type { VcpuBlock } from "./vcpu-block.ts";
 
 /** How a guest's life can end by its own doing. */
-export type GuestEndKind = "power-off" | "restart" | "panic";
+export type GuestEndKind = "power-off" | "restart" | "panic" | "exit" | "deadlocked";
 
 /** What a personality may ask of the Host it runs in. */
 export interface PersonalityHost {
@@ -28,8 +28,8 @@ export interface PersonalityHost {
   kill(reason: string): void;
   /** A verb of the core failed: kills with the words of the exit record it left. */
   killFromCore(): void;
-  /** The guest asked for its end. */
-  end(kind: GuestEndKind, message: string): void;
+  /** The guest asked for its end, or can never go on; `exitCode` (0-255) goes with kind "exit". */
+  end(kind: GuestEndKind, message: string, exitCode?: number): void;
   /** Output from before the console device works. */
   print(bytes: Uint8Array): void;
   /** A notification that no device took. */
@@ -59,6 +59,10 @@ export interface Personality {
   requestHypercalls(): void;
   /** HLT, as an instruction. */
   halt(): void;
+  /** A fault while a double fault was delivered; without this method it kills the guest. */
+  tripleFault?(): void;
+  /** Host-side news for a device that is none of `PersonalityHost.devices`. */
+  receive?(input: HostInput): void;
   /** A trap the core left to the Host. */
   trap(vector: number, errorCode: number, address: number): void;
   /** @returns `size` bytes as an unsigned number; all ones when nobody answers. */

@@ -65,7 +65,9 @@ export class GuestClock {
     const ahead = ns - this.nowNs;
     if (ahead <= 0) return;
     this.#offsetNs += ahead;
-    this.#vcpu.setU64(VCPU_TSC_OFFSET, BigInt(this.#offsetNs));
+    // The guest may have set its counter: what it wrote stays as a difference.
+    const offset = this.#vcpu.u64(VCPU_TSC_OFFSET) + BigInt(ahead);
+    this.#vcpu.setU64(VCPU_TSC_OFFSET, BigInt.asUintN(64, offset));
   }
 
   /** Instructions that fit before `ns`, at least 1. */

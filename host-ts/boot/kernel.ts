@@ -24,7 +24,9 @@ export interface KernelSymbol {
 
 /** A kernel ready to be placed in memory. */
 export interface KernelImage {
-  readonly kind: "elf" | "bzimage";
+  readonly kind: "elf" | "bzimage" | "multiboot" | "rom";
+  /** How a plain machine enters it; undefined when it was not parsed for one. */
+  readonly protocol?: "multiboot" | "pvh" | "reset-vector";
   /** Guest-physical address of the first instruction (a Xen kernel's may be linear). */
   readonly entry: number;
   readonly segments: readonly KernelSegment[];

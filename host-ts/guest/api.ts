@@ -13,6 +13,8 @@ export interface GuestEnd {
   readonly kind: Death["kind"] | "shutdown" | "aborted";
   /** The guest's own words, or the name of the rule it broke. */
   readonly reason: string;
+  /** For "exit": the code the guest chose, 0-255. */
+  readonly exitCode?: number | undefined;
   /** For "killed", "panic" and "deadlocked". */
   readonly crash: CrashReport | undefined;
   /** Digest of the last state, when `debug.digestAtEnd` asked for it. */

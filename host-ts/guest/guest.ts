@@ -220,7 +220,7 @@ export class InlineGuest implements Guest {
       await yieldToEventLoop();
       return;
     }
-    const isCrash = death.kind !== "power-off" && death.kind !== "restart";
+    const isCrash = !["power-off", "restart", "exit"].includes(death.kind);
     this.#conclude(death, isCrash ? reportCrash(this.#machine, death.reason) : undefined);
   }
 
@@ -250,7 +250,10 @@ export class InlineGuest implements Guest {
   }
 
   /** The end: what is known is collected before the memory goes. */
-  #conclude(how: Pick<GuestEnd, "kind" | "reason">, crash: CrashReport | undefined): void {
+  #conclude(
+    how: Pick<GuestEnd, "kind" | "reason" | "exitCode">,
+    crash: CrashReport | undefined,
+  ): void {
     const stats = this.#collectStats();
     this.#lastStats = stats;
     const digest = this.#config.debug.digestAtEnd

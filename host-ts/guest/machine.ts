@@ -6,12 +6,15 @@
 import { PAGE_BITS } from "../../abi/memory.ts";
 import {
   EXIT_KILL,
+  EXIT_TRIPLE_FAULT,
   KILL_BAD_READ,
   KILL_BAD_WRITE,
   POLICY_LGUEST,
+  POLICY_NATIVE,
   VCPU_CHAOS,
   VCPU_CHAOS_SEED,
 } from "../../abi/vcpu.ts";
+import { createBare } from "../bare/index.ts";
 import type { Core } from "../base/core.ts";
 import { PlatformEntropy, SeededEntropy } from "../base/entropy.ts";
 import { assertHost, OutOfMemoryError } from "../base/errors.ts";
@@ -31,6 +34,11 @@ import { createLguest } from "../lguest/index.ts";
 import type { GuestConfig } from "./config.ts";
 import { Vcpu } from "./vcpu.ts";
 
+const POLICIES: Readonly<Record<GuestConfig["abi"], number>> = {
+  lguest: POLICY_LGUEST,
+  bare: POLICY_NATIVE,
+};
+
 /** What outlives one life: the thread's core, the parsed kernel, the host side of the devices. */
 export interface MachineParts {
   readonly core: Core;
@@ -45,8 +53,10 @@ export interface MachineParts {
 
 /** How a life ended. "deadlocked": halted, with no timer and nothing left that could wake it. */
 export interface Death {
-  readonly kind: GuestEndKind | "killed" | "deadlocked";
+  readonly kind: GuestEndKind | "killed";
   readonly reason: string;
+  /** With kind "exit": what the guest's process exits with, 0-255. */
+  readonly exitCode?: number | undefined;
 }
 
 /** One life of a guest. */
@@ -76,7 +86,7 @@ export class Machine implements PersonalityHost {
       this.guest = verbs.guestCreate(config.memoryBytes >>> PAGE_BITS) >>> 0;
       if (this.guest === 0) throw outOfMemory(config.memoryBytes);
       this.#unwinder.push(() => verbs.guestDestroy(this.guest));
-      const vcpuPtr = verbs.vcpuCreate(this.guest, POLICY_LGUEST) >>> 0;
+      const vcpuPtr = verbs.vcpuCreate(this.guest, POLICIES[config.abi]) >>> 0;
       if (vcpuPtr === 0) throw outOfMemory(config.memoryBytes);
       this.#unwinder.push(() => verbs.vcpuDestroy(vcpuPtr));
       this.vcpu = new VcpuBlock(parts.core, vcpuPtr);
@@ -89,8 +99,7 @@ export class Machine implements PersonalityHost {
       this.clock = new GuestClock(this.vcpu, config, parts.hostMs);
       this.#setDebug();
       this.devices = this.#createDevices();
-      const domain = { ...config, image: parts.image };
-      this.personality = createLguest(this, domain, config.lguest);
+      this.personality = this.#createPersonality();
       assertHost(this.#death === undefined, "building a domain does not kill it");
       this.vcpuRunner = new Vcpu(this, this.personality);
     } catch (error) {
@@ -118,13 +127,18 @@ export class Machine implements PersonalityHost {
   }
 
   killFromCore(): void {
-    const isKill = this.vcpu.exitReason === EXIT_KILL;
+    const { exitReason } = this.vcpu;
+    if (exitReason === EXIT_TRIPLE_FAULT && this.personality.tripleFault !== undefined) {
+      this.personality.tripleFault();
+      return;
+    }
+    const isKill = exitReason === EXIT_KILL;
     const [code = 0, ...args] = [0, 1, 2, 3, 4].map((index) => this.vcpu.exitArg(index));
     this.kill(isKill ? this.personality.killText(code, args) : "a trap could not be delivered");
   }
 
-  end(kind: GuestEndKind, message: string): void {
-    this.#death ??= { kind, reason: message };
+  end(kind: GuestEndKind, message: string, exitCode?: number): void {
+    this.#death ??= { kind, reason: message, exitCode };
   }
 
   print(bytes: Uint8Array): void {
@@ -145,7 +159,9 @@ export class Machine implements PersonalityHost {
     const inputs = this.#parts.inputs.take(this.vcpu.retired, this.clock);
     for (const name of this.timers.takeDue(this.clock.nowNs)) this.personality.timerExpired(name);
     for (const input of inputs) {
-      this.devices.find((device) => device.name === input.device)?.receive(input);
+      const device = this.devices.find((each) => each.name === input.device);
+      if (device === undefined) this.personality.receive?.(input);
+      else device.receive(input);
     }
   }
 
@@ -210,7 +226,19 @@ export class Machine implements PersonalityHost {
     this.vcpu.setU32(VCPU_CHAOS_SEED, chaosSeed);
   }
 
+  #createPersonality(): Personality {
+    const { image } = this.#parts;
+    const config = this.#config;
+    if (config.abi === "lguest") return createLguest(this, { ...config, image }, config.lguest);
+    const initrd = config.initrd === undefined ? [] : [config.initrd];
+    const modules = [...initrd, ...config.bare.modules];
+    const { commandLine } = config;
+    return createBare(this, { image, modules, commandLine }, config.bare);
+  }
+
+  /** A plain machine brings chips of its own. */
   #createDevices(): VirtioDevice[] {
+    if (this.#config.abi === "bare") return [];
     const { console, block, net, inputs: sink } = this.#parts;
     const { time, seed, rng } = this.#config;
     const devices: VirtioDevice[] = [new VirtioConsole({ backend: console })];

@@ -10,6 +10,7 @@ import type { HostInputs } from "../base/inputs.ts";
 import type { BlockBackend, ConsoleBackend, NetBackend } from "../base/ports.ts";
 import type { MonotonicMs } from "../base/time.ts";
 import { Unwinder } from "../base/unwind.ts";
+import { parseBareImage } from "../boot/bare-image.ts";
 import { type KernelImage, parseKernelImage } from "../boot/image.ts";
 import type { GuestConfig } from "./config.ts";
 import type { Machine } from "./machine.ts";
@@ -43,7 +44,8 @@ export function openHostSide(
   inputs: HostInputs,
   print: (bytes: Uint8Array) => void,
 ): HostSide {
-  const image = parseKernelImage(config.kernel);
+  const parse = config.abi === "bare" ? parseBareImage : parseKernelImage;
+  const image = parse(config.kernel);
   const unwinder = new Unwinder();
   const keep = <T extends { close(): void }>(backend: T): T => {
     unwinder.push(() => backend.close());

@@ -40,7 +40,7 @@ export const EXITS: Readonly<Record<number, { readonly name: string; readonly ha
     [EXIT_MMIO_READ]: { name: "mmio-read", handle: mmioRead },
     [EXIT_MMIO_WRITE]: { name: "mmio-write", handle: mmioWrite },
     [EXIT_KILL]: { name: "kill", handle: (v) => v.host.killFromCore() },
-    [EXIT_TRIPLE_FAULT]: { name: "triple-fault", handle: (v) => v.host.kill("triple fault") },
+    [EXIT_TRIPLE_FAULT]: { name: "triple-fault", handle: tripleFault },
     [EXIT_INTERRUPT_WINDOW]: { name: "interrupt-window", handle: () => {} },
     [EXIT_OUT_OF_MEMORY]: { name: "out-of-memory", handle: outOfMemory },
     [EXIT_LIVELOCK]: { name: "livelock", handle: livelock },
@@ -73,6 +73,11 @@ function trap({ host: { vcpu }, personality }: Vcpu): void {
 function ioIn({ host: { vcpu }, personality }: Vcpu): void {
   const size = vcpu.exitArg(1);
   const value = personality.ioRead(vcpu.exitArg(0), size);
+  if (vcpu.exitArg(2) !== 0) {
+    // INS stores the value itself when it is executed again.
+    appendMmio(vcpu, value, 0);
+    return;
+  }
   const mask = size === 4 ? 0xffffffff : 2 ** (8 * size) - 1;
   vcpu.setGpr(REG_EAX, ((vcpu.gpr(REG_EAX) & ~mask) | (value & mask)) >>> 0);
 }
@@ -104,6 +109,11 @@ function appendMmio(vcpu: Vcpu["host"]["vcpu"], low: number, high: number): void
   vcpu.setU32(VCPU_MMIO_VALUES + 8 * count, low);
   vcpu.setU32(VCPU_MMIO_VALUES + 8 * count + 4, high);
   vcpu.setU32(VCPU_MMIO_COUNT, count + 1);
+}
+
+function tripleFault({ host, personality }: Vcpu): void {
+  if (personality.tripleFault === undefined) host.kill("triple fault");
+  else personality.tripleFault();
 }
 
 function outOfMemory({ host }: Vcpu): void {

@@ -21,7 +21,10 @@ export const EXIT_DEADLOCKED = 7;
 /** Signals that end the run. */
 export type EndingSignal = "SIGINT" | "SIGTERM" | "SIGHUP";
 
-const CODE_OF_END: Readonly<Record<GuestEnd["kind"], number>> = {
+/** Ends whose code is ours to choose; a guest that exits brings its own. */
+type EndKind = Exclude<GuestEnd["kind"], "exit">;
+
+const CODE_OF_END: Readonly<Record<EndKind, number>> = {
   "power-off": EXIT_POWER_OFF,
   restart: EXIT_RESTART,
   panic: EXIT_PANIC,
@@ -32,7 +35,7 @@ const CODE_OF_END: Readonly<Record<GuestEnd["kind"], number>> = {
 };
 
 /** Exit code for the way a guest ended. */
-export function exitCodeOfEnd(kind: GuestEnd["kind"]): number {
+export function exitCodeOfEnd(kind: EndKind): number {
   return CODE_OF_END[kind];
 }
 
@@ -51,5 +54,6 @@ export const EXIT_CODE_HELP: readonly [number | string, string][] = [
   [EXIT_RESTART, "the guest asked for a restart and --reboot was not given"],
   [EXIT_LEFT, "left with Ctrl-A X"],
   [EXIT_DEADLOCKED, "the guest halted and nothing is left that could wake it"],
+  ["n", "with --abi bare: what the guest wrote to the debug-exit port, (value << 1) | 1"],
   ["128+n", "ended by signal n (130 SIGINT, 143 SIGTERM)"],
 ];

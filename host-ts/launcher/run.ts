@@ -1,5 +1,5 @@
 /** The verbs `run` and `demo`: one guest from boot to end, joined to this process's terminal, files and signals. */
-import { parseKernelImage } from "../boot/image.ts";
+import { type KernelSymbol, parseKernelImage } from "../boot/image.ts";
 import { type CrashAids, renderCrashReport } from "../debug/crash-report.ts";
 import { loadDisassembler } from "../debug/disasm.ts";
 import { renderStats } from "../debug/stats-report.ts";
@@ -25,10 +25,12 @@ export async function runVerb(command: RunCommand): Promise<number> {
     command.initrdFile === undefined ? undefined : await readWhole("initrd", command.initrdFile);
   const symbolsText =
     command.symbolsFile === undefined ? undefined : await readWhole("symbols", command.symbolsFile);
+  const modules = await Promise.all(command.moduleFiles.map((file) => readWhole("module", file)));
   const guest = await createGuest({
     ...command.options,
     kernel,
     initrd,
+    bare: { ...command.options.bare, modules },
     terminal: terminal.size,
     commandLine:
       command.options.commandLine ??
@@ -41,15 +43,17 @@ export async function runVerb(command: RunCommand): Promise<number> {
   if (end.crash !== undefined) {
     const aids = await crashAids(kernel, symbolsText);
     say(renderCrashReport(TITLES[end.kind], end.crash, aids));
-  } else if (end.kind !== "power-off" && end.kind !== "shutdown") {
+  } else if (!["power-off", "shutdown", "exit"].includes(end.kind)) {
     say([TITLES[end.kind], end.reason].filter(Boolean).join(": "));
   }
   if (command.showStats) say(renderStats(end.stats));
-  return session.signal === undefined ? exitCodeOfEnd(end.kind) : exitCodeOfSignal(session.signal);
+  if (session.signal !== undefined) return exitCodeOfSignal(session.signal);
+  return end.kind === "exit" ? (end.exitCode ?? 0) : exitCodeOfEnd(end.kind);
 }
 
 const TITLES: Readonly<Record<GuestEnd["kind"], string>> = {
   "power-off": "guest powered off",
+  exit: "guest exited",
   restart: "guest asked for a restart (--reboot boots it again)",
   panic: "guest panicked",
   killed: "guest killed",
@@ -132,10 +136,19 @@ async function crashAids(
 ): Promise<CrashAids> {
   const symbols =
     symbolsText === undefined
-      ? new SymbolTable(parseKernelImage(kernel).symbols())
+      ? new SymbolTable(symbolsOf(kernel))
       : parseSystemMap(new TextDecoder("latin1").decode(symbolsText));
   const disassembler = await loadDisassembler().catch(() => undefined);
   return { symbols, disassembler };
+}
+
+/** A kernel for a plain machine may be no image that the others know: it then has no symbols. */
+function symbolsOf(kernel: Uint8Array): readonly KernelSymbol[] {
+  try {
+    return parseKernelImage(kernel).symbols();
+  } catch {
+    return [];
+  }
 }
 
 /** Prints beside the guest's own output. Raw mode as Node sets it still turns a newline into a new line. */

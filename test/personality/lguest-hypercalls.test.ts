@@ -236,7 +236,10 @@ test.each([
 
 test("pci variety: device 1 is the console", () => {
   const guest = initialisedGuest("pci");
-  guest.fake.script.push(exit(EXIT_IO_OUT, [0xcf8, 4, 0x80000800]), exit(EXIT_IO_IN, [0xcfc, 4]));
+  guest.fake.script.push(
+    exit(EXIT_IO_OUT, [0xcf8, 4, 0x80000800]),
+    exit(EXIT_IO_IN, [0xcfc, 4, 0]),
+  );
   guest.run(2);
   expect(guest.machine.vcpu.gpr(REG_EAX)).toBe(0x10431af4);
 });

@@ -33,12 +33,14 @@ test("every option reaches the guest's options", () => {
       "hub:lan",
     ],
     ...["--time", "real", "--bus", "pci", "--reboot", "--stats", "--seed", "7", "--slice", "5000"],
+    ...["--module", "m1", "--module", "m2", "--triple-fault", "restart"],
     ...["--no-worker", "--chaos", "9", "--symbols", "System.map", "--debug"],
   );
   expect(command).toEqual({
     verb: "run",
     kernelFile: "vmlinux",
     initrdFile: "rd.gz",
+    moduleFiles: ["m1", "m2"],
     symbolsFile: "System.map",
     showStats: true,
     showTraces: true,
@@ -57,6 +59,7 @@ test("every option reaches the guest's options", () => {
       seed: 7,
       sliceInstructions: 5000,
       mode: "inline",
+      bare: { onTripleFault: "restart" },
       lguest: { bus: "pci" },
       debug: { chaosSeed: 9 },
     },

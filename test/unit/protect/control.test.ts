@@ -36,6 +36,7 @@ import {
   EFLAGS_FIXED,
   EFLAGS_IF,
   EFLAGS_IOPL,
+  MSR_APIC_BASE,
   MSR_EFER,
   MSR_TSC,
   REG_EAX,
@@ -299,10 +300,35 @@ describe("MSRs", () => {
     expect(writing(0x801).runToHalt()).toBe(VECTOR_GP);
   });
 
-  it("that the core does not know leave for the Host", () => {
-    const m = machine(0, asm.movImm(REG_ECX, 0x8b), asm.rdmsr);
+  it("of the hypervisor range leave for the Host, others that nobody knows are #GP", () => {
+    const m = machine(0, asm.movImm(REG_ECX, 0x40000000), asm.rdmsr);
     expect(m.run()).toBe(EXIT_MSR);
-    expect([m.vcpu.exitArg(0), m.vcpu.exitArg(1), m.vcpu.eip]).toEqual([0x8b, 0, CODE + 7]);
+    expect([m.vcpu.exitArg(0), m.vcpu.exitArg(1), m.vcpu.eip]).toEqual([0x40000000, 0, CODE + 7]);
+    const reading = (index: number) => machine(0, asm.movImm(REG_ECX, index), asm.rdmsr, asm.hlt);
+    expect(reading(0x8b).runToHalt()).toBe(VECTOR_GP);
+    expect(reading(0xc0010000).runToHalt()).toBe(-1);
+  });
+
+  it("APIC_BASE takes the enable bit and an address, and CPUID follows it", () => {
+    const writing = (low: number) =>
+      machine(
+        0,
+        asm.movImm(REG_ECX, MSR_APIC_BASE),
+        asm.movImm(REG_EAX, low),
+        asm.movImm(REG_EDX, 0),
+        asm.wrmsr,
+        asm.movImm(REG_EAX, 1),
+        asm.cpuid,
+        asm.hlt,
+      );
+    const apicBit = (low: number) => {
+      const m = writing(low);
+      expect(m.runToHalt()).toBe(-1);
+      return (m.vcpu.gpr(REG_EDX) >>> 9) & 1;
+    };
+    expect([apicBit(0xfee00900), apicBit(0xfee00100)]).toEqual([1, 0]);
+    // Bit 10 would be the x2APIC mode.
+    expect(writing(0xfee00d00).runToHalt()).toBe(VECTOR_GP);
   });
 });
 

@@ -1,0 +1,204 @@
+/** The chips of a plain machine, wired: ports, memory-mapped registers, interrupt lines and timers to the chips that answer. */
+import { APIC_BYTES, APIC_GPA, IOAPIC_BYTES, IOAPIC_GPA } from "../../abi/apic.ts";
+import {
+  IRQ_COM1,
+  IRQ_PIT,
+  IRQ_RTC,
+  PORT_COM1,
+  TEST_MEMORY_BYTES,
+  TEST_MEMORY_GPA,
+} from "../../abi/pc.ts";
+import type { PersonalityHost } from "../base/personality.ts";
+import type { HostInput, IrqPort } from "../base/ports.ts";
+import { DebugPorts } from "../devices/legacy/debug-ports.ts";
+import { FwCfg } from "../devices/legacy/fw-cfg.ts";
+import { Ioapic } from "../devices/legacy/ioapic.ts";
+import { type ResetKind, SystemControl } from "../devices/legacy/keyboard.ts";
+import { APIC_TIMER, type ApicMessage, Lapic } from "../devices/legacy/lapic.ts";
+import { PicPair } from "../devices/legacy/pic.ts";
+import { PIT_TIMER, Pit } from "../devices/legacy/pit.ts";
+import { type PortDevice, PortMap } from "../devices/legacy/port-map.ts";
+import { RTC_TIMER, Rtc } from "../devices/legacy/rtc.ts";
+import { TestDevice } from "../devices/legacy/test-device.ts";
+import { Uart } from "../devices/legacy/uart.ts";
+
+/** The pin of the I/O APIC that the interval timer is wired to. */
+const IOAPIC_TIMER_PIN = 2;
+const SHORTHAND_ALL_BUT_SELF = 3;
+const FOUR_GIB = 2 ** 32;
+
+/** How the chips reach the rest of the machine. */
+export interface ChipsetOptions {
+  readonly host: PersonalityHost;
+  /** Address of the local APIC's registers, undefined while it is disabled. */
+  readonly apicGpa: () => number | undefined;
+  readonly print: (byte: number) => void;
+  readonly exit: (code: number) => void;
+  readonly reset: (kind: ResetKind) => void;
+  /** An interrupt that starts or resets processors. */
+  readonly processorMessage: (message: ApicMessage) => void;
+  /** The ROM whose other image ends at 4 GiB, if there is one. */
+  readonly rom: Uint8Array | undefined;
+}
+
+/** A range of memory-mapped registers. */
+interface Window {
+  readonly start: number;
+  readonly sizeBytes: number;
+  read(offset: number, size: number): number;
+  write(offset: number, size: number, value: number): void;
+}
+
+/** All chips of one machine. */
+export class Chipset {
+  readonly pic = new PicPair();
+  readonly lapic: Lapic;
+  readonly debug: DebugPorts;
+  readonly rtc: Rtc;
+  readonly #ports = new PortMap();
+  readonly #devices: readonly PortDevice[];
+  readonly #ioapic: Ioapic;
+  readonly #pit: Pit;
+  readonly #com1: Uart;
+  readonly #windows: readonly Window[];
+  readonly #options: ChipsetOptions;
+
+  constructor(options: ChipsetOptions) {
+    this.#options = options;
+    const { host, print } = options;
+    const { clock, timers, memory } = host;
+    const ramBytes = memory.ramBytes;
+    this.#ioapic = new Ioapic((message) => this.#send(message));
+    this.lapic = new Lapic({
+      id: 0,
+      clock,
+      timers,
+      send: (message) => this.#send(message),
+      ended: (vector) => this.#ioapic.ended(vector),
+    });
+    this.debug = new DebugPorts({ print, exit: options.exit });
+    this.rtc = new Rtc({ irq: this.#line(IRQ_RTC), clock, timers, ramBytes });
+    this.#pit = new Pit({ irq: this.#line(IRQ_PIT), clock, timers });
+    this.#com1 = new Uart({ name: "com1", port: PORT_COM1, irq: this.#line(IRQ_COM1), print });
+    const test = new TestDevice((line, isHigh) => this.#setLine(line, isHigh));
+    this.#devices = [
+      this.pic,
+      this.#pit,
+      this.rtc,
+      this.#com1,
+      this.debug,
+      new SystemControl(options.reset),
+      new FwCfg({ ramBytes, cpus: 1 }),
+      test,
+    ];
+    for (const device of this.#devices) this.#ports.add(device);
+    this.#windows = [
+      {
+        start: IOAPIC_GPA >>> 0,
+        sizeBytes: IOAPIC_BYTES,
+        read: (offset) => this.#ioapic.read(offset),
+        write: (offset, _size, value) => this.#ioapic.write(offset, value),
+      },
+      {
+        start: TEST_MEMORY_GPA >>> 0,
+        sizeBytes: TEST_MEMORY_BYTES,
+        read: (offset, size) => test.readMemory(offset, size),
+        write: (offset, size, value) => test.writeMemory(offset, size, value),
+      },
+      ...romWindow(options.rom),
+    ];
+  }
+
+  ioRead(port: number, size: number): number {
+    return this.#ports.read(port, size);
+  }
+
+  ioWrite(port: number, size: number, value: number): void {
+    this.#ports.write(port, size, value);
+  }
+
+  /** Where nobody answers a read gives all ones. */
+  mmioRead(gpa: number, size: number): number {
+    const apicOffset = this.#apicOffset(gpa);
+    if (apicOffset !== undefined) return this.lapic.read(apicOffset);
+    const window = this.#windowAt(gpa);
+    return window === undefined ? 2 ** (8 * size) - 1 : window.read(gpa - window.start, size);
+  }
+
+  mmioWrite(gpa: number, size: number, value: number): void {
+    const apicOffset = this.#apicOffset(gpa);
+    if (apicOffset !== undefined) {
+      this.lapic.write(apicOffset, value);
+      return;
+    }
+    const window = this.#windowAt(gpa);
+    window?.write(gpa - window.start, size, value);
+  }
+
+  timerExpired(name: string): void {
+    if (name === PIT_TIMER) this.#pit.timerExpired();
+    else if (name === RTC_TIMER) this.rtc.timerExpired();
+    else if (name === APIC_TIMER) this.lapic.timerExpired();
+  }
+
+  /** Host-side news. */
+  receive(input: HostInput): void {
+    this.#com1.receive(input);
+  }
+
+  save(): Record<string, unknown> {
+    return {
+      devices: Object.fromEntries(this.#devices.map((device) => [device.name, device.save()])),
+      lapic: this.lapic.save(),
+      ioapic: this.#ioapic.save(),
+    };
+  }
+
+  restore(state: Record<string, unknown>): void {
+    const devices = state.devices as Record<string, Record<string, unknown>>;
+    for (const device of this.#devices) device.restore(devices[device.name] ?? {});
+    this.lapic.restore(state.lapic as Record<string, unknown>);
+    this.#ioapic.restore(state.ioapic as Record<string, unknown>);
+  }
+
+  /** A line as a device sees it; both interrupt controllers do. */
+  #line(irq: number): IrqPort {
+    return { raise: () => this.#setLine(irq, true), lower: () => this.#setLine(irq, false) };
+  }
+
+  #setLine(irq: number, isHigh: boolean): void {
+    this.pic.setLine(irq, isHigh);
+    this.#ioapic.setLine(irq === IRQ_PIT ? IOAPIC_TIMER_PIN : irq, isHigh);
+  }
+
+  /** One processor: a message is for it or for nobody. */
+  #send(message: ApicMessage): void {
+    if (message.shorthand === SHORTHAND_ALL_BUT_SELF) return;
+    if (message.shorthand === 0 && !this.lapic.matches(message)) return;
+    this.lapic.accept(message.mode, message.vector, message.isLevel);
+    this.#options.processorMessage(message);
+  }
+
+  #apicOffset(gpa: number): number | undefined {
+    const base = this.#options.apicGpa();
+    if (base === undefined || gpa < base || gpa >= base + APIC_BYTES) return undefined;
+    return gpa - base;
+  }
+
+  #windowAt(gpa: number): Window | undefined {
+    return this.#windows.find(({ start, sizeBytes }) => gpa >= start && gpa < start + sizeBytes);
+  }
+}
+
+/** Address at which the local APIC answers after reset. */
+export const APIC_RESET_GPA = APIC_GPA >>> 0;
+
+function romWindow(rom: Uint8Array | undefined): Window[] {
+  if (rom === undefined) return [];
+  const read = (offset: number, size: number) => {
+    let value = 0;
+    for (let i = 0; i < size; i++) value += (rom[offset + i] ?? 0xff) * 2 ** (8 * i);
+    return value;
+  };
+  return [{ start: FOUR_GIB - rom.length, sizeBytes: rom.length, read, write: () => {} }];
+}

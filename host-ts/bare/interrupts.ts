@@ -1,0 +1,95 @@
+/**
+ * The interrupt policy of a plain machine: NMI before the local APIC before the 8259 pair, each when the processor is open to it.
+ * The core says when it opens (VCPU_WANT_WINDOW); it never delivers by itself.
+ */
+import { APIC_BASE_ENABLE } from "../../abi/apic.ts";
+import {
+  VCPU_APIC_BASE,
+  VCPU_EFLAGS,
+  VCPU_HALTED,
+  VCPU_NMI_BLOCKED,
+  VCPU_RETIRED,
+  VCPU_SHADOW,
+  VCPU_WANT_WINDOW,
+} from "../../abi/vcpu.ts";
+import { EFLAGS_IF, VECTOR_NMI } from "../../abi/x86.ts";
+import type { PersonalityHost } from "../base/personality.ts";
+import type { Lapic } from "../devices/legacy/lapic.ts";
+import type { PicPair } from "../devices/legacy/pic.ts";
+
+/** One processor's interrupts. */
+export class BareInterrupts {
+  readonly #host: PersonalityHost;
+  readonly #pic: PicPair;
+  readonly #lapic: Lapic;
+
+  constructor(host: PersonalityHost, pic: PicPair, lapic: Lapic) {
+    this.#host = host;
+    this.#pic = pic;
+    this.#lapic = lapic;
+  }
+
+  /** Whether deliver() would wake a halted processor. */
+  get canWake(): boolean {
+    return this.#canTakeNmi || (this.#isOpen && this.#hasRequest);
+  }
+
+  /** Whether anything but a reset could ever wake a halted processor. */
+  get isDeaf(): boolean {
+    return (this.#host.vcpu.u32(VCPU_EFLAGS) & EFLAGS_IF) === 0 && !this.#lapic.hasNmi;
+  }
+
+  /** While an NMI waits for the end of another one the Host looks after every instruction: its IRET tells nobody. */
+  get sliceLimit(): number {
+    return this.#lapic.hasNmi ? 1 : Number.POSITIVE_INFINITY;
+  }
+
+  /** Delivers what may be delivered now. @returns false when the core could not. */
+  deliver(): boolean {
+    const { vcpu } = this.#host;
+    if (this.#canTakeNmi) {
+      this.#lapic.takeNmi();
+      vcpu.setU32(VCPU_NMI_BLOCKED, 1);
+      if (!this.#enter(VECTOR_NMI)) return false;
+    } else if (this.#hasRequest && this.#isOpen) {
+      if (!this.#enter(this.#acknowledge())) return false;
+    }
+    vcpu.setU32(VCPU_WANT_WINDOW, this.#hasRequest ? 1 : 0);
+    return true;
+  }
+
+  #enter(vector: number): boolean {
+    const { vcpu, core } = this.#host;
+    vcpu.setU32(VCPU_HALTED, 0);
+    return core.exports.deliverInterrupt(vcpu.ptr, vector) !== 0;
+  }
+
+  get #canTakeNmi(): boolean {
+    return this.#lapic.hasNmi && this.#host.vcpu.u32(VCPU_NMI_BLOCKED) === 0 && !this.#isInShadow;
+  }
+
+  /** A halted processor has executed its HLT: the shadow of an STI before it is over. */
+  get #isOpen(): boolean {
+    return (this.#host.vcpu.u32(VCPU_EFLAGS) & EFLAGS_IF) !== 0 && !this.#isInShadow;
+  }
+
+  get #isInShadow(): boolean {
+    const { vcpu } = this.#host;
+    return vcpu.u64(VCPU_SHADOW) === vcpu.u64(VCPU_RETIRED);
+  }
+
+  get #hasApic(): boolean {
+    return (this.#host.vcpu.u32(VCPU_APIC_BASE) & APIC_BASE_ENABLE) !== 0;
+  }
+
+  get #hasRequest(): boolean {
+    if (!this.#hasApic) return this.#pic.hasRequest;
+    if (this.#lapic.request !== undefined) return true;
+    return this.#lapic.acceptsExternal && this.#pic.hasRequest;
+  }
+
+  #acknowledge(): number {
+    if (this.#hasApic && this.#lapic.request !== undefined) return this.#lapic.acknowledge();
+    return this.#pic.acknowledge();
+  }
+}

@@ -1,0 +1,152 @@
+/**
+ * How a plain machine begins: the kernel at its addresses, modules behind it, the information structure of its boot protocol,
+ * and a processor in the state which that protocol promises.
+ * Source: Multiboot Specification, "Machine state"; docs/misc/pvh of Xen; SDM 3A, "Processor State After Reset".
+ */
+import { PAGE_BYTES } from "../../abi/memory.ts";
+import { MULTIBOOT_BOOT_MAGIC } from "../../abi/multiboot.ts";
+import { PC_LOW_RAM_END, PC_RESET_OFFSET, PC_RESET_SELECTOR } from "../../abi/pc.ts";
+import { VCPU_CR0, VCPU_EFLAGS, VCPU_EIP } from "../../abi/vcpu.ts";
+import {
+  ATTR_DB,
+  ATTR_G,
+  ATTR_P,
+  CR0_ET,
+  CR0_PE,
+  DESC_ACCESSED,
+  DESC_CODE,
+  DESC_READABLE,
+  DESC_S,
+  DESC_WRITABLE,
+  EFLAGS_FIXED,
+  REG_EAX,
+  REG_EBX,
+  SEG_CS,
+  SEG_DS,
+  SEG_ES,
+  SEG_FS,
+  SEG_GS,
+  SEG_SS,
+  SEG_TR,
+  SYSDESC_TSS32_BUSY,
+} from "../../abi/x86.ts";
+import { ImageError } from "../base/errors.ts";
+import type { PersonalityHost } from "../base/personality.ts";
+import type { VcpuBlock } from "../base/vcpu-block.ts";
+import { type KernelImage, requireFit } from "../boot/image.ts";
+import type { PlacedModule } from "./memory-map.ts";
+import { buildMultibootInfo } from "./multiboot-info.ts";
+import { buildStartInfo } from "./pvh-info.ts";
+
+/** What is placed into a new machine. */
+export interface Domain {
+  readonly image: KernelImage;
+  /** The initial RAM disk is the first module. */
+  readonly modules: readonly Uint8Array[];
+  readonly commandLine: string;
+}
+
+/** Where information goes when the kernel leaves room there: conventional memory past the firmware's data. */
+const INFO_GPA = 0x9000;
+const KERNEL_CS = 0x08;
+const KERNEL_DS = 0x10;
+const TASK_LIMIT = 0x67;
+
+/**
+ * Places everything in fresh, zeroed memory and sets the processor to its entry.
+ * @throws ImageError when kernel and modules do not fit the guest's memory.
+ */
+export function startOfDay(host: PersonalityHost, domain: Domain): void {
+  const { memory, vcpu } = host;
+  const { image } = domain;
+  requireFit(image, memory.ramBytes);
+  for (const { gpa, bytes } of image.segments) memory.write(gpa, bytes);
+  if (image.protocol === "reset-vector") {
+    setResetState(vcpu);
+  } else {
+    const modules = placeModules(host, domain);
+    const build = image.protocol === "pvh" ? buildStartInfo : buildMultibootInfo;
+    const info = (gpa: number) => build(gpa, memory.ramBytes, domain.commandLine, modules);
+    const infoGpa = findRoom(host, image, modules, info(0).length);
+    memory.write(infoGpa, info(infoGpa));
+    setProtectedState(vcpu, image.entry);
+    vcpu.setGpr(REG_EAX, image.protocol === "pvh" ? 0 : MULTIBOOT_BOOT_MAGIC);
+    vcpu.setGpr(REG_EBX, infoGpa);
+  }
+  host.core.exports.updateMode(vcpu.ptr);
+}
+
+/** Page by page behind the kernel, in order. */
+function placeModules({ memory }: PersonalityHost, { image, modules }: Domain): PlacedModule[] {
+  let gpa = roundUp(endOf(image));
+  return modules.map((bytes, index) => {
+    if (gpa + bytes.length > memory.ramBytes) {
+      throw new ImageError(
+        `module ${index}: ${bytes.length} bytes do not fit between 0x${gpa.toString(16)} and the end of RAM; ` +
+          "give the guest more memory",
+        "HV_IMAGE_TOO_LARGE",
+      );
+    }
+    memory.write(gpa, bytes);
+    const placed = { gpa, sizeBytes: bytes.length };
+    gpa = roundUp(gpa + bytes.length);
+    return placed;
+  });
+}
+
+/** In conventional memory if the kernel does not lie there, else behind everything. */
+function findRoom(
+  { memory }: PersonalityHost,
+  image: KernelImage,
+  modules: readonly PlacedModule[],
+  sizeBytes: number,
+): number {
+  const end = INFO_GPA + sizeBytes;
+  const isFree = image.segments.every(
+    ({ gpa, memSize }) => gpa >= end || gpa + memSize <= INFO_GPA,
+  );
+  const isClear = modules.every((module) => module.gpa >= end);
+  if (isFree && isClear && end <= PC_LOW_RAM_END) return INFO_GPA;
+  const last = modules.at(-1);
+  const gpa = roundUp(last === undefined ? endOf(image) : last.gpa + last.sizeBytes);
+  if (gpa + sizeBytes <= memory.ramBytes) return gpa;
+  throw new ImageError(
+    "kernel and modules leave no room for the boot information; give the guest more memory",
+    "HV_IMAGE_TOO_LARGE",
+  );
+}
+
+function endOf(image: KernelImage): number {
+  return Math.max(...image.segments.map(({ gpa, memSize }) => gpa + memSize));
+}
+
+function roundUp(gpa: number): number {
+  return Math.ceil(gpa / PAGE_BYTES) * PAGE_BYTES;
+}
+
+/** Flat 32-bit segments in registers only: the kernel brings its own tables before it loads a selector. */
+function setProtectedState(vcpu: VcpuBlock, entry: number): void {
+  const flat = ATTR_P | ATTR_DB | ATTR_G | DESC_S | DESC_ACCESSED;
+  const base = { base: 0, limit: 0xffffffff };
+  const code = flat | DESC_CODE | DESC_READABLE;
+  vcpu.setSegment(SEG_CS, { ...base, selector: KERNEL_CS, attr: code });
+  for (const segment of [SEG_SS, SEG_DS, SEG_ES, SEG_FS, SEG_GS]) {
+    vcpu.setSegment(segment, { ...base, selector: KERNEL_DS, attr: flat | DESC_WRITABLE });
+  }
+  const task = { selector: 0, base: 0, limit: TASK_LIMIT, attr: ATTR_P | SYSDESC_TSS32_BUSY };
+  vcpu.setSegment(SEG_TR, task);
+  vcpu.setU32(VCPU_CR0, CR0_PE | CR0_ET);
+  vcpu.setU32(VCPU_EFLAGS, EFLAGS_FIXED);
+  vcpu.setU32(VCPU_EIP, entry);
+}
+
+/**
+ * DEVIATION: CS has the base that a far jump would give it, not the one of the reset: the image of the ROM below 4 GiB is data
+ * only, and no program can tell but by a near jump past the reset vector's 16 bytes.
+ */
+function setResetState(vcpu: VcpuBlock): void {
+  const attr = ATTR_P | DESC_S | DESC_WRITABLE | DESC_ACCESSED;
+  const base = PC_RESET_SELECTOR * 16;
+  vcpu.setSegment(SEG_CS, { selector: PC_RESET_SELECTOR, base, limit: 0xffff, attr });
+  vcpu.setU32(VCPU_EIP, PC_RESET_OFFSET);
+}
