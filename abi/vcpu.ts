@@ -213,6 +213,9 @@ export const VCPU_INNER_ESP = 0x3fc;
 export const VCPU_HELD_GDT = 0x400;
 /** 256 gates of 8 bytes, present bit clear when empty: the interrupt table that lguest and Xen guests register by hypercall. */
 export const VCPU_HELD_IDT = 0x800;
+export const HELD_GATE_BYTES = 8;
+/** In the high dword of a gate. */
+export const HELD_GATE_PRESENT = 0x8000;
 /** Size of the block, one pool frame. */
 export const VCPU_SIZE = 0x1000;
 

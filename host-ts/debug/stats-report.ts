@@ -1,4 +1,5 @@
 /** The table that --stats prints: what the guest did and what it cost. Pure text from the public metrics. */
+import { LGUEST_IRQ_BASE, LGUEST_SYSCALL_VECTOR } from "../../abi/lguest.ts";
 import type { Counts, GuestStats } from "../guest/stats.ts";
 
 /** Mnemonics of the vectors (SDM 3A, "Exception and Interrupt Vectors"). */
@@ -23,8 +24,6 @@ const VECTOR_NAMES: Readonly<Record<number, string>> = {
   19: "#XM SIMD error",
 };
 
-const LINUX_SYSCALL_VECTOR = 0x80;
-const FIRST_IRQ_VECTOR = 0x20;
 const BAR_CELLS = 24;
 const WIDTH = 72;
 
@@ -54,8 +53,8 @@ export function renderStats(stats: GuestStats): string {
 
 /** @returns the name a person knows a vector by. */
 export function vectorName(vector: number): string {
-  if (vector === LINUX_SYSCALL_VECTOR) return "system call (0x80)";
-  if (vector >= FIRST_IRQ_VECTOR) return `IRQ ${vector - FIRST_IRQ_VECTOR}`;
+  if (vector === LGUEST_SYSCALL_VECTOR) return "system call (0x80)";
+  if (vector >= LGUEST_IRQ_BASE) return `IRQ ${vector - LGUEST_IRQ_BASE}`;
   return VECTOR_NAMES[vector] ?? `vector ${vector}`;
 }
 

@@ -3,6 +3,7 @@
  * complete configuration. A configuration is plain data but for backends given as objects, so it can cross to a worker.
  */
 
+import { LGUEST_IRQ_BASE, LGUEST_SYSCALL_VECTOR } from "../../abi/lguest.ts";
 import { PAGE_BYTES } from "../../abi/memory.ts";
 import { ConfigError } from "../base/errors.ts";
 import type { StampedInput } from "../base/inputs.ts";
@@ -161,7 +162,7 @@ export const LIMITS = {
   columns: { min: 1, max: 0xffff, default: 80 },
   rows: { min: 1, max: 0xffff, default: 25 },
   chaosSeed: { min: 0, max: 0xffffffff, default: 0 },
-  syscallVector: { min: 0x20, max: 0xff, default: 0x80 },
+  syscallVector: { min: LGUEST_IRQ_BASE, max: 0xff, default: LGUEST_SYSCALL_VECTOR },
 } as const;
 const MAX_COMMAND_LINE_BYTES = 2047;
 const MAX_DISKS = 8;

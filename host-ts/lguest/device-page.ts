@@ -29,6 +29,7 @@ import {
   type RingRecord,
   SplitVirtqueue,
 } from "../devices/virtqueue.ts";
+import { DEATHS } from "./kill-reasons.ts";
 
 const STATE_VERSION = 1;
 /** A kernel without IO-APIC has 16 IRQs, and 0 is the timer. */
@@ -161,7 +162,7 @@ export class DevicePageBus implements DeviceBus {
       if (queue >= 0) return this.#kicked(slot, queue);
     }
     if (gpa === 0 || !this.#memory.isRange(gpa, 1)) {
-      return { kind: "bad", reason: `Bad NOTIFY ${gpa.toString(16)}` };
+      return { kind: "bad", reason: DEATHS.badNotify(gpa) };
     }
     return { kind: "early-console", text: this.#memory.readCString(gpa, EARLY_CONSOLE_BYTES_MAX) };
   }

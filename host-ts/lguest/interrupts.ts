@@ -15,6 +15,8 @@ import {
   LGUEST_IRQS,
 } from "../../abi/lguest.ts";
 import {
+  HELD_GATE_BYTES,
+  HELD_GATE_PRESENT,
   VCPU_HALTED,
   VCPU_HELD_IDT,
   VCPU_LG_DATA,
@@ -27,8 +29,6 @@ import { assertHost } from "../base/errors.ts";
 import type { PersonalityHost } from "../base/personality.ts";
 import type { IrqPort } from "../base/ports.ts";
 
-const GATE_BYTES = 8;
-const GATE_PRESENT = 0x8000;
 /**
  * Shortest and longest slice while an interrupt waits for the guest to open its flag or its mask: neither comes with a trap.
  * The length varies from slice to slice, or a loop that divides it would show us the same closed moment for ever.
@@ -133,8 +133,8 @@ export class LguestInterrupts {
   }
 
   #hasGate(irq: number): boolean {
-    const gate = VCPU_HELD_IDT + (LGUEST_IRQ_BASE + irq) * GATE_BYTES;
-    return (this.#host.vcpu.u32(gate + 4) & GATE_PRESENT) !== 0;
+    const gate = VCPU_HELD_IDT + (LGUEST_IRQ_BASE + irq) * HELD_GATE_BYTES;
+    return (this.#host.vcpu.u32(gate + 4) & HELD_GATE_PRESENT) !== 0;
   }
 
   #isInNoIrqWindow(): boolean {

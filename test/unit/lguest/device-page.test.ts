@@ -146,7 +146,7 @@ describe("NOTIFY", () => {
     memory.write(0x3000, bytesOf("Linux version\0rest"));
     expect(bus.notify(0x3000)).toEqual({ kind: "early-console", text: "Linux version" });
     expect(bus.notify(0)).toMatchObject({ kind: "bad" });
-    expect(bus.notify(0xfffff000)).toEqual({ kind: "bad", reason: "Bad NOTIFY fffff000" });
+    expect(bus.notify(0xfffff000)).toEqual({ kind: "bad", reason: "Bad NOTIFY 0xfffff000" });
     expect(memory.badAccesses).toEqual([]);
   });
 
