@@ -96,6 +96,17 @@ export const VCPU_FAULT_ERROR = 0x178;
 export const VCPU_FAULT_ADDRESS = 0x17c;
 /** u64, VCPU_RETIRED right after STI, MOV SS or POP SS: while equal, interrupts are held off for one instruction. */
 export const VCPU_SHADOW = 0x180;
+/** u64, VCPU_RETIRED + 1 while EFLAGS.RF is set: the next instruction runs past its breakpoint. RF is 0 in VCPU_EFLAGS always. */
+export const VCPU_RESUME = 0x3b8;
+/** u64, VCPU_RETIRED + 1 right after MOV SS or POP SS: while so, debug exceptions wait for one instruction. */
+export const VCPU_DEBUG_SHADOW = 0x3b0;
+/**
+ * u32, DEBUG_*: which breakpoints are armed, and the DR6 bits of a debug trap that waits for its instruction boundary. The armed bits follow
+ * from DR7; whoever writes debug registers into the block has the core drop the vCPU's translations.
+ */
+export const VCPU_DEBUG = 0x3a8;
+/** u32, 1 while the instruction being executed runs alone, outside any cached block. */
+export const VCPU_ALONE = 0x3ac;
 /** u32, 1 while the Host waits for EFLAGS.IF to open: the core leaves with EXIT_INTERRUPT_WINDOW when it does. */
 export const VCPU_WANT_WINDOW = 0x188;
 /** u32, 1 between NMI delivery and the next IRET. */
@@ -236,6 +247,13 @@ export const CPU_MODEL_I686 = 0;
 export const CPU_MODEL_PENTIUM3 = 1;
 export const CPU_MODEL_PENTIUM4 = 2;
 export const CPU_MODELS = 3;
+
+/** VCPU_DEBUG: DR6 bits that wait, then what is armed: execution, data and port breakpoints. */
+export const DEBUG_PENDING = 0xffff;
+export const DEBUG_EXECUTE = 0x10000;
+export const DEBUG_DATA = 0x20000;
+export const DEBUG_PORT = 0x40000;
+export const DEBUG_ARMED = 0x70000;
 
 /** VCPU_POLICY: who decides what a trap means. */
 export const POLICY_NATIVE = 0;

@@ -82,8 +82,15 @@ export const EFLAGS_ID = 0x00200000;
 /** The six arithmetic flags, kept lazily. */
 export const EFLAGS_ARITH = 0x000008d5;
 
-/** DR6: the trap was a single step (SDM 3B, "Debug Status Register (DR6)"). */
+/** DR6: breakpoints hit, a debug register was touched, single step, task switch (SDM 3B, "Debug Status Register (DR6)"). */
+export const DR6_HITS = 0xf;
+export const DR6_BD = 0x2000;
 export const DR6_BS = 0x4000;
+export const DR6_BT = 0x8000;
+/** DR7: the enable bits, the local ones and LE, and the guard of the registers (SDM 3B, "Debug Control Register (DR7)"). */
+export const DR7_ENABLES = 0xff;
+export const DR7_LOCAL = 0x155;
+export const DR7_GD = 0x2000;
 
 /** CR0 and CR4 (SDM 3A, "Control Registers"). */
 export const CR0_PE = 0x00000001;

@@ -39,7 +39,7 @@ import {
 } from "../../abi/x86.ts";
 import { advance, rmRead, rmWrite, UOP_DISP, Uop, uopNextEip } from "../decode/uop.ts";
 import { commitWrite, storeValue } from "../mmu/access.ts";
-import { holdInterrupts, requireV86Iopl } from "../protect/control.ts";
+import { holdEvents, requireV86Iopl } from "../protect/control.ts";
 import { deliverThroughIdt } from "../protect/gates.ts";
 import { iret } from "../protect/iret.ts";
 import { loadSegment, segLinear } from "../protect/segments.ts";
@@ -151,13 +151,13 @@ function loadSelector(v: usize, seg: u32, selector: u32): bool {
     return false;
   }
   if (!loadSegment(v, seg, selector)) return false;
-  if (seg == SEG_SS) holdInterrupts(v);
   return true;
 }
 
 /** A load of SS ends its block, for its shadow; another one only when what follows was decoded for a mode that is no more. */
 function afterLoad(v: usize, pc: usize, mode: u32): u32 {
   const isStack = Uop.imm(pc) == SEG_SS;
+  if (isStack) holdEvents(v);
   if (!isStack && load<u32>(v, VCPU_MODE) == mode) return STEP_NEXT;
   advance(v, pc);
   return isStack ? STEP_END : STEP_CUT;

@@ -7,11 +7,15 @@
  * matter, so a run can stop between any two instructions.
  */
 import {
+  DEBUG_EXECUTE,
+  DEBUG_PENDING,
   EVENT_EXIT,
   EVENT_TRAP,
   MODE_FLAT,
+  VCPU_ALONE,
   VCPU_BLOCK,
   VCPU_BUDGET,
+  VCPU_DEBUG,
   VCPU_EFLAGS,
   VCPU_EIP,
   VCPU_EVENT,
@@ -60,7 +64,7 @@ const LINK_NEAR: usize = 1;
 export const RUN_BUDGET: u32 = 0;
 /** ... because VCPU_EVENT says so, */
 export const RUN_EVENT: u32 = 1;
-/** ... or because something that only the outer loop looks at may have changed (single-step flag, interrupt window). */
+/** ... or because something that only the outer loop looks at may have changed (single step, breakpoints, interrupt window). */
 export const RUN_AGAIN: u32 = 2;
 
 /** IMUL r32, r/m32: CF = OF = product does not fit. */
@@ -131,6 +135,7 @@ export function interpret(v: usize, limit: i32, alone: bool): u32 {
   const n = budget < limit ? budget : limit;
   const kept = budget - n;
   store<i32>(v, n, VCPU_BUDGET);
+  store<u32>(v, u32(alone), VCPU_ALONE);
   const outcome = execute(v, n, alone);
   store<i32>(v, load<i32>(v, VCPU_BUDGET) + kept, VCPU_BUDGET);
   return outcome;
@@ -1444,9 +1449,11 @@ function execute(v: usize, budget: i32, alone: bool): u32 {
             n += rest;
             publish(v, n);
           }
-          if ((load<u32>(v, VCPU_EFLAGS) & EFLAGS_TF) != 0 || load<u32>(v, VCPU_WANT_WINDOW) != 0) {
-            return RUN_AGAIN;
-          }
+          const stops =
+            (load<u32>(v, VCPU_EFLAGS) & EFLAGS_TF) |
+            load<u32>(v, VCPU_WANT_WINDOW) |
+            (load<u32>(v, VCPU_DEBUG) & (DEBUG_PENDING | DEBUG_EXECUTE));
+          if (stops != 0) return RUN_AGAIN;
           tlb = load<usize>(v, VCPU_TLB);
           eip = load<u32>(v, VCPU_EIP);
           slot = jumpCacheSlot(eip);

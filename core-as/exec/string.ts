@@ -1,6 +1,7 @@
 /**
  * String instructions. A repeated one works in chunks: until the end of the page of either pointer, or until the count is used up.
  * A chunk retires as one instruction and leaves EIP at the instruction while work is left, so slices and faults fall between chunks.
+ * A chunk is one element while EFLAGS.TF is set or data breakpoints are armed, because their traps come after every element.
  * How far a chunk goes depends on registers alone, never on what is cached: the instruction count stays architectural.
  * ECX, ESI, EDI and, for CMPS and SCAS, the flags always say what has been done.
  *
@@ -8,11 +9,13 @@
  * Source: SDM 2, "REP/REPE/REPZ/REPNE/REPNZ" and each instruction's page.
  */
 import {
+  DEBUG_DATA,
   EVENT_MMIO,
   EVENT_NONE,
   EXIT_IO_IN,
   EXIT_IO_OUT,
   MODE_FLAT,
+  VCPU_DEBUG,
   VCPU_EA,
   VCPU_EFLAGS,
   VCPU_EIP,
@@ -31,16 +34,18 @@ import {
   DESC_S,
   DESC_WRITABLE,
   EFLAGS_DF,
+  EFLAGS_TF,
   SEG_ES,
   SEG_FS,
 } from "../../abi/x86.ts";
 import { advance, Uop, uopEip } from "../decode/uop.ts";
 import { PAGE_OFFSET_MASK, PAGE_SIZE } from "../layout.ts";
 import { storeValue, translateRead, translateWrite, writeRun } from "../mmu/access.ts";
+import { notePort } from "../mmu/watch.ts";
 import { mayStringPort } from "../protect/io.ts";
 import { segLinear } from "../protect/segments.ts";
 import { leave, STEP_END, STEP_EVENT, STEP_NEXT } from "../state/faults.ts";
-import { Flags } from "../state/flags.ts";
+import { Flags, setResume } from "../state/flags.ts";
 import { segAttr, segBase, segLimit, setExit } from "../state/vcpu.ts";
 
 /** Bits of the immediate. */
@@ -169,13 +174,22 @@ function storeRun<T>(v: usize, off: u32, n: u32): usize {
 /** Ends a chunk of a repeated instruction. @returns STEP_END with EIP at or past the instruction. */
 function endChunk(v: usize, pc: usize, isFinished: bool): u32 {
   if (isFinished) advance(v, pc);
-  else store<u32>(v, uopEip(v, pc), VCPU_EIP);
+  else {
+    store<u32>(v, uopEip(v, pc), VCPU_EIP);
+    // What interrupts it shows RF, and its execution breakpoint is behind it.
+    setResume(v, true);
+  }
   return STEP_END;
+}
+
+function trapsEveryElement(v: usize): bool {
+  return ((load<u32>(v, VCPU_EFLAGS) & EFLAGS_TF) | (load<u32>(v, VCPU_DEBUG) & DEBUG_DATA)) != 0;
 }
 
 /** Elements one call may do: the count, cut at the page ends of the given pointers. */
 function chunk<T>(v: usize, imm: u32, usesSource: bool, usesDestination: bool): u32 {
   let n = Str.get(v, ECX, imm);
+  if (n > 1 && trapsEveryElement(v)) return 1;
   if (usesSource) {
     const limit = elementsInPage<T>(v, Str.seg(imm), Str.get(v, ESI, imm), imm);
     if (limit < n) n = limit;
@@ -420,6 +434,7 @@ export function outs<T>(v: usize, pc: usize): u32 {
   if (p == 0) return STEP_EVENT;
   const value = <u32>load<T>(p);
   Str.move<T>(v, ESI, imm, 1);
+  notePort(v, load<u16>(v, EDX), sizeof<T>());
   endPortElement(v, pc, imm);
   return leave(v, EXIT_IO_OUT, load<u16>(v, EDX), sizeof<T>(), value);
 }
@@ -441,6 +456,7 @@ export function ins<T>(v: usize, pc: usize): u32 {
   store<u32>(v, 1, VCPU_MMIO_CURSOR);
   if (!storeValue<T>(v, load<u32>(v, VCPU_EA), load<T>(v, VCPU_MMIO_VALUES))) return STEP_EVENT;
   Str.move<T>(v, EDI, imm, 1);
+  notePort(v, load<u16>(v, EDX), sizeof<T>());
   endPortElement(v, pc, imm);
   elementDone(v);
   return STEP_END;

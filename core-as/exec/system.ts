@@ -39,6 +39,7 @@ import { CR4_PCE, EFLAGS_ZF, REG_EAX, REG_EDX, SEG_LDTR, SEG_TR } from "../../ab
 import { advance, rmRead, rmWrite, Uop } from "../decode/uop.ts";
 import { commitWrite } from "../mmu/access.ts";
 import { flushPageEverywhere } from "../mmu/tlb.ts";
+import { notePort } from "../mmu/watch.ts";
 import {
   clearInterruptFlag,
   clearTaskSwitched,
@@ -79,11 +80,13 @@ function finish(v: usize, pc: usize, done: bool): u32 {
 
 function portIn<T>(v: usize, pc: usize, port: u32): u32 {
   if (!mayUsePort(v, port, sizeof<T>())) return STEP_EVENT;
+  notePort(v, port, sizeof<T>());
   advance(v, pc);
   return leave(v, EXIT_IO_IN, port, sizeof<T>());
 }
 function portOut<T>(v: usize, pc: usize, port: u32): u32 {
   if (!mayUsePort(v, port, sizeof<T>())) return STEP_EVENT;
+  notePort(v, port, sizeof<T>());
   advance(v, pc);
   return leave(v, EXIT_IO_OUT, port, sizeof<T>(), <u32>load<T>(v, VCPU_GPR));
 }

@@ -6,6 +6,7 @@
  * pending at a time, and commitWrite() moves it to where it belongs.
  */
 import {
+  DEBUG_DATA,
   EVENT_MMIO,
   EVENT_STEP,
   EXIT_MMIO_READ,
@@ -21,6 +22,7 @@ import {
   VCPU_BOUNCE_SPLIT,
   VCPU_CONTEXT,
   VCPU_CPL,
+  VCPU_DEBUG,
   VCPU_EVENT,
   VCPU_EXIT_ARG,
   VCPU_MMIO_COUNT,
@@ -48,6 +50,7 @@ import { reg, setExit } from "../state/vcpu.ts";
 import { dropCode, hasCode, isRunningIn, noteWritable, touchesCode } from "./code-pages.ts";
 import { checksAlignment } from "./tlb.ts";
 import { ACCESS_FETCH, ACCESS_READ, ACCESS_WRITE, clearEvent, FILL_MMIO, fill } from "./walker.ts";
+import { noteAccess } from "./watch.ts";
 
 /** The TLB hit, inline. `tlb` is VCPU_TLB, which the interpreter keeps in a local. */
 export class Mem {
@@ -109,9 +112,15 @@ function isUser(v: usize): bool {
   return load<u32>(v, VCPU_CPL) == 3;
 }
 
+/** @returns `ptr`, or 0 when a data breakpoint wants the instruction to run alone. Accesses to system tables hit none. */
+function noted(v: usize, ptr: usize, lin: u32, size: u32, write: bool): usize {
+  if (ptr == 0 || (load<u32>(v, VCPU_DEBUG) & DEBUG_DATA) == 0) return ptr;
+  return noteAccess(v, lin, size, write) ? ptr : 0;
+}
+
 /** @returns host pointer to `size` (1-32) readable bytes at `lin` with the current privilege; 0 = event recorded. */
 export function translateRead(v: usize, lin: u32, size: u32): usize {
-  return readAs(v, lin, size, isUser(v));
+  return noted(v, readAs(v, lin, size, isUser(v)), lin, size, false);
 }
 /** translateRead with supervisor privilege whatever the CPL: descriptor tables, TSS, IDT. */
 export function translateSystemRead(v: usize, lin: u32, size: u32): usize {
@@ -119,7 +128,7 @@ export function translateSystemRead(v: usize, lin: u32, size: u32): usize {
 }
 /** @returns host pointer to `size` bytes for reading and writing, 0 = event recorded; commitWrite() afterwards. */
 export function translateWrite(v: usize, lin: u32, size: u32): usize {
-  return writeAs(v, lin, size, isUser(v), true);
+  return noted(v, writeAs(v, lin, size, isUser(v), true), lin, size, true);
 }
 export function translateSystemWrite(v: usize, lin: u32, size: u32): usize {
   return writeAs(v, lin, size, false, true);
@@ -208,7 +217,7 @@ export function commitWrite(v: usize, ptr: usize): bool {
 
 /** Stores 1, 2, 4 or 8 bytes. @returns false = event recorded. */
 export function storeValue<T>(v: usize, lin: u32, value: T): bool {
-  const ptr = writeAs(v, lin, sizeof<T>(), isUser(v), false);
+  const ptr = noted(v, writeAs(v, lin, sizeof<T>(), isUser(v), false), lin, sizeof<T>(), true);
   if (ptr == 0) return false;
   store<T>(ptr, value);
   return commitWrite(v, ptr);
@@ -224,7 +233,8 @@ export function storeSystemValue<T>(v: usize, lin: u32, value: T): bool {
 
 /**
  * @returns host pointer valid for writing `bytes` that stay within one page, decoded code below them already dropped; 0 when an event
- * was recorded (VCPU_EVENT) or the page is device memory (VCPU_EVENT is EVENT_NONE: go element by element).
+ * was recorded (VCPU_EVENT) or the page is device memory (VCPU_EVENT is EVENT_NONE: go element by element). Nobody calls it while data
+ * breakpoints are armed.
  */
 export function writeRun(v: usize, lin: u32, bytes: u32): usize {
   const ptr = locate(v, lin, ACCESS_WRITE, isUser(v));

@@ -68,6 +68,7 @@ import { hasCode, noteWritable } from "./code-pages.ts";
 import { frameEntry, frameForWrite, populateFrame } from "./frames.ts";
 import { exhausted, physicalForRead, physicalForWrite } from "./physical.ts";
 import { flushGuestTranslations } from "./tlb.ts";
+import { isWatchedPage } from "./watch.ts";
 
 /** Access kinds. */
 export const ACCESS_READ: u32 = 0;
@@ -307,11 +308,13 @@ export function fill(v: usize, lin: u32, access: u32, user: bool): usize {
   const rights = Leaf.rights;
   const mayWrite = (rights & PTE_RW) != 0 || (!user && (load<u32>(v, VCPU_CR0) & CR0_WP) == 0);
   const frameBits = load<u32>(entry);
-  const writable = mayWrite && Leaf.dirty && (frameBits & (FRAME_COW | FRAME_DIRTY)) == FRAME_DIRTY;
+  const isWatched = isWatchedPage(v, page);
+  const writable =
+    !isWatched && mayWrite && Leaf.dirty && (frameBits & (FRAME_COW | FRAME_DIRTY)) == FRAME_DIRTY;
   const watchStores = hasCode(frame);
   if (writable && !watchStores) noteWritable(frame);
   const writeTag: u32 = writable ? (watchStores ? page | TLB_WATCHED : page) : TLB_INVALID;
-  store<u32>(slot, page, TLB_READ);
+  store<u32>(slot, isWatched ? TLB_INVALID : page, TLB_READ);
   store<u32>(slot, writeTag, TLB_WRITE);
   store<u32>(slot, frame - page, TLB_ADDEND);
   store<u32>(slot, (rights & PTE_NX_HIGH) != 0 ? TLB_INVALID : page, TLB_EXEC);

@@ -10,11 +10,13 @@ import {
   VCPU_CR2,
   VCPU_CR3,
   VCPU_CR4,
+  VCPU_DEBUG_SHADOW,
   VCPU_DR0,
   VCPU_DR6,
   VCPU_DR7,
   VCPU_EFLAGS,
   VCPU_POLICY,
+  VCPU_RESUME,
   VCPU_RETIRED,
   VCPU_SHADOW,
   VCPU_TSC_OFFSET,
@@ -37,6 +39,8 @@ import {
   CR4_PGE,
   CR4_PSE,
   CR4_TSD,
+  DR6_BD,
+  DR7_GD,
   EFLAGS_AC,
   EFLAGS_ARITH,
   EFLAGS_DF,
@@ -50,6 +54,7 @@ import {
   VECTOR_GP,
   VECTOR_UD,
 } from "../../abi/x86.ts";
+import { armBreakpoints } from "../mmu/watch.ts";
 import { modelCr4 } from "./cpuid.ts";
 import { loadDirectory, loadPdptes, pagingMode, refreshPaging } from "./paging.ts";
 import { isV86, refuse } from "./segments.ts";
@@ -62,10 +67,8 @@ const CR4_TRANSLATION: u32 = CR4_PSE | CR4_PAE | CR4_PGE;
 /** What LMSW can set; it cannot clear PE. */
 const LMSW_BITS: u32 = CR0_PE | CR0_MP | CR0_EM | CR0_TS;
 
-const DR6_BD: u32 = 0x2000;
 const DR6_FIXED: u32 = 0xffff0ff0;
 const DR6_WRITABLE: u32 = 0xe00f;
-const DR7_GD: u32 = 0x2000;
 const DR7_FIXED: u32 = 0x400;
 const DR7_WRITABLE: u32 = 0xffff23ff;
 
@@ -114,6 +117,11 @@ export function setInterruptFlag(v: usize): bool {
 /** Holds interrupts off for one instruction. VCPU_RETIRED already counts the current one: micro-ops that end a block are published first. */
 export function holdInterrupts(v: usize): void {
   store<u64>(v, load<u64>(v, VCPU_RETIRED), VCPU_SHADOW);
+}
+/** MOV SS and POP SS hold off debug exceptions too, so that SS and ESP may be loaded one after the other. */
+export function holdEvents(v: usize): void {
+  holdInterrupts(v);
+  store<u64>(v, load<u64>(v, VCPU_RETIRED) + 1, VCPU_DEBUG_SHADOW);
 }
 /** @returns true for code that runs as the kernel of an lguest guest (ring 1). */
 export function isLguestKernel(v: usize): bool {
@@ -164,6 +172,7 @@ export function writeCr4(v: usize, value: u32): bool {
   }
   store<u32>(v, value, VCPU_CR4);
   if ((old ^ value) & CR4_TRANSLATION) refreshPaging(v);
+  if ((old ^ value) & CR4_DE) armBreakpoints(v);
   return true;
 }
 
@@ -194,6 +203,8 @@ export function debugRegister(v: usize, n: u32): usize {
     // The handler must be able to use the registers it is called for.
     store<u32>(v, dr7 & ~DR7_GD, VCPU_DR7);
     store<u32>(v, load<u32>(v, VCPU_DR6) | DR6_BD, VCPU_DR6);
+    // A fault, unlike other debug exceptions: its frame has RF. The count includes this instruction, which does not retire.
+    store<u64>(v, load<u64>(v, VCPU_RETIRED), VCPU_RESUME);
     return usize(refuse(v, VECTOR_DB, 0));
   }
   if (n < 4) return v + VCPU_DR0 + n * 4;
@@ -206,6 +217,7 @@ export function writeDebug(v: usize, n: u32, value: u32): bool {
   if (n < 4) store<u32>(target, value);
   else if (n & 1) store<u32>(target, (value & DR7_WRITABLE) | DR7_FIXED);
   else store<u32>(target, (value & DR6_WRITABLE) | DR6_FIXED);
+  if (n != 4 && n != 6) armBreakpoints(v);
   return true;
 }
 

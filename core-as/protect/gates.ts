@@ -20,7 +20,6 @@ import {
   EFLAGS_AC,
   EFLAGS_IF,
   EFLAGS_NT,
-  EFLAGS_RF,
   EFLAGS_TF,
   EFLAGS_VM,
   ERR_EXT,
@@ -51,7 +50,7 @@ import {
   VECTOR_TS,
 } from "../../abi/x86.ts";
 import { commitWrite } from "../mmu/access.ts";
-import { eflags } from "../state/flags.ts";
+import { eflags, flagsImage, setResume } from "../state/flags.ts";
 import { reg, segAttr, segBase, segLimit, segSelector, setReg, updateMode } from "../state/vcpu.ts";
 import {
   attrDpl,
@@ -149,6 +148,8 @@ export function deliverThroughIdt(
     return refuse(v, VECTOR_GP, gateError);
   }
   if ((gateHi & (ATTR_P << 8)) == 0) return refuse(v, VECTOR_NP, gateError);
+  const isFault = !isSoftware && !isExternal && vector < 32 && ((NOT_FAULTS >>> vector) & 1) == 0;
+  if (isFault) setResume(v, true);
   if (type == SYSDESC_TASK_GATE) {
     return switchThroughGate(
       v,
@@ -160,9 +161,7 @@ export function deliverThroughIdt(
       errorCode,
     );
   }
-  const isFault = !isSoftware && !isExternal && vector < 32 && ((NOT_FAULTS >>> vector) & 1) == 0;
-  const pushedFlags = eflags(v) | (isFault ? <u32>EFLAGS_RF : 0);
-  return enterHandler(v, gateLo, gateHi, ext, pushedFlags, hasError, errorCode);
+  return enterHandler(v, gateLo, gateHi, ext, flagsImage(v), hasError, errorCode);
 }
 
 /** Enters the code segment that an interrupt or trap gate names. */
@@ -255,9 +254,9 @@ function enterHandler(
   }
 
   const isInterruptGate = (type & 1) == 0;
-  const cleared: u32 =
-    EFLAGS_TF | EFLAGS_NT | EFLAGS_VM | EFLAGS_RF | (isInterruptGate ? <u32>EFLAGS_IF : 0);
+  const cleared: u32 = EFLAGS_TF | EFLAGS_NT | EFLAGS_VM | (isInterruptGate ? <u32>EFLAGS_IF : 0);
   store<u32>(v, load<u32>(v, VCPU_EFLAGS) & ~cleared, VCPU_EFLAGS);
+  setResume(v, false);
   if (isInner) {
     if (fromV86) {
       setNullSegment(v, SEG_ES, 0);
@@ -319,8 +318,9 @@ function deliverThroughIvt(v: usize, vector: u32): bool {
   sp = pushSlot(v, base, sp, mask, 2, true, segSelector(v, SEG_CS));
   sp = pushSlot(v, base, sp, mask, 2, true, load<u32>(v, VCPU_EIP));
   setStackPointer(v, sp);
-  const cleared: u32 = EFLAGS_IF | EFLAGS_TF | EFLAGS_AC | EFLAGS_RF;
+  const cleared: u32 = EFLAGS_IF | EFLAGS_TF | EFLAGS_AC;
   store<u32>(v, load<u32>(v, VCPU_EFLAGS) & ~cleared, VCPU_EFLAGS);
+  setResume(v, false);
   setParagraph(v, SEG_CS, target >>> 16);
   store<u32>(v, target & 0xffff, VCPU_EIP);
   updateMode(v);

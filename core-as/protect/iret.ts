@@ -38,7 +38,7 @@ import {
 } from "../../abi/x86.ts";
 import { updatePrivilege } from "../mmu/tlb.ts";
 import { STEP_END, STEP_EVENT } from "../state/faults.ts";
-import { eflags, setEflags } from "../state/flags.ts";
+import { eflags, setEflags, setResume } from "../state/flags.ts";
 import { reg, segLimit, setReg, updateMode } from "../state/vcpu.ts";
 import {
   attrDpl,
@@ -82,9 +82,10 @@ export function iret(v: usize, size: u32): u32 {
   return STEP_END;
 }
 
-/** @returns EFLAGS after loading `image` with the bits of `mask`. */
-function mergeFlags(v: usize, image: u32, mask: u32): u32 {
-  return (eflags(v) & ~mask) | (image & mask);
+/** Loads the bits of `mask` from `image` over `flags`. */
+function loadFlags(v: usize, flags: u32, image: u32, mask: u32): void {
+  setEflags(v, (flags & ~mask) | (image & mask));
+  setResume(v, (image & mask & EFLAGS_RF) != 0);
 }
 
 function iretReal(v: usize, size: u32): bool {
@@ -115,7 +116,7 @@ function popParagraphFrame(v: usize, size: u32, mask: u32): bool {
   setStackPointer(v, reg(v, REG_ESP) + size * 3);
   setParagraph(v, SEG_CS, cs);
   store<u32>(v, eip, VCPU_EIP);
-  setEflags(v, mergeFlags(v, image, mask));
+  loadFlags(v, eflags(v), image, mask);
   updateMode(v);
   return true;
 }
@@ -150,7 +151,7 @@ function iretProtected(v: usize, size: u32): bool {
   if (level <= (flags & EFLAGS_IOPL) >>> EFLAGS_IOPL_SHIFT) mask |= EFLAGS_IF;
   if (level == 0) mask |= size == 4 ? EFLAGS_IOPL | EFLAGS_VIF | EFLAGS_VIP : EFLAGS_IOPL;
   if (!returnFar(v, size, cs, eip, size * 3, 0)) return false;
-  setEflags(v, (flags & ~mask) | (image & mask));
+  loadFlags(v, flags, image, mask);
   updatePrivilege(v);
   return true;
 }
@@ -167,6 +168,7 @@ function iretToV86(v: usize, eip: u32, cs: u32, image: u32): bool {
   const gs = load<u16>(peekSlot(v, 32, 4));
   if (eip > 0xffff) return refuse(v, VECTOR_GP, 0);
   setEflags(v, image);
+  setResume(v, (image & EFLAGS_RF) != 0);
   setParagraph(v, SEG_CS, cs);
   setParagraph(v, SEG_SS, ss);
   setParagraph(v, SEG_ES, es);

@@ -20,7 +20,6 @@ import {
 import {
   EFER_NXE,
   EFLAGS_IF,
-  EFLAGS_RF,
   EFLAGS_VM,
   MSR_APIC_BASE,
   MSR_EFER,
@@ -177,7 +176,7 @@ export function enterSystem(v: usize): u32 {
   let allowed = hasFastCalls(v);
   if (allowed && (!isProtected(v) || isNull(cs))) allowed = refuse(v, VECTOR_GP, 0);
   if (!allowed) return STEP_EVENT;
-  const flags = load<u32>(v, VCPU_EFLAGS) & ~(EFLAGS_VM | EFLAGS_IF | EFLAGS_RF);
+  const flags = load<u32>(v, VCPU_EFLAGS) & ~(EFLAGS_VM | EFLAGS_IF);
   store<u32>(v, flags, VCPU_EFLAGS);
   land(v, cs, 0, load<u32>(v, VCPU_SYSENTER_EIP), load<u32>(v, VCPU_SYSENTER_ESP));
   return STEP_END;

@@ -9,9 +9,10 @@ import {
   SEG_LIMIT,
   VCPU_CPL,
   VCPU_CR0,
+  VCPU_DEBUG,
   VCPU_DESC_HI,
   VCPU_DESC_LO,
-  VCPU_DR6,
+  VCPU_DR7,
   VCPU_EIP,
   VCPU_PAGING,
 } from "../../abi/vcpu.ts";
@@ -19,7 +20,10 @@ import {
   ATTR_P,
   CR0_TS,
   DESC_TYPE_MASK,
+  DR6_BT,
+  DR7_LOCAL,
   EFLAGS_NT,
+  EFLAGS_RF,
   EFLAGS_VM,
   ERR_TI,
   REG_ESP,
@@ -36,7 +40,6 @@ import {
   SYSDESC_TSS16_BUSY,
   SYSDESC_TSS32,
   SYSDESC_TSS32_BUSY,
-  VECTOR_DB,
   VECTOR_GP,
   VECTOR_NP,
   VECTOR_SS,
@@ -44,7 +47,8 @@ import {
 } from "../../abi/x86.ts";
 import { storeSystemValue, translateSystemRead, translateSystemWrite } from "../mmu/access.ts";
 import { updatePrivilege } from "../mmu/tlb.ts";
-import { eflags, setEflags } from "../state/flags.ts";
+import { armBreakpoints } from "../mmu/watch.ts";
+import { flagsImage, setEflags, setResume } from "../state/flags.ts";
 import {
   reg,
   segAttr,
@@ -90,12 +94,11 @@ export const SWITCH_RETURN: u32 = 3;
 export const TASK_REFUSED: u32 = 0;
 /** ... switched; */
 export const TASK_SWITCHED: u32 = 1;
-/** ... or switched, and a fault or debug trap of the new task is recorded. */
+/** ... or switched, and a fault of the new task is recorded. */
 export const TASK_FAULTED: u32 = 2;
 
 /** Busy bit in the type field of a TSS descriptor. */
 const TYPE_BUSY: u32 = 2;
-const DR6_BT: u32 = 0x8000;
 /** Smallest legal limits. */
 const TSS32_LIMIT: u32 = 0x67;
 const TSS16_LIMIT: u32 = 0x2b;
@@ -240,7 +243,7 @@ function switchTask(
   if (kind != SWITCH_RETURN && !markDescriptor(v, selector, TYPE_BUSY)) return TASK_REFUSED;
   if (!nests && !markDescriptor(v, oldSelector, TYPE_BUSY, true)) return TASK_REFUSED;
 
-  const image = kind == SWITCH_RETURN ? eflags(v) & ~EFLAGS_NT : eflags(v);
+  const image = kind == SWITCH_RETURN ? flagsImage(v) & ~EFLAGS_NT : flagsImage(v);
   if (oldIs32) saveState<u32>(v, oldBase, nextEip, image);
   else saveState<u16>(v, oldBase, nextEip, image);
   if (nests) storeSystemValue<u16>(v, base, <u16>oldSelector);
@@ -307,6 +310,12 @@ function enterTask<T>(
   setSeg(v, SEG_TR, selector, base, limit, attr | TYPE_BUSY);
   store<u32>(v, load<u32>(v, VCPU_CR0) | CR0_TS, VCPU_CR0);
   setEflags(v, image);
+  setResume(v, (image & EFLAGS_RF) != 0);
+  const dr7 = load<u32>(v, VCPU_DR7);
+  if ((dr7 & DR7_LOCAL) != 0) {
+    store<u32>(v, dr7 & ~DR7_LOCAL, VCPU_DR7);
+    armBreakpoints(v);
+  }
   updatePrivilege(v);
   store<u32>(v, eip, VCPU_EIP);
   const isV86 = (image & EFLAGS_VM) != 0;
@@ -320,10 +329,7 @@ function enterTask<T>(
     for (let s: u32 = 0; s < TSS32_SEG_COUNT; s++) setParagraph(v, s, segSelector(v, s));
   } else if (!loadTaskSegments(v, ext)) return false;
   updateMode(v);
-  if (traps) {
-    store<u32>(v, load<u32>(v, VCPU_DR6) | DR6_BT, VCPU_DR6);
-    return refuse(v, VECTOR_DB, 0);
-  }
+  if (traps) store<u32>(v, load<u32>(v, VCPU_DEBUG) | DR6_BT, VCPU_DEBUG);
   return true;
 }
 

@@ -11,7 +11,13 @@
  * The deltas let POPF and the like express combinations that no result has (ZF and SF both set).
  * The state is in the vCPU block, so a snapshot at any exit is whole. Source: SDM 1, "Status Flags".
  */
-import { VCPU_EFLAGS, VCPU_FLAG_AUX, VCPU_FLAG_RES } from "../../abi/vcpu.ts";
+import {
+  VCPU_EFLAGS,
+  VCPU_FLAG_AUX,
+  VCPU_FLAG_RES,
+  VCPU_RESUME,
+  VCPU_RETIRED,
+} from "../../abi/vcpu.ts";
 import {
   EFLAGS_AF,
   EFLAGS_ARITH,
@@ -19,6 +25,7 @@ import {
   EFLAGS_FIXED,
   EFLAGS_OF,
   EFLAGS_PF,
+  EFLAGS_RF,
   EFLAGS_SF,
   EFLAGS_ZF,
 } from "../../abi/x86.ts";
@@ -180,8 +187,21 @@ export function eflags(v: usize): u32 {
   return load<u32>(v, VCPU_EFLAGS) | arithFlags(v);
 }
 
-/** Sets every bit of EFLAGS; privilege rules are the caller's. */
+/** Sets every bit of EFLAGS but RF, which is setResume's; privilege rules are the caller's. */
 export function setEflags(v: usize, flags: u32): void {
   setArithFlags(v, flags);
-  store<u32>(v, (flags & ~EFLAGS_ARITH & 0x003f7fd5) | EFLAGS_FIXED, VCPU_EFLAGS);
+  store<u32>(v, (flags & ~EFLAGS_ARITH & 0x003e7fd5) | EFLAGS_FIXED, VCPU_EFLAGS);
+}
+
+/** Sets or clears EFLAGS.RF; the next instruction that retires clears it. VCPU_RETIRED must be exact. */
+export function setResume(v: usize, resumes: bool): void {
+  store<u64>(v, resumes ? load<u64>(v, VCPU_RETIRED) + 1 : 0, VCPU_RESUME);
+}
+/** @returns EFLAGS.RF. */
+export function isResuming(v: usize): bool {
+  return load<u64>(v, VCPU_RESUME) == load<u64>(v, VCPU_RETIRED) + 1;
+}
+/** @returns the whole EFLAGS register with RF, as an exception frame or a TSS shows it. */
+export function flagsImage(v: usize): u32 {
+  return eflags(v) | (isResuming(v) ? <u32>EFLAGS_RF : 0);
 }

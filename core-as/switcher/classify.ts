@@ -5,6 +5,7 @@
 
 import { LGUEST_KERNEL_CPL, LGUEST_TRAP_ENTRY } from "../../abi/lguest.ts";
 import {
+  DEBUG_PENDING,
   EVENT_FAULT,
   EXIT_TRAP,
   EXIT_TRIPLE_FAULT,
@@ -15,7 +16,11 @@ import {
   VCPU_BUDGET,
   VCPU_CPL,
   VCPU_CR2,
+  VCPU_DEBUG,
+  VCPU_DEBUG_SHADOW,
   VCPU_DELIVERING,
+  VCPU_DR6,
+  VCPU_DR7,
   VCPU_EIP,
   VCPU_EVENT,
   VCPU_FAULT_ADDRESS,
@@ -27,7 +32,10 @@ import {
   VCPU_RETIRED,
 } from "../../abi/vcpu.ts";
 import {
+  DR6_HITS,
+  DR7_GD,
   ERR_IDT,
+  VECTOR_DB,
   VECTOR_DF,
   VECTOR_GP,
   VECTOR_PF,
@@ -35,7 +43,7 @@ import {
 } from "../../abi/x86.ts";
 import { clearEvent } from "../mmu/walker.ts";
 import { deliverThroughIdt, doubleFaultRule } from "../protect/gates.ts";
-import { leave, TRAP_UNCHECKED } from "../state/faults.ts";
+import { leave, raise, TRAP_UNCHECKED } from "../state/faults.ts";
 import { countTrap } from "../state/vcpu.ts";
 import { hypercall } from "./lguest-calls.ts";
 import { gateDpl, isGatePresent, reflect } from "./reflect.ts";
@@ -67,6 +75,31 @@ export function onFault(v: usize): bool {
 export function deliver(v: usize, vector: u32, error: u32): bool {
   if (load<u32>(v, VCPU_POLICY) == POLICY_LGUEST) return reflect(v, vector, error);
   return deliverNative(v, vector, error, false, false);
+}
+
+/** @returns true when a debug trap is due before the next instruction. */
+export function hasDebugTrap(v: usize): bool {
+  return (load<u32>(v, VCPU_DEBUG) & DEBUG_PENDING) != 0 && !inDebugShadow(v);
+}
+/** @returns true right after MOV SS or POP SS. */
+export function inDebugShadow(v: usize): bool {
+  return load<u64>(v, VCPU_DEBUG_SHADOW) == load<u64>(v, VCPU_RETIRED) + 1;
+}
+/** Delivers the debug trap that waits. @returns true when the guest goes on. */
+export function onDebugTrap(v: usize): bool {
+  const debug = load<u32>(v, VCPU_DEBUG);
+  store<u32>(v, debug & ~DEBUG_PENDING, VCPU_DEBUG);
+  return onDebug(v, debug & DEBUG_PENDING);
+}
+/**
+ * #DB for the conditions `bits` of DR6. Bits 0-3 tell this exception's breakpoints, the others stay until the guest clears them.
+ * @returns true when the guest goes on.
+ */
+export function onDebug(v: usize, bits: u32): bool {
+  store<u32>(v, (load<u32>(v, VCPU_DR6) & ~DR6_HITS) | bits, VCPU_DR6);
+  store<u32>(v, load<u32>(v, VCPU_DR7) & ~DR7_GD, VCPU_DR7);
+  raise(v, VECTOR_DB);
+  return onFault(v);
 }
 
 /** INT n, INT3 or INTO retired; EIP is past it. @returns true when the guest goes on. */
@@ -106,8 +139,9 @@ function rewind(v: usize): void {
   store<i32>(v, load<i32>(v, VCPU_BUDGET) + 1, VCPU_BUDGET);
 }
 
-/** An interrupt the Host decided to deliver. @returns true when the guest took it. */
+/** An interrupt the Host decided to deliver; a debug trap that waits comes first. @returns true when the guest took it. */
 export function onInterrupt(v: usize, vector: u32): bool {
+  if (hasDebugTrap(v) && !onDebugTrap(v)) return false;
   if (load<u32>(v, VCPU_POLICY) == POLICY_LGUEST) return reflect(v, vector, 0);
   return deliverNative(v, vector, 0, false, true);
 }

@@ -3,6 +3,8 @@
  */
 import {
   COUNTER_EXITS,
+  DEBUG_EXECUTE,
+  DEBUG_PENDING,
   EVENT_EXIT,
   EVENT_FAULT,
   EVENT_KILL,
@@ -11,14 +13,17 @@ import {
   EVENT_STEP,
   EVENT_TRAP,
   EXIT_BUDGET,
+  EXIT_HALT,
   EXIT_INTERRUPT_WINDOW,
   EXIT_LIVELOCK,
   VCPU_BLOCK,
   VCPU_BUDGET,
   VCPU_CHAOS,
   VCPU_CHAOS_SEED,
-  VCPU_DR6,
+  VCPU_DEBUG,
+  VCPU_DR7,
   VCPU_EFLAGS,
+  VCPU_EIP,
   VCPU_EVENT,
   VCPU_EXIT_REASON,
   VCPU_LG_DRAINING,
@@ -28,14 +33,22 @@ import {
   VCPU_SHADOW,
   VCPU_WANT_WINDOW,
 } from "../../abi/vcpu.ts";
-import { DR6_BS, EFLAGS_IF, EFLAGS_TF, VECTOR_DB } from "../../abi/x86.ts";
+import { DR6_BS, DR7_ENABLES, EFLAGS_IF, EFLAGS_TF, SEG_CS } from "../../abi/x86.ts";
 import { resetCodeCache } from "../decode/cache.ts";
 import { interpret, RUN_EVENT } from "../exec/interpreter.ts";
 import { flushAllTranslations, switchDirectory } from "../mmu/tlb.ts";
 import { clearEvent } from "../mmu/walker.ts";
-import { raise } from "../state/faults.ts";
-import { count, setExit } from "../state/vcpu.ts";
-import { onFault, onSoftwareInterrupt } from "./classify.ts";
+import { armBreakpoints, executionHits } from "../mmu/watch.ts";
+import { isResuming } from "../state/flags.ts";
+import { count, segBase, setExit } from "../state/vcpu.ts";
+import {
+  hasDebugTrap,
+  inDebugShadow,
+  onDebug,
+  onDebugTrap,
+  onFault,
+  onSoftwareInterrupt,
+} from "./classify.ts";
 import { resumeHypercall } from "./lguest-calls.ts";
 
 /** Traps that may be delivered without one instruction retiring before the Host is asked to look. */
@@ -64,6 +77,13 @@ function windowIsOpen(v: usize): bool {
   );
 }
 
+/** @returns DR6 bits of the execution breakpoints at the next instruction, 0 when it may run. */
+function breakpointsHere(v: usize): u32 {
+  // An instruction that waits for a device has begun already.
+  const runs = load<u32>(v, VCPU_MMIO_COUNT) != 0 || isResuming(v) || inDebugShadow(v);
+  return runs ? 0 : executionHits(v, segBase(v, SEG_CS) + load<u32>(v, VCPU_EIP));
+}
+
 /**
  * Debug mode: drops every cached translation and every decoded block at pseudo-random moments. Nothing the guest can see may change.
  * @returns how many instructions to run until the next time.
@@ -89,13 +109,39 @@ export function enter(v: usize, budget: i32): u32 {
   let traps: u32 = 0;
   let retired = load<u64>(v, VCPU_RETIRED);
   let alone = false;
+  let trapped = false;
+  if ((load<u32>(v, VCPU_DR7) & DR7_ENABLES) != 0 || load<u32>(v, VCPU_DEBUG) != 0)
+    armBreakpoints(v);
   if (load<u32>(v, VCPU_LG_DRAINING) != 0 && !resumeHypercall(v)) return leaveGuest(v);
 
   while (true) {
+    if (trapped) {
+      trapped = false;
+      const now = load<u64>(v, VCPU_RETIRED);
+      traps = now == retired ? traps + 1 : 0;
+      retired = now;
+      if (traps > MAX_IDLE_TRAPS) return exit(v, EXIT_LIVELOCK);
+    }
+    if (hasDebugTrap(v)) {
+      if (!onDebugTrap(v)) return leaveGuest(v);
+      trapped = true;
+      continue;
+    }
     if (load<i32>(v, VCPU_BUDGET) <= 0) return exit(v, EXIT_BUDGET);
     if (load<u32>(v, VCPU_WANT_WINDOW) != 0 && windowIsOpen(v))
       return exit(v, EXIT_INTERRUPT_WINDOW);
 
+    if ((load<u32>(v, VCPU_DEBUG) & DEBUG_EXECUTE) != 0) {
+      const found = breakpointsHere(v);
+      if (found != 0) {
+        if (!onDebug(v, found)) return leaveGuest(v);
+        trapped = true;
+        continue;
+      }
+      alone = true;
+    }
+    // A trap that MOV SS holds off comes right after the next instruction.
+    if ((load<u32>(v, VCPU_DEBUG) & DEBUG_PENDING) != 0) alone = true;
     const stepping = (load<u32>(v, VCPU_EFLAGS) & EFLAGS_TF) != 0;
     // The window is open but for the shadow of the last instruction: one more, then look again.
     const inShadow =
@@ -109,11 +155,9 @@ export function enter(v: usize, budget: i32): u32 {
       // The instruction that ran alone retired.
       alone = false;
       store<u32>(v, 0, VCPU_MMIO_COUNT);
-      if (stepping && outcome != RUN_EVENT) {
-        store<u32>(v, load<u32>(v, VCPU_DR6) | DR6_BS, VCPU_DR6);
-        raise(v, VECTOR_DB, 0);
-        if (!onFault(v)) return leaveGuest(v);
-        continue;
+      // INT n has cleared TF, and a load of SS lets the step pass.
+      if (stepping && (outcome != RUN_EVENT || happened == EVENT_EXIT) && !inDebugShadow(v)) {
+        store<u32>(v, load<u32>(v, VCPU_DEBUG) | DR6_BS, VCPU_DEBUG);
       }
     }
     if (outcome != RUN_EVENT) continue;
@@ -127,6 +171,8 @@ export function enter(v: usize, budget: i32): u32 {
       case EVENT_FAULT: {
         alone = false;
         store<u32>(v, 0, VCPU_MMIO_COUNT);
+        // What the instruction touched before it faulted, it will touch again.
+        store<u32>(v, load<u32>(v, VCPU_DEBUG) & ~DEBUG_PENDING, VCPU_DEBUG);
         if (!onFault(v)) return leaveGuest(v);
         break;
       }
@@ -134,16 +180,20 @@ export function enter(v: usize, budget: i32): u32 {
         if (!onSoftwareInterrupt(v)) return leaveGuest(v);
         break;
       }
+      case EVENT_EXIT: {
+        // A debug trap ends the halt before it begins.
+        if (load<u32>(v, VCPU_EXIT_REASON) == EXIT_HALT && hasDebugTrap(v)) {
+          clearEvent(v);
+          continue;
+        }
+        return leaveGuest(v);
+      }
       case EVENT_MMIO:
       case EVENT_KILL:
-      case EVENT_EXIT:
         return leaveGuest(v);
       default:
         unreachable();
     }
-    const now = load<u64>(v, VCPU_RETIRED);
-    traps = now == retired ? traps + 1 : 0;
-    retired = now;
-    if (traps > MAX_IDLE_TRAPS) return exit(v, EXIT_LIVELOCK);
+    trapped = true;
   }
 }

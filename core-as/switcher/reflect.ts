@@ -26,7 +26,6 @@ import {
 import {
   EFLAGS_IF,
   EFLAGS_NT,
-  EFLAGS_RF,
   EFLAGS_TF,
   EFLAGS_VM,
   SEG_CS,
@@ -127,11 +126,7 @@ export function reflect(v: usize, vector: u32, errorCode: u32): bool {
 
   countTrap(v, vector);
   store<u32>(v, esp, ESP);
-  store<u32>(
-    v,
-    load<u32>(v, VCPU_EFLAGS) & ~(EFLAGS_TF | EFLAGS_VM | EFLAGS_RF | EFLAGS_NT),
-    VCPU_EFLAGS,
-  );
+  store<u32>(v, load<u32>(v, VCPU_EFLAGS) & ~(EFLAGS_TF | EFLAGS_VM | EFLAGS_NT), VCPU_EFLAGS);
   setFlat(v, SEG_CS, LGUEST_KERNEL_CS, LGUEST_KERNEL_CPL);
   if (fromUser) setFlat(v, SEG_SS, load<u32>(v, VCPU_LG_STACK_SS), LGUEST_KERNEL_CPL);
   setCpl(v, LGUEST_KERNEL_CPL);

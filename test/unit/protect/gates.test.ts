@@ -94,19 +94,19 @@ describe("a gate", () => {
     expect(m.frame(3)).toEqual([CODE, KERNEL_CS, EFLAGS_FIXED | EFLAGS_RF]);
   });
 
-  it("of type interrupt clears IF, TF, NT and RF; of type trap it leaves IF", () => {
+  it("of type interrupt clears IF, TF and NT; of type trap it leaves IF", () => {
     for (const [type, kept] of [
       [GATE_INT32, 0],
       [GATE_TRAP32, EFLAGS_IF],
     ] as const) {
       const m = new Machine();
-      m.vcpu.setU32(VCPU_EFLAGS, FLAGS | EFLAGS_NT | EFLAGS_RF);
+      m.vcpu.setU32(VCPU_EFLAGS, FLAGS | EFLAGS_NT);
       m.gate(0x40, KERNEL_CS, m.handler(0x40), type);
       m.assemble(CODE, asm.intN(0x40));
 
       expect(m.runToHalt()).toBe(0x40);
 
-      const cleared = EFLAGS_IF | EFLAGS_TF | EFLAGS_NT | EFLAGS_RF;
+      const cleared = EFLAGS_IF | EFLAGS_TF | EFLAGS_NT;
       expect(m.vcpu.u32(VCPU_EFLAGS) & cleared).toBe(kept);
     }
   });
