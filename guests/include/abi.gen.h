@@ -409,7 +409,13 @@
 #define EFLAGS_VIP 0x100000
 #define EFLAGS_ID 0x200000
 #define EFLAGS_ARITH 0x8d5
+#define DR6_HITS 0xf
+#define DR6_BD 0x2000
 #define DR6_BS 0x4000
+#define DR6_BT 0x8000
+#define DR7_ENABLES 0xff
+#define DR7_LOCAL 0x155
+#define DR7_GD 0x2000
 #define CR0_PE 0x1
 #define CR0_MP 0x2
 #define CR0_EM 0x4
