@@ -12,9 +12,16 @@ export class Emitter<Events extends object> {
     return () => listeners.delete(listener);
   }
 
+  /** Calls every listener. One that throws stops no other and not the caller: its error becomes the thread's uncaught one. */
   emit<Name extends keyof Events>(name: Name, value: Events[Name]): void {
     for (const listener of this.#listeners.get(name) ?? []) {
-      (listener as (value: Events[Name]) => void)(value);
+      try {
+        (listener as (value: Events[Name]) => void)(value);
+      } catch (error) {
+        queueMicrotask(() => {
+          throw error;
+        });
+      }
     }
   }
 }

@@ -19,7 +19,7 @@ import { collectStats, type GuestStats } from "./stats.ts";
 /** Longest turn of the run loop before the event loop gets its own, in milliseconds. */
 const TURN_MS = 10;
 
-/** What the embedder wants of a guest that runs; the last wish counts. */
+/** What the embedder wants of a guest that runs: the last wish counts, but none after one that ends it. */
 type Wish =
   | { readonly kind: "run" | "pause" | "shutdown" }
   | { readonly kind: "kill"; readonly reason: string }
@@ -41,7 +41,8 @@ export class InlineGuest implements Guest {
   #machine: Machine;
   #state: GuestState = "configured";
   #wish: Wish = { kind: "pause" };
-  #driver: Promise<void> | undefined;
+  #isDriven = false;
+  #driver: Promise<void> = Promise.resolve();
   #lives = 0;
   #coreMs = 0;
   #startedMs: number | undefined;
@@ -92,8 +93,9 @@ export class InlineGuest implements Guest {
   }
 
   run(): Promise<GuestEnd> {
-    if (this.#state === "dead")
-      throw new StateError(`guest "${this.name}" is dead; create a new one`);
+    if (this.#state === "dead") {
+      return Promise.reject(new StateError(`guest "${this.name}" is dead; create a new one`));
+    }
     this.#want({ kind: "run" });
     return this.ended;
   }
@@ -159,10 +161,12 @@ export class InlineGuest implements Guest {
   }
 
   #want(wish: Wish): void {
+    if (this.#wish.kind !== "run" && this.#wish.kind !== "pause") return;
     this.#wish = wish;
     this.#alarm.ring();
-    const isIdleWish = wish.kind === "pause" && this.#driver === undefined;
-    if (!isIdleWish) this.#driver ??= this.#drive().finally(() => (this.#driver = undefined));
+    if (this.#isDriven || wish.kind === "pause") return;
+    this.#isDriven = true;
+    this.#driver = this.#drive();
   }
 
   #endInput(): void {
@@ -180,14 +184,24 @@ export class InlineGuest implements Guest {
       this.#startedMs ??= this.#platform.monotonicMs();
       while (this.#wish.kind === "run") {
         this.#enterState("running");
-        await this.#runTurn();
+        await yieldToEventLoop();
+        if (this.#wish.kind === "run") await this.#runTurn();
       }
       this.#machine.clock.stop();
-      if (this.#state !== "dead") await this.#obey(this.#wish);
+      // From here on a wish, such as one of a listener, needs a driver of its own.
+      this.#isDriven = false;
+      if (this.#state !== "dead") this.#obey(this.#wish);
     } catch (error) {
-      this.#finish();
-      this.#endSettled.reject(error);
+      this.#fail(error);
     }
+  }
+
+  /** The first error is the one told; cleaning up may fail for the same reason. */
+  #fail(error: unknown): void {
+    this.#endSettled.reject(error);
+    try {
+      this.#finish();
+    } catch {}
   }
 
   /** One turn, and whatever must happen before the next one. */
@@ -199,9 +213,8 @@ export class InlineGuest implements Guest {
       () => this.#wish.kind !== "run" || now() - turnStartMs > TURN_MS,
     );
     this.#coreMs += now() - turnStartMs;
-    if (outcome.kind === "dead") await this.#bury();
-    else if (outcome.kind === "turn over") await yieldToEventLoop();
-    else await this.#sleep(outcome.untilNs);
+    if (outcome.kind === "dead") this.#bury();
+    else if (outcome.kind === "asleep") await this.#sleep(outcome.untilNs);
   }
 
   async #sleep(untilNs: number | undefined): Promise<void> {
@@ -213,11 +226,10 @@ export class InlineGuest implements Guest {
     this.#machine.wakeAfter(this.#platform.monotonicMs() - sleptMs, untilNs);
   }
 
-  async #bury(): Promise<void> {
+  #bury(): void {
     const death = this.#machine.death!;
     if (death.kind === "restart" && this.#config.onRestart === "reboot") {
       this.#reboot();
-      await yieldToEventLoop();
       return;
     }
     const isCrash = !["power-off", "restart", "exit"].includes(death.kind);
@@ -229,10 +241,12 @@ export class InlineGuest implements Guest {
     this.#machine.dispose();
     this.#inputs.startNextLife();
     this.#machine = new Machine(this.#config, this.#parts);
+    this.#coreMs = 0;
+    this.#startedMs = this.#platform.monotonicMs();
     this.#events.emit("reboot", ++this.#lives);
   }
 
-  async #obey(wish: Wish): Promise<void> {
+  #obey(wish: Wish): void {
     if (wish.kind === "pause") {
       this.#enterState("paused");
     } else if (wish.kind === "kill") {
@@ -270,9 +284,12 @@ export class InlineGuest implements Guest {
     if (this.#state === "dead") return;
     this.#inputs.onPost(undefined);
     this.console.end();
-    this.#machine.dispose();
-    this.#enterState("dead");
-    this.#closeHostSide();
+    try {
+      this.#machine.dispose();
+      this.#closeHostSide();
+    } finally {
+      this.#enterState("dead");
+    }
   }
 
   #collectStats(): GuestStats {

@@ -68,8 +68,9 @@ export class WorkerGuest implements Guest {
   }
 
   run(): Promise<GuestEnd> {
-    if (this.#state === "dead")
-      throw new StateError(`guest "${this.name}" is dead; create a new one`);
+    if (this.#state === "dead") {
+      return Promise.reject(new StateError(`guest "${this.name}" is dead; create a new one`));
+    }
     this.#callAndFail("run");
     return this.ended;
   }

@@ -9,40 +9,14 @@ import {
   BackendError,
   ConfigError,
   createGuest,
-  type Guest,
   type GuestOptions,
   type GuestState,
   ImageError,
   StateError,
   UnsupportedError,
 } from "../../host-ts/index.ts";
-import { ROOT } from "../../tools/files.ts";
+import { boot, kernel, spinner, type } from "../drivers/embedded.ts";
 import { buildElf } from "../unit/boot/images.ts";
-
-const kernel = readFileSync(join(ROOT, "guests/demo/demo.elf"));
-/** Spins for good at its first instruction: jmp to itself. */
-const spinner = buildElf({ segments: [{ paddr: 0x100000, bytes: Uint8Array.of(0xeb, 0xfe) }] });
-
-interface Booted {
-  readonly guest: Guest;
-  text(): string;
-}
-
-async function boot(options: Partial<GuestOptions>): Promise<Booted> {
-  const guest = await createGuest({ kernel, memoryBytes: 8 << 20, ...options });
-  onTestFinished(() => guest[Symbol.asyncDispose]());
-  let text = "";
-  guest.on("output", (bytes) => {
-    text += Buffer.from(bytes).toString("latin1");
-  });
-  return { guest, text: () => text };
-}
-
-async function type(guest: Guest, keys: string): Promise<void> {
-  const writer = guest.console.writable.getWriter();
-  await writer.write(new TextEncoder().encode(keys));
-  writer.releaseLock();
-}
 
 describe.each(["inline", "worker"] as const)("mode %s", (mode) => {
   const start = (options: Partial<GuestOptions> = {}) => boot({ mode, ...options });
@@ -118,7 +92,7 @@ describe.each(["inline", "worker"] as const)("mode %s", (mode) => {
   test("a dead guest refuses to run again", async () => {
     const { guest } = await start({ commandLine: "run=poweroff" });
     await guest.run();
-    expect(() => guest.run()).toThrow(StateError);
+    await expect(guest.run()).rejects.toThrow(StateError);
     await expect(guest.resume()).rejects.toThrow(StateError);
     expect((await guest.shutdown()).kind).toBe("power-off");
     await guest.pause();
