@@ -92,9 +92,8 @@ for (const name of files) {
   );
   const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
   const soft = result.soft > 0 ? `, ${result.softFailed} of ${result.soft} soft differ` : "";
-  const skipped = result.skipped > 0 ? `, ${result.skipped} skipped: MMX or SSE` : "";
   console.log(
-    `${name.slice(0, -SUFFIX.length)}: ${result.passed} passed, ${result.failed} failed${soft}${skipped} (${seconds} s)`,
+    `${name.slice(0, -SUFFIX.length)}: ${result.passed} passed, ${result.failed} failed${soft} (${seconds} s)`,
   );
   for (const failures of result.failuresByName.values()) {
     for (const failure of failures) console.log(describe(disassembler, failure));

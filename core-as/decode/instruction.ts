@@ -4,7 +4,7 @@
  *
  * Source: SDM 2A, "Instruction Format".
  */
-import { MODE_CODE32, MODE_FLAT, VCPU_EA, VCPU_ZERO } from "../../abi/vcpu.ts";
+import { MODE_CODE32, MODE_FLAT, MODE_MODEL_SHIFT, VCPU_EA, VCPU_ZERO } from "../../abi/vcpu.ts";
 import {
   REG_EBP,
   REG_EBX,
@@ -49,6 +49,8 @@ export class Ins {
   static isFirst: bool = false;
   static flat: bool = false;
   static code32: bool = false;
+  /** CPU_MODEL_*. */
+  static model: u32 = 0;
   // What went wrong: failed = this instruction cannot be decoded here; crossed = it runs into the next page.
   static failed: bool = false;
   static crossed: bool = false;
@@ -85,6 +87,7 @@ export class Ins {
     Ins.failed = false;
     Ins.flat = (mode & MODE_FLAT) != 0;
     Ins.code32 = (mode & MODE_CODE32) != 0;
+    Ins.model = (mode >>> MODE_MODEL_SHIFT) & 3;
   }
 
   /** Starts the next instruction. */

@@ -1,10 +1,11 @@
 /**
- * The two-byte opcode map (0F xx). Source: SDM 2D, "Two-byte Opcode Map".
+ * The two-byte opcode map (0F xx); what is not here is MMX, SSE or undefined. Source: SDM 2D, "Two-byte Opcode Map".
  */
 import { SEG_FS, SEG_GS, SEG_SS } from "../../abi/x86.ts";
 import { plainPair, rmPair, rmTriple } from "./alu-forms.ts";
 import { Ins } from "./instruction.ts";
 import { conditionalJump, ending, loadFar, undefinedOpcode } from "./one-byte.ts";
+import { decodeSimd, decodeSimdState } from "./simd.ts";
 import * as U from "./uop-ids.ts";
 
 /** 0F 00: SLDT STR LLDT LTR VERR VERW. */
@@ -74,10 +75,10 @@ function group7(): void {
   else ending((op == 2 ? U.UOP_LGDT16 : U.UOP_LIDT16) + wide, 0, 0, 0);
 }
 
-/** 0F AE: FXSAVE and FXRSTOR; the rest belongs to later processors. */
+/** 0F AE: FXSAVE and FXRSTOR; the rest came with SSE. */
 function group15(): void {
   if (!Ins.isMem || Ins.regField > 1) {
-    undefinedOpcode();
+    decodeSimdState();
     return;
   }
   Ins.use(512, Ins.regField == 0);
@@ -377,7 +378,7 @@ export function decodeTwoByte(): void {
       return;
     }
     default:
-      undefinedOpcode();
+      decodeSimd(opcode);
   }
 }
 

@@ -502,7 +502,9 @@ export const UOP_SYSEXIT: u32 = 485;
 export const UOP_UD: u32 = 486;
 export const UOP_GP_LIMIT: u32 = 487;
 export const UOP_BIT_ADDRESS: u32 = 488;
-export const UOP_COUNT: u32 = 489;
+/** MMX, SSE, SSE2: the operation is in the immediate (decode/simd.ts). */
+export const UOP_SIMD: u32 = 489;
+export const UOP_COUNT: u32 = 490;
 
 /** Link slots and second immediate of a 32-byte control micro-op. */
 export const UOP_LINK_TAKEN: u32 = 16;

@@ -4,16 +4,7 @@
  * inexact result is stored. Source: SDM 2A.
  */
 import { VCPU_FCW, VCPU_TLB } from "../../abi/vcpu.ts";
-import {
-  FCW_RC,
-  FCW_RC_ZERO,
-  FSW_BEFORE,
-  FSW_C1,
-  FSW_IE,
-  FSW_OE,
-  FSW_PE,
-  FSW_UE,
-} from "../../abi/x87.ts";
+import { FCW_RC, FSW_BEFORE, FSW_C1, FSW_IE, FSW_OE, FSW_PE, FSW_UE } from "../../abi/x87.ts";
 import { Uop } from "../decode/uop.ts";
 import { commitWrite, Mem, translateRead, translateWrite } from "../mmu/access.ts";
 import { STEP_EVENT, STEP_NEXT } from "../state/faults.ts";
@@ -228,15 +219,15 @@ export function storeDouble(v: usize, pc: usize, pops: bool): u32 {
   return storeResult<u64>(v, pc, toFloat64(v, St.sig(v, a), St.se(v, a)), pops);
 }
 
-/** FIST, FISTP, FISTTP to sizeof<T> bytes; `truncates` for the last. */
-export function storeInteger<T>(v: usize, pc: usize, pops: bool, truncates: bool): u32 {
+/** FIST, FISTP to sizeof<T> bytes. */
+export function storeInteger<T>(v: usize, pc: usize, pops: bool): u32 {
   const a = St.slot(v, 0);
   const bits = sizeof<T>() << 3;
   if (St.isEmpty(v, a)) {
     setUnderflow(v);
     return storeResult<T>(v, pc, <T>((<i64>1) << (bits - 1)), pops);
   }
-  const rc: u32 = truncates ? FCW_RC_ZERO : load<u32>(v, VCPU_FCW) & FCW_RC;
+  const rc: u32 = load<u32>(v, VCPU_FCW) & FCW_RC;
   return storeResult<T>(v, pc, <T>toInteger(v, St.sig(v, a), St.se(v, a), <u32>bits, rc), pops);
 }
 

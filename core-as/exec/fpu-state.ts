@@ -6,6 +6,7 @@
  * Source: SDM 1, "x87 FPU Registers" and "x87 FPU Exception Handling".
  */
 import {
+  VCPU_CR0,
   VCPU_FCS,
   VCPU_FCW,
   VCPU_FDP,
@@ -16,6 +17,7 @@ import {
   VCPU_FSW,
   VCPU_FTW,
 } from "../../abi/vcpu.ts";
+import { CR0_NE } from "../../abi/x86.ts";
 import {
   FCW_FIXED,
   FCW_INIT,
@@ -168,6 +170,13 @@ export function finishPair(v: usize, se: u32): u32 {
     St.rotate(v, 7);
   }
   return STEP_NEXT;
+}
+
+/**
+ * @returns true when an unmasked exception is due as #MF. DEVIATION: with CR0.NE clear none is ever due; a PC would raise IRQ 13.
+ */
+export function isPending(v: usize): bool {
+  return (load<u32>(v, VCPU_FSW) & FSW_ES) != 0 && (load<u32>(v, VCPU_CR0) & CR0_NE) != 0;
 }
 
 /** Makes ES and B say whether an unmasked exception is pending: after the control or the status word was loaded. */

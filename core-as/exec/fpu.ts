@@ -3,7 +3,7 @@
  * Arithmetic is exact 80-bit software, so that results are the same on every host. Source: SDM 2, "Escape Opcodes (x87)".
  */
 import { VCPU_CR0, VCPU_FCW, VCPU_FSW, VCPU_GPR } from "../../abi/vcpu.ts";
-import { CR0_EM, CR0_MP, CR0_NE, CR0_TS, REG_EAX, VECTOR_MF, VECTOR_NM } from "../../abi/x86.ts";
+import { CR0_EM, CR0_MP, CR0_TS, REG_EAX, VECTOR_MF, VECTOR_NM } from "../../abi/x86.ts";
 import { FCW_DEFINED, FSW_B, FSW_ES, FSW_EXCEPTIONS, FSW_SF } from "../../abi/x87.ts";
 import { UOP_R1, Uop } from "../decode/uop.ts";
 import { storeValue, translateRead } from "../mmu/access.ts";
@@ -58,14 +58,7 @@ import {
   scaleTop,
   squareRootTop,
 } from "./fpu-ops.ts";
-import { initialize, recordInstruction, St, setControl, settle } from "./fpu-state.ts";
-
-/**
- * @returns true when an unmasked exception is due as #MF. DEVIATION: with CR0.NE clear none is ever due; a PC would raise IRQ 13.
- */
-function isPending(v: usize): bool {
-  return (load<u32>(v, VCPU_FSW) & FSW_ES) != 0 && (load<u32>(v, VCPU_CR0) & CR0_NE) != 0;
-}
+import { initialize, isPending, recordInstruction, St, setControl, settle } from "./fpu-state.ts";
 
 /** FWAIT: #NM when TS and MP are both set, #MF when an exception is pending. */
 export function fwait(v: usize, _pc: usize): u32 {
@@ -133,20 +126,16 @@ function memoryForm(v: usize, pc: usize, group: u32, wide: bool): u32 {
       return storeWord(v, pc, load<u32>(v, VCPU_FCW));
     case 0x18: // DB
       return loadNumber(v, pc, FORMAT_I32);
-    case 0x19:
-      return storeInteger<i32>(v, pc, true, true);
     case 0x1a:
-      return storeInteger<i32>(v, pc, false, false);
+      return storeInteger<i32>(v, pc, false);
     case 0x1b:
-      return storeInteger<i32>(v, pc, true, false);
+      return storeInteger<i32>(v, pc, true);
     case 0x1d:
       return loadExtended(v, pc);
     case 0x1f:
       return storeExtended(v, pc);
     case 0x28: // DD
       return loadNumber(v, pc, FORMAT_F64);
-    case 0x29:
-      return storeInteger<i64>(v, pc, true, true);
     case 0x2a:
       return storeDouble(v, pc, false);
     case 0x2b:
@@ -159,12 +148,10 @@ function memoryForm(v: usize, pc: usize, group: u32, wide: bool): u32 {
       return storeWord(v, pc, load<u32>(v, VCPU_FSW));
     case 0x38: // DF
       return loadNumber(v, pc, FORMAT_I16);
-    case 0x39:
-      return storeInteger<i16>(v, pc, true, true);
     case 0x3a:
-      return storeInteger<i16>(v, pc, false, false);
+      return storeInteger<i16>(v, pc, false);
     case 0x3b:
-      return storeInteger<i16>(v, pc, true, false);
+      return storeInteger<i16>(v, pc, true);
     case 0x3c:
       return loadBcd(v, pc);
     case 0x3d:
@@ -172,7 +159,7 @@ function memoryForm(v: usize, pc: usize, group: u32, wide: bool): u32 {
     case 0x3e:
       return storeBcd(v, pc);
     case 0x3f:
-      return storeInteger<i64>(v, pc, true, false);
+      return storeInteger<i64>(v, pc, true);
   }
   return undefinedForm(v);
 }

@@ -58,6 +58,7 @@ import {
 import { fpu, fwait } from "./fpu.ts";
 import { fxrstor, fxsave } from "./fxsave.ts";
 import { shiftCl, shiftImm, shldCl, shldImm, shrdCl, shrdImm } from "./shift.ts";
+import { simd } from "./simd.ts";
 import {
   callRel,
   callRm,
@@ -627,6 +628,8 @@ export function slow(v: usize, pc: usize, id: u32): u32 {
       return sysenter(v, pc);
     case U.UOP_SYSEXIT:
       return sysexit(v, pc);
+    case U.UOP_SIMD:
+      return simd(v, pc);
     default:
       raiseUd(v);
       return STEP_EVENT;

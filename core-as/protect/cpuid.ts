@@ -1,7 +1,7 @@
 /**
  * CPU models as data: what CPUID says, and which CR4 bits and instructions go with it. A model is a row of words in a read-only table.
  *
- * The default, CPU_MODEL_I686, is a Pentium Pro class processor by feature bits, under a vendor string that is nobody's: guests that
+ * The default, i686, is a Pentium Pro class processor by feature bits, under a vendor string that is nobody's: guests that
  * key errata workarounds on "GenuineIntel" or "AuthenticAMD" then apply none. Leaf 0x40000000 identifies the hypervisor (that is how the
  * launcher refuses to nest).
  * Source: SDM 2A, CPUID; the hypervisor range is a convention all hypervisors share.
@@ -16,7 +16,7 @@ import {
   CPUID_VENDOR_ECX,
   CPUID_VENDOR_EDX,
 } from "../../abi/cpuid.ts";
-import { VCPU_APIC_BASE, VCPU_CPU_MODEL } from "../../abi/vcpu.ts";
+import { VCPU_APIC_BASE } from "../../abi/vcpu.ts";
 import {
   CR4_DE,
   CR4_MCE,
@@ -31,11 +31,8 @@ import {
   REG_ECX,
   REG_EDX,
 } from "../../abi/x86.ts";
-import { setReg } from "../state/vcpu.ts";
+import { cpuModel, setReg } from "../state/vcpu.ts";
 
-/** VCPU_CPU_MODEL: the default model. */
-export const CPU_MODEL_I686: u32 = 0;
-const MODELS: u32 = 1;
 /** Family 6, model 3, stepping 3: leaf 1 EAX, and EDX after reset. */
 export const I686_SIGNATURE: u32 = 0x633;
 
@@ -53,11 +50,32 @@ const FEATURE_SEP: u32 = 1 << 11;
 const FEATURE_PGE: u32 = 1 << 13;
 const FEATURE_CMOV: u32 = 1 << 15;
 const FEATURE_PAT: u32 = 1 << 16;
+const FEATURE_CLFLUSH: u32 = 1 << 19;
+const FEATURE_MMX: u32 = 1 << 23;
 const FEATURE_FXSR: u32 = 1 << 24;
+const FEATURE_SSE: u32 = 1 << 25;
+const FEATURE_SSE2: u32 = 1 << 26;
 /** Leaf 1, ECX: a hypervisor is present. */
 const FEATURE_HYPERVISOR: u32 = 0x80000000;
 /** Leaf 0x80000001, EDX. */
 const FEATURE_NX: u32 = 1 << 20;
+
+/** What all models have. */
+const I686_FEATURES: u32 =
+  FEATURE_FPU |
+  FEATURE_DE |
+  FEATURE_PSE |
+  FEATURE_TSC |
+  FEATURE_MSR |
+  FEATURE_PAE |
+  FEATURE_CX8 |
+  FEATURE_PGE |
+  FEATURE_CMOV |
+  FEATURE_PAT |
+  FEATURE_FXSR;
+const I686_CR4: u32 = CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE;
+/** CLFLUSH line size in units of 8 bytes, in bits 8-15 of leaf 1 EBX. */
+const CLFLUSH_LINE: u32 = 8 << 8;
 
 /** Row layout, u32 each: leaf 1 EAX, leaf 1 ECX, leaf 1 EDX, leaf 0x80000001 EDX, CR4 bits. */
 const ROW_SIGNATURE: usize = 0;
@@ -66,23 +84,26 @@ const ROW_EDX: usize = 8;
 const ROW_EXTENDED_EDX: usize = 12;
 const ROW_CR4: usize = 16;
 const ROW_BYTES: u32 = 20;
+/** In the order of CPU_MODEL_*. */
 const ROWS = memory.data<u32>([
   // i686: family 6, model 3 of the Pentium II, the first with FXSAVE; no MMX.
   I686_SIGNATURE,
   FEATURE_HYPERVISOR,
-  FEATURE_FPU |
-    FEATURE_DE |
-    FEATURE_PSE |
-    FEATURE_TSC |
-    FEATURE_MSR |
-    FEATURE_PAE |
-    FEATURE_CX8 |
-    FEATURE_PGE |
-    FEATURE_CMOV |
-    FEATURE_PAT |
-    FEATURE_FXSR,
+  I686_FEATURES,
   FEATURE_NX,
-  CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE,
+  I686_CR4,
+  // pentium3: family 6, model 8.
+  0x683,
+  FEATURE_HYPERVISOR,
+  I686_FEATURES | FEATURE_MMX | FEATURE_SSE,
+  FEATURE_NX,
+  I686_CR4,
+  // pentium4: family 15, model 2.
+  0xf29,
+  FEATURE_HYPERVISOR,
+  I686_FEATURES | FEATURE_MMX | FEATURE_SSE | FEATURE_SSE2 | FEATURE_CLFLUSH,
+  FEATURE_NX,
+  I686_CR4,
 ]);
 
 /** Highest leaf of each range. */
@@ -100,8 +121,7 @@ const BRAND = memory.data<u8>([
 ]);
 
 function row(v: usize): usize {
-  const model = load<u32>(v, VCPU_CPU_MODEL);
-  return ROWS + (model < MODELS ? model : CPU_MODEL_I686) * ROW_BYTES;
+  return ROWS + cpuModel(v) * ROW_BYTES;
 }
 
 /** @returns CR4 bits that exist in the vCPU's model. */
@@ -131,11 +151,12 @@ export function cpuid(v: usize, leaf: u32): void {
   if (leaf == 0) {
     answer(v, MAX_BASIC, CPUID_VENDOR_EBX, CPUID_VENDOR_ECX, CPUID_VENDOR_EDX);
   } else if (leaf == 1) {
-    // EBX: no CLFLUSH, one logical processor, APIC identifier 0.
+    // EBX: CLFLUSH line, one logical processor, APIC identifier 0.
     const ecx = load<u32>(model, ROW_ECX);
     const hasApic = (load<u32>(v, VCPU_APIC_BASE) & APIC_BASE_ENABLE) != 0;
     const edx = load<u32>(model, ROW_EDX) | (hasApic ? FEATURE_APIC : 0);
-    answer(v, load<u32>(model, ROW_SIGNATURE), 0, ecx, edx);
+    const ebx = edx & FEATURE_CLFLUSH ? CLFLUSH_LINE : 0;
+    answer(v, load<u32>(model, ROW_SIGNATURE), ebx, ecx, edx);
   } else if (leaf == CPUID_HYPERVISOR_LEAF) {
     const top = CPUID_HYPERVISOR_LEAF;
     answer(v, top, CPUID_SIGNATURE_EBX, CPUID_SIGNATURE_ECX, CPUID_SIGNATURE_EDX);

@@ -3,8 +3,10 @@
  */
 import {
   COUNTER_TRAPS,
+  CPU_MODELS,
   MODE_CODE32,
   MODE_FLAT,
+  MODE_MODEL_SHIFT,
   MODE_STACK32,
   SEG_ATTR,
   SEG_BASE,
@@ -13,6 +15,7 @@ import {
   SEG_STRIDE,
   VCPU_COUNTERS,
   VCPU_CPL,
+  VCPU_CPU_MODEL,
   VCPU_EIP,
   VCPU_EXIT_ARG,
   VCPU_EXIT_REASON,
@@ -91,7 +94,13 @@ function isFlat(v: usize, s: u32): bool {
   );
 }
 
-/** Recomputes VCPU_MODE; call after any change of CS, SS, DS, ES or of the processor mode. */
+/** @returns CPU_MODEL_*; a number out of range means the default. */
+export function cpuModel(v: usize): u32 {
+  const model = load<u32>(v, VCPU_CPU_MODEL);
+  return model < <u32>CPU_MODELS ? model : 0;
+}
+
+/** Recomputes VCPU_MODE; call after any change of CS, SS, DS, ES, of the processor mode or model. */
 export function updateMode(v: usize): void {
   let mode: u32 = 0;
   if (segAttr(v, SEG_CS) & ATTR_DB) mode |= MODE_CODE32;
@@ -105,7 +114,7 @@ export function updateMode(v: usize): void {
   ) {
     mode |= MODE_FLAT;
   }
-  store<u32>(v, mode, VCPU_MODE);
+  store<u32>(v, mode | (cpuModel(v) << MODE_MODEL_SHIFT), VCPU_MODE);
 }
 
 /** Fills the exit record. */

@@ -4,6 +4,7 @@
  * through the TSS, with its frame on the inner stack.
  */
 import {
+  CPU_MODEL_PENTIUM4,
   EVENT_NONE,
   EXIT_HALT,
   FPR_STRIDE,
@@ -13,6 +14,7 @@ import {
   VCPU_CHAOS,
   VCPU_CHAOS_SEED,
   VCPU_CPL,
+  VCPU_CPU_MODEL,
   VCPU_CR0,
   VCPU_CR2,
   VCPU_CR3,
@@ -180,6 +182,7 @@ class CoreDriver implements CpuDriver {
     const verbs = this.#core.exports;
     this.#guest = verbs.guestCreate(RAM_FRAMES) >>> 0;
     this.#vcpu = new VcpuBlock(this.#core, verbs.vcpuCreate(this.#guest, POLICY_NATIVE) >>> 0);
+    this.#vcpu.setU32(VCPU_CPU_MODEL, CPU_MODEL_PENTIUM4);
     if (chaosSeed !== undefined) {
       this.#vcpu.setU32(VCPU_CHAOS, 1);
       this.#vcpu.setU32(VCPU_CHAOS_SEED, chaosSeed);
