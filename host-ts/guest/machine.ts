@@ -13,6 +13,7 @@ import {
   POLICY_NATIVE,
   VCPU_CHAOS,
   VCPU_CHAOS_SEED,
+  VCPU_MMIO_COUNT,
 } from "../../abi/vcpu.ts";
 import { createBare } from "../bare/index.ts";
 import type { Core } from "../base/core.ts";
@@ -197,8 +198,14 @@ export class Machine implements PersonalityHost {
     this.clock.jumpTo(Math.min(untilNs, this.clock.nowNs + Math.floor(elapsedMs * 1e6)));
   }
 
+  /** Whether the Host performed device accesses for an instruction that has yet to be executed again. */
+  get isMidInstruction(): boolean {
+    return this.vcpu.u32(VCPU_MMIO_COUNT) !== 0;
+  }
+
   /** Instructions to run before the Host must look again. */
   nextBudget(): number {
+    if (this.isMidInstruction) return 1;
     const { sliceInstructions } = this.#config;
     let budget = Math.min(sliceInstructions, this.personality.sliceLimit);
     const timer = this.timers.nextNs();

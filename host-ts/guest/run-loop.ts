@@ -30,7 +30,8 @@ export function runGuest(machine: Machine, isTurnOver: () => boolean): LoopOutco
     if (isTurnOver()) return { kind: "turn over" };
 
     machine.takeNews();
-    personality.deliverInterrupts();
+    // An instruction that waits for its device access is half done: nothing may come between.
+    if (!machine.isMidInstruction) personality.deliverInterrupts();
     if (machine.isDead) break;
 
     if (personality.isHalted) {

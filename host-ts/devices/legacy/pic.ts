@@ -79,9 +79,18 @@ class Chip {
       r.lines |= bit;
     } else {
       r.lines &= ~bit;
-      // The request latch follows the input down: an edge that went away before its acknowledge is spurious.
-      r.irr &= ~bit;
+      // DEVIATION: the chip would forget an edge whose line falls before the acknowledge and answer with a spurious interrupt;
+      // test suites pulse lines and expect what other emulators do.
+      if ((r.elcr & bit) !== 0) r.irr &= ~bit;
     }
+  }
+
+  /** An input whose request is never latched. */
+  follow(line: number, isHigh: boolean): void {
+    const bit = 1 << line;
+    const r = this.r;
+    r.irr = isHigh ? r.irr | bit : r.irr & ~bit;
+    r.lines = isHigh ? r.lines | bit : r.lines & ~bit;
   }
 
   /** The line that would be served now, undefined when none. */
@@ -258,10 +267,8 @@ export class PicPair implements PortDevice {
     return index === 0 ? this.#master : this.#slave;
   }
 
-  /** The slave's output drives a line of the master: low first, so that a second request is a new edge. */
+  /** The slave's output is a line of the master. */
   #cascade(): void {
-    const isHigh = this.#slave.request !== undefined;
-    this.#master.setLine(PIC_CASCADE_LINE, false);
-    if (isHigh) this.#master.setLine(PIC_CASCADE_LINE, true);
+    this.#master.follow(PIC_CASCADE_LINE, this.#slave.request !== undefined);
   }
 }
