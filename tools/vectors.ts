@@ -8,10 +8,11 @@
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { type Disassembler, loadDisassembler } from "../host-ts/debug/disasm.ts";
+import { loadDisassembler } from "../host-ts/debug/disasm.ts";
 import { createCoreDriver } from "../test/drivers/cpu-core.ts";
+import { describeFailure } from "../test/drivers/describe-failure.ts";
 import { VectorFile } from "../test/drivers/nv1.ts";
-import { type Failure, type GroupResult, runGroup } from "../test/drivers/run-vectors.ts";
+import { type GroupResult, runGroup } from "../test/drivers/run-vectors.ts";
 
 const SUFFIX = ".nv.gz";
 const { values, positionals } = parseArgs({
@@ -33,28 +34,6 @@ const { values, positionals } = parseArgs({
 function fail(message: string): never {
   console.error(message);
   process.exit(2);
-}
-
-function hex(value: number): string {
-  return (value >>> 0).toString(16).padStart(8, "0");
-}
-
-/** The code of a case as text; a 16-bit code segment of the LDT is the only reason for 16-bit code. */
-function describe(disassembler: Disassembler, { test, differences }: Failure): string {
-  const bits = test.before.segs[1] === 0x4f ? 16 : 32;
-  const lines = disassembler.decode(test.code, test.before.eip, { bits });
-  const regs = [...test.before.regs].map(hex).join(" ");
-  const memory = test.memory.map(
-    (piece) => `${hex(piece.address)}=${Buffer.from(piece.bytes.subarray(0, 16)).toString("hex")}`,
-  );
-  return [
-    `  ${test.name}${test.isSoft ? " (soft)" : ""}: ${Buffer.from(test.code).toString("hex")}`,
-    ...lines.map((line) => `      ${hex(line.address)}  ${line.text}`),
-    `    in   ${regs} flags ${test.before.flags.toString(16)}`,
-    ...(test.hasSegs ? [`    segs ${test.before.segs.map((s) => s.toString(16)).join(" ")}`] : []),
-    ...(memory.length > 0 ? [`    mem  ${memory.join(" ")}`] : []),
-    ...differences.map((line) => `    ${line}`),
-  ].join("\n");
 }
 
 const directory = positionals[0] ?? fail("usage: npm run test:vectors -- DIR [--group NAME]...");
@@ -96,7 +75,7 @@ for (const name of files) {
     `${name.slice(0, -SUFFIX.length)}: ${result.passed} passed, ${result.failed} failed${soft} (${seconds} s)`,
   );
   for (const failures of result.failuresByName.values()) {
-    for (const failure of failures) console.log(describe(disassembler, failure));
+    for (const failure of failures) console.log(describeFailure(disassembler, failure));
   }
   total.passed += result.passed;
   total.failed += result.failed;

@@ -27,7 +27,7 @@ import {
 } from "../../abi/vcpu.ts";
 import { ATTR_MASK, CR0_PE, CR0_PG, CR4_PAE, EFLAGS_FIXED } from "../../abi/x86.ts";
 import { BareMachine, CODE } from "../drivers/bare-machine.ts";
-import { interesting, Random } from "../drivers/random-code.ts";
+import { interesting, Random } from "../drivers/random.ts";
 
 const SEED = Number(process.env.WASMVISOR_SEED ?? 1);
 const CASES = Number(process.env.WASMVISOR_CASES ?? 4000);
