@@ -7,6 +7,7 @@ import { KILL_BAD_ADDRESS, VCPU_APIC_BASE, VCPU_HALTED } from "../../abi/vcpu.ts
 import type { Personality, PersonalityHost } from "../base/personality.ts";
 import type { HostInput } from "../base/ports.ts";
 import type { ResetKind } from "../devices/legacy/keyboard.ts";
+import { checkVersion } from "../devices/records.ts";
 import { APIC_RESET_GPA, Chipset } from "./chipset.ts";
 import { BareInterrupts } from "./interrupts.ts";
 import { Output } from "./output.ts";
@@ -142,6 +143,11 @@ class Bare implements Personality {
 
   save(): Record<string, unknown> {
     return { version: STATE_VERSION, chipset: this.#chipset.save() };
+  }
+
+  restore(state: Record<string, unknown>): void {
+    checkVersion(state, "the plain machine", STATE_VERSION);
+    this.#chipset.restore(state.chipset as Record<string, unknown>);
   }
 
   get #apicGpa(): number | undefined {

@@ -22,6 +22,14 @@ export class SeededEntropy implements Entropy {
     for (let i = 0; i < bytes.length; i++) bytes[i] = this.#next() >>> 24;
   }
 
+  save(): Record<string, unknown> {
+    return { xorshift: [...this.#state] };
+  }
+
+  restore(state: Record<string, unknown>): void {
+    this.#state.set(state.xorshift as number[]);
+  }
+
   #next(): number {
     const s = this.#state;
     let t = s[3]!;
@@ -46,4 +54,11 @@ export class PlatformEntropy implements Entropy {
       bytes.set(chunk, at);
     }
   }
+
+  /** The platform keeps its state to itself. */
+  save(): Record<string, unknown> {
+    return {};
+  }
+
+  restore(_state: Record<string, unknown>): void {}
 }

@@ -76,4 +76,9 @@ export interface Personality {
   readonly coreCalls: readonly (string | undefined)[];
   /** Plain serialisable state besides the vCPU block and guest memory. */
   save(): Record<string, unknown>;
+  /**
+   * Continues from saved state, in a guest made from the same options whose vCPU block and memory are those of the snapshot.
+   * Throws SnapshotError for state of another version.
+   */
+  restore(state: Record<string, unknown>): void;
 }

@@ -73,6 +73,9 @@ export interface InputSink {
 /** Random bytes: seeded in virtual time, real otherwise. */
 export interface Entropy {
   fill(bytes: Uint8Array): void;
+  /** Plain serialisable state: a restored generator goes on with the same bytes, where it has such a state. */
+  save(): Record<string, unknown>;
+  restore(state: Record<string, unknown>): void;
 }
 
 // ---------------------------------------------------------------------------------------------------------------

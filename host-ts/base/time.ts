@@ -70,6 +70,17 @@ export class GuestClock {
     this.#vcpu.setU64(VCPU_TSC_OFFSET, BigInt.asUintN(64, offset));
   }
 
+  /** Serialisable state besides the vCPU block. */
+  save(): Record<string, number> {
+    return { offsetNs: this.#offsetNs };
+  }
+
+  /** Continues from saved state; the vCPU block must already be that of the snapshot. Real time goes on from now. */
+  restore(state: Record<string, number>): void {
+    this.#offsetNs = state.offsetNs ?? 0;
+    this.#anchorMs = undefined;
+  }
+
   /** Instructions that fit before `ns`, at least 1. */
   instructionsUntil(ns: number): number {
     return Math.max(1, Math.ceil((ns - this.nowNs) / this.nsPerInstruction));
@@ -122,9 +133,16 @@ export class Timers {
     return due.map(([name]) => name);
   }
 
-  /** Serialisable state. */
+  /** Serialisable state: deadlines by name. */
   save(): Record<string, number> {
     return Object.fromEntries(this.#deadlines);
+  }
+
+  /** Replaces every timer by the saved ones. */
+  restore(state: Record<string, number>): void {
+    this.#deadlines.clear();
+    for (const [name, deadlineNs] of Object.entries(state)) this.#deadlines.set(name, deadlineNs);
+    this.#findNext();
   }
 
   #findNext(): void {

@@ -8,7 +8,7 @@ import { checkVersion } from "./records.ts";
 import { RING_FEATURES } from "./virtqueue.ts";
 
 const QUEUE_SIZE = 256;
-const STATE_VERSION = 1;
+const STATE_VERSION = 2;
 /** A request gets at most this many bytes; the used length says how many it got. */
 const ANSWER_BYTES_MAX = 64 << 10;
 
@@ -66,10 +66,11 @@ export class VirtioRng implements VirtioDevice {
   receive(_input: HostInput): void {}
 
   save(): Record<string, unknown> {
-    return { version: STATE_VERSION };
+    return { version: STATE_VERSION, entropy: this.#entropy.save() };
   }
 
   restore(state: Record<string, unknown>): void {
     checkVersion(state, this.name, STATE_VERSION);
+    this.#entropy.restore(state.entropy as Record<string, unknown>);
   }
 }

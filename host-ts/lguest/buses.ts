@@ -24,6 +24,8 @@ export interface LguestBuses {
   readonly pci: PciBus | undefined;
   choose(variety: Variety): void;
   save(): Record<string, unknown>;
+  /** Chooses the saved variety and continues it; what that published is in memory already. */
+  restore(state: Record<string, unknown>): void;
 }
 
 /**
@@ -87,7 +89,14 @@ export function planBuses(
     },
     save() {
       const bus = chosen === "page" ? page : pci;
-      return { variety: chosen, bus: chosen === undefined ? undefined : bus?.save() };
+      return chosen === undefined ? {} : { variety: chosen, bus: bus?.save() };
+    },
+    restore(state) {
+      chosen = state.variety as Variety | undefined;
+      if (chosen === "pci") setPciWindow(host);
+      else setDevicePages(host);
+      const bus = chosen === "page" ? page : pci;
+      if (chosen !== undefined) bus?.restore(state.bus as Record<string, unknown>);
     },
   };
 }

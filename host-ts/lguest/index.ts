@@ -21,6 +21,7 @@ import {
   VCPU_LG_PAE,
 } from "../../abi/vcpu.ts";
 import type { Personality, PersonalityHost } from "../base/personality.ts";
+import { checkVersion } from "../devices/records.ts";
 import { type LguestBuses, planBuses } from "./buses.ts";
 import { shakeHands, type Variety } from "./handshake.ts";
 import { CALL_NAMES, type CallContext, CLOCK_EVENT_TIMER, performHypercall } from "./hypercalls.ts";
@@ -28,6 +29,8 @@ import { LguestInterrupts } from "./interrupts.ts";
 import { readPort, writePort } from "./io-ports.ts";
 import { coreDeathText, DEATHS } from "./kill-reasons.ts";
 import { type Domain, startOfDay } from "./start-of-day.ts";
+
+const STATE_VERSION = 1;
 
 /** What the personality is told besides the domain. */
 export interface LguestSettings {
@@ -174,6 +177,11 @@ class Lguest implements Personality, CallContext {
   }
 
   save(): Record<string, unknown> {
-    return { version: 1, buses: this.#buses.save() };
+    return { version: STATE_VERSION, buses: this.#buses.save() };
+  }
+
+  restore(state: Record<string, unknown>): void {
+    checkVersion(state, "the lguest personality", STATE_VERSION);
+    this.#buses.restore(state.buses as Record<string, unknown>);
   }
 }

@@ -44,7 +44,6 @@ export type Delivery = "none" | "delivered" | "held off" | "refused";
 /** One guest's interrupt lines. */
 export class LguestInterrupts {
   readonly #host: PersonalityHost;
-  #isHeldOff = false;
 
   constructor(host: PersonalityHost) {
     this.#host = host;
@@ -73,8 +72,8 @@ export class LguestInterrupts {
 
   /** Most instructions before the Host must look again. */
   get sliceLimit(): number {
-    if (this.#isHeldOff) return 1;
     if (this.#pending === 0 || this.#data === 0) return Number.POSITIVE_INFINITY;
+    if (this.#unmasked !== 0 && this.#isInNoIrqWindow()) return 1;
     const isOpen = this.#readData(LG_DATA_IRQ_ENABLED) !== 0 && this.#choose() === undefined;
     const shortest = isOpen ? MASKED_SLICE_MIN : WAITING_SLICE_MIN;
     // Following the instruction count keeps it the same from run to run; the factor spreads neighbouring counts.
@@ -83,7 +82,6 @@ export class LguestInterrupts {
 
   /** Chooses the lowest pending and unmasked interrupt and delivers it if the guest can take it now. */
   deliver(): Delivery {
-    this.#isHeldOff = false;
     const { vcpu, core } = this.#host;
     if (this.#data === 0) return "none";
     if (this.#unmasked === 0) {
@@ -91,10 +89,7 @@ export class LguestInterrupts {
       return "none";
     }
     // Between an iret's copy of the flags and the iret itself a frame would land on the wrong side of it.
-    if (this.#isInNoIrqWindow()) {
-      this.#isHeldOff = true;
-      return "held off";
-    }
+    if (this.#isInNoIrqWindow()) return "held off";
     const irq = this.#choose();
     if (vcpu.u32(VCPU_HALTED) !== 0) {
       if (irq === undefined) return "none";

@@ -11,7 +11,7 @@ import { VirtioNet } from "../../host-ts/devices/virtio-net.ts";
 import { VirtioPciBus } from "../../host-ts/devices/virtio-pci.ts";
 import { VirtioRng } from "../../host-ts/devices/virtio-rng.ts";
 import { DevicePageBus } from "../../host-ts/lguest/device-page.ts";
-import { EVENT_IDX, FakeLine, FakeMemory, INDIRECT, rig } from "../unit/devices/support.ts";
+import { EVENT_IDX, FakeLine, FakeMemory, fixedEntropy, INDIRECT, rig } from "../unit/devices/support.ts";
 
 const MAC = Uint8Array.of(2, 0, 0, 0, 0, 1);
 
@@ -21,7 +21,7 @@ function devices(): VirtioDevice[] {
     new VirtioConsole({ backend: new BufferConsole() }),
     new VirtioBlock({ name: "block0", backend: new MemoryBlock(new Uint8Array(8192)) }),
     new VirtioNet({ name: "net0", mac: MAC, backend: new NetHub().port(), sink }),
-    new VirtioRng({ entropy: { fill: (bytes) => bytes.fill(3) } }),
+    new VirtioRng({ entropy: fixedEntropy(3) }),
   ];
 }
 

@@ -5,7 +5,7 @@ import {
   VIRTQ_DESC_F_NEXT,
   VIRTQ_DESC_F_WRITE,
 } from "../../../abi/virtio.ts";
-import type { DeviceIrq, GuestMemory, IrqPort, VirtioDevice } from "../../../host-ts/base/ports.ts";
+import type { DeviceIrq, Entropy, GuestMemory, IrqPort, VirtioDevice } from "../../../host-ts/base/ports.ts";
 import { legacyRing, SplitVirtqueue } from "../../../host-ts/devices/virtqueue.ts";
 
 export const INDIRECT = 1n << BigInt(VIRTIO_F_RING_INDIRECT_DESC);
@@ -87,7 +87,7 @@ export interface Buffer {
 
 /** The driver's half of one ring: adds chains, takes used elements, sets flags. */
 export class RingDriver {
-  readonly memory: FakeMemory;
+  readonly memory: GuestMemory;
   readonly base: number;
   readonly size: number;
   readonly parts: ReturnType<typeof legacyRing>["addresses"];
@@ -95,7 +95,7 @@ export class RingDriver {
   #available = 0;
   #used = 0;
 
-  constructor(memory: FakeMemory, base: number, size: number) {
+  constructor(memory: GuestMemory, base: number, size: number) {
     this.memory = memory;
     this.base = base;
     this.size = size;
@@ -220,4 +220,9 @@ export function bytesOf(text: string): Uint8Array {
 /** Latin-1 text of bytes. */
 export function textOf(bytes: Uint8Array): string {
   return String.fromCharCode(...bytes);
+}
+
+/** Entropy that is the same byte for ever. */
+export function fixedEntropy(byte: number): Entropy {
+  return { fill: (bytes) => bytes.fill(byte), save: () => ({}), restore: () => {} };
 }

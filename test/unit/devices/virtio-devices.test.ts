@@ -7,7 +7,7 @@ import { VirtioBlock } from "../../../host-ts/devices/virtio-block.ts";
 import { VirtioConsole } from "../../../host-ts/devices/virtio-console.ts";
 import { VirtioNet } from "../../../host-ts/devices/virtio-net.ts";
 import { VirtioRng } from "../../../host-ts/devices/virtio-rng.ts";
-import { bytesOf, type Rig, rig, textOf } from "./support.ts";
+import { bytesOf, fixedEntropy, type Rig, rig, textOf } from "./support.ts";
 
 const MAC = Uint8Array.of(0x52, 0x54, 0, 1, 2, 3);
 const VERSION_1 = 1n << 32n;
@@ -333,7 +333,7 @@ describe("virtio-net", () => {
 
 describe("virtio-rng", () => {
   it("fills what is offered, at most 64 KiB a request, and says how much", () => {
-    const device = new VirtioRng({ entropy: { fill: (bytes) => bytes.fill(0x77) } });
+    const device = new VirtioRng({ entropy: fixedEntropy(0x77) });
     const r = rig(device);
     r.drivers[0]!.add([
       { gpa: r.buffers, length: 3, write: true },
@@ -354,7 +354,7 @@ it("devices without a driver ignore kicks and news", () => {
     new VirtioConsole({ backend: new BufferConsole() }),
     new VirtioBlock({ name: "b", backend: new MemoryBlock(new Uint8Array(512)) }),
     new VirtioNet({ name: "n", mac: MAC, backend: new NetHub().port(), sink }),
-    new VirtioRng({ entropy: { fill: () => {} } }),
+    new VirtioRng({ entropy: fixedEntropy(0) }),
   ];
   for (const device of devices) {
     for (const queue of [0, 1, 99]) device.notify(queue);

@@ -5,7 +5,7 @@ import { VirtioBlock } from "../../../host-ts/devices/virtio-block.ts";
 import { VirtioConsole } from "../../../host-ts/devices/virtio-console.ts";
 import { VirtioPciBus } from "../../../host-ts/devices/virtio-pci.ts";
 import { VirtioRng } from "../../../host-ts/devices/virtio-rng.ts";
-import { bytesOf, FakeLine, FakeMemory, RingDriver } from "./support.ts";
+import { bytesOf, FakeLine, FakeMemory, fixedEntropy, RingDriver } from "./support.ts";
 
 const RAM = 1 << 20;
 const MMIO = RAM + 0x100000;
@@ -25,7 +25,7 @@ function setUp(memory = new FakeMemory(RAM)) {
   const console = new VirtioConsole({ backend: output });
   bus.add(console);
   bus.add(new VirtioBlock({ name: "block0", backend: new MemoryBlock(new Uint8Array(4096)) }));
-  bus.add(new VirtioRng({ entropy: { fill: (bytes) => bytes.fill(1) } }));
+  bus.add(new VirtioRng({ entropy: fixedEntropy(1) }));
   const { pci } = bus;
   const address = (device: number, offset: number) => {
     pci.portWrite(0xcf8, 4, (0x80000000 | (device << 11) | (offset & 0xfc)) >>> 0);
@@ -249,7 +249,7 @@ describe("the 1.0 transport", () => {
 
 it("refuses devices past the last IRQ", () => {
   const { bus } = setUp();
-  const rng = () => new VirtioRng({ entropy: { fill: () => {} } });
+  const rng = () => new VirtioRng({ entropy: fixedEntropy(0) });
   for (let i = 4; i <= 15; i++) bus.add(rng());
   expect(() => bus.add(rng())).toThrow(/no IRQ left/);
 });

@@ -5,7 +5,7 @@ import { VirtioBlock } from "../../../host-ts/devices/virtio-block.ts";
 import { VirtioConsole } from "../../../host-ts/devices/virtio-console.ts";
 import { VirtioRng } from "../../../host-ts/devices/virtio-rng.ts";
 import { DevicePageBus } from "../../../host-ts/lguest/device-page.ts";
-import { bytesOf, FakeLine, FakeMemory, RingDriver } from "../devices/support.ts";
+import { bytesOf, FakeLine, FakeMemory, fixedEntropy, RingDriver } from "../devices/support.ts";
 
 const RAM = 1 << 20;
 
@@ -20,7 +20,7 @@ function setUp(memory = new FakeMemory(RAM, 256 * 4096)) {
   const output = new BufferConsole();
   const console = new VirtioConsole({ backend: output });
   bus.add(new VirtioBlock({ name: "block0", backend: new MemoryBlock(new Uint8Array(4096)) }));
-  bus.add(new VirtioRng({ entropy: { fill: (bytes) => bytes.fill(9) } }));
+  bus.add(new VirtioRng({ entropy: fixedEntropy(9) }));
   bus.add(console);
   return { memory, lines, deaths, bus, output, console };
 }
@@ -71,7 +71,7 @@ describe("the descriptor page", () => {
 
   it("refuses devices that do not fit, by name", () => {
     const { bus } = setUp(new FakeMemory(RAM, 32 * 4096));
-    const rng = (name: string) => new VirtioRng({ name, entropy: { fill: () => {} } });
+    const rng = (name: string) => new VirtioRng({ name, entropy: fixedEntropy(0) });
     const fill = () => {
       for (let i = 0; i < 20; i++) bus.add(rng(`rng${i}`));
     };
