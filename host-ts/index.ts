@@ -48,12 +48,22 @@ export async function createGuest(options: GuestOptions): Promise<Guest> {
   const config = resolveConfig(options);
   const guest = await build(config);
   if (signal?.aborted) guest.abort(signal.reason);
-  else signal?.addEventListener("abort", () => guest.abort(signal.reason), { once: true });
+  else if (signal !== undefined) abortWith(signal, guest);
   return guest;
 }
 
+/** A signal may live much longer than its guests, so it forgets those that ended. */
+function abortWith(signal: AbortSignal, guest: Abortable): void {
+  const abort = () => guest.abort(signal.reason);
+  const forget = () => signal.removeEventListener("abort", abort);
+  signal.addEventListener("abort", abort, { once: true });
+  guest.ended.then(forget, forget);
+}
+
+type Abortable = Guest & { abort(reason: unknown): void };
+
 /** Node's parts are loaded only where they are needed, so that this file itself loads anywhere. */
-async function build(config: GuestConfig): Promise<Guest & { abort(reason: unknown): void }> {
+async function build(config: GuestConfig): Promise<Abortable> {
   if (typeof process === "undefined" || process.versions?.node === undefined) {
     throw new UnsupportedError(
       "wasmvisor finds its core by way of Node; run it in Node 20.19 or later",

@@ -1,7 +1,7 @@
 /** Entry point of a worker that hosts guests: runs the same engine, driven by messages. */
 
 import { parentPort, workerData } from "node:worker_threads";
-import { assertHost, toPlainError } from "./base/errors.ts";
+import { assertHost, StateError, toPlainError } from "./base/errors.ts";
 import type { GuestEvents } from "./guest/api.ts";
 import { InlineGuest } from "./guest/guest.ts";
 import { createPlatform } from "./guest/platform-node.ts";
@@ -43,6 +43,11 @@ function create({ guest: id, config }: Extract<Command, { type: "create" }>): un
   const guest = new InlineGuest(config, createPlatform(image, digestState));
   guests.set(id, { guest, input: guest.console.writable.getWriter() });
   for (const name of FORWARDED) forward(id, guest, name);
+  guest.ended.catch((error: unknown) => {
+    guests.delete(id);
+    // After an abort, too; the other side knows then that the guest has ended.
+    post({ type: "failed", guest: id, error: toPlainError(error) });
+  });
   return undefined;
 }
 
@@ -56,7 +61,7 @@ function forward<Name extends keyof GuestEvents>(id: number, guest: InlineGuest,
 /** Every remote method is a method of the guest by the same name. */
 async function perform(command: Extract<Command, { type: "call" }>): Promise<unknown> {
   const guest = guests.get(command.guest)?.guest;
-  assertHost(guest !== undefined, "calls go to guests that live");
+  if (guest === undefined) throw new StateError("the guest has ended");
   const method = guest[command.method] as (...args: readonly unknown[]) => unknown;
   return await method.apply(guest, command.args as unknown[]);
 }

@@ -31,15 +31,20 @@ export class HostInputs implements InputSink {
   #waiting: HostInput[] = [];
   readonly #scheduled: StampedInput[];
   readonly #log: StampedInput[] = [];
+  readonly #isRecorded: boolean;
   #life = 0;
   #lastRetired = -1;
   #visit = 0;
   #openSources = 0;
   #wake: (() => void) | undefined;
 
-  /** @param replay a recording to feed back, in the order of its stamps. */
-  constructor(replay: readonly StampedInput[] = []) {
+  /**
+   * @param replay a recording to feed back, in the order of its stamps.
+   * @param isRecorded whether inputs are kept in `log`, for as long as the guest lives.
+   */
+  constructor(replay: readonly StampedInput[] = [], isRecorded = false) {
     this.#scheduled = [...replay];
+    this.#isRecorded = isRecorded;
   }
 
   post(input: HostInput): void {
@@ -47,7 +52,7 @@ export class HostInputs implements InputSink {
     this.#wake?.();
   }
 
-  /** What the guest sees now, in order, and logged as such. One call per look of the run loop: each is a visit. */
+  /** What the guest sees now, in order, and logged as such when recorded. One call per look of the run loop: each is a visit. */
   take(retired: number, clock: Clock): readonly HostInput[] {
     this.#visit = retired === this.#lastRetired ? this.#visit + 1 : 0;
     this.#lastRetired = retired;
@@ -63,15 +68,7 @@ export class HostInputs implements InputSink {
       due.push(...this.#waiting);
       this.#waiting = [];
     }
-    for (const input of due) {
-      this.#log.push({
-        life: this.#life,
-        atInstruction: retired,
-        visit: this.#visit,
-        atNs: clock.nowNs,
-        input,
-      });
-    }
+    if (this.#isRecorded) this.#record(due, retired, clock.nowNs);
     return due;
   }
 
@@ -106,7 +103,7 @@ export class HostInputs implements InputSink {
     return this.#openSources > 0;
   }
 
-  /** Everything taken so far: give it to a new guest as its replay. */
+  /** Everything taken so far, when recorded: give it to a new guest as its replay. */
   get log(): readonly StampedInput[] {
     return this.#log;
   }
@@ -114,6 +111,11 @@ export class HostInputs implements InputSink {
   /** `wake` runs on each post until replaced; for a run loop that sleeps. */
   onPost(wake: (() => void) | undefined): void {
     this.#wake = wake;
+  }
+
+  #record(due: readonly HostInput[], atInstruction: number, atNs: number): void {
+    const [life, visit] = [this.#life, this.#visit];
+    for (const input of due) this.#log.push({ life, atInstruction, visit, atNs, input });
   }
 
   #isDue({ life, atInstruction, visit }: StampedInput): boolean {

@@ -19,6 +19,8 @@ export interface GuestEnd {
   readonly crash: CrashReport | undefined;
   /** Digest of the last state, when `debug.digestAtEnd` asked for it. */
   readonly digest: string | undefined;
+  /** Every host input of the guest's life, when `debug.record` asked for it: `replay` of a new guest. */
+  readonly recording: readonly StampedInput[] | undefined;
   readonly stats: GuestStats;
 }
 
@@ -65,7 +67,7 @@ export interface Guest extends AsyncDisposable {
   inspect(): Promise<CrashReport>;
   /** Copies guest-physical memory. Throws ConfigError outside of it. */
   readMemory(gpa: number, length: number): Promise<Uint8Array>;
-  /** Every host input so far with its stamp: `replay` of a new guest. */
+  /** Every host input so far with its stamp: `replay` of a new guest. Throws ConfigError without `debug.record`. */
   recording(): Promise<readonly StampedInput[]>;
   /** Adds a listener; the returned function removes it. */
   on<Name extends keyof GuestEvents>(

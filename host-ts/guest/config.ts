@@ -61,6 +61,8 @@ export interface DebugOptions {
   readonly assertions?: boolean | undefined;
   /** Puts a digest of the last state into `GuestEnd`; costs a pass over guest memory. Default false. */
   readonly digestAtEnd?: boolean | undefined;
+  /** Keeps every host input with its stamp, for `Guest.recording`; memory grows with each. Default false. */
+  readonly record?: boolean | undefined;
 }
 
 /** Options of `createGuest`. */
@@ -148,6 +150,7 @@ export interface GuestConfig {
     readonly chaosSeed: number;
     readonly assertions: boolean;
     readonly digestAtEnd: boolean;
+    readonly record: boolean;
   };
 }
 
@@ -236,8 +239,14 @@ export function resolveConfig(options: GuestOptions): GuestConfig {
       chaosSeed: integer("chaosSeed", options.debug?.chaosSeed),
       assertions: options.debug?.assertions ?? false,
       digestAtEnd: options.debug?.digestAtEnd ?? false,
+      record: options.debug?.record ?? false,
     },
   };
+}
+
+/** Throws ConfigError: nothing was recorded. */
+export function refuseRecording(): never {
+  throw new ConfigError("there is no recording; create the guest with debug.record");
 }
 
 /** Whether a configuration holds objects that cannot cross to a worker. */

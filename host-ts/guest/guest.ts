@@ -8,7 +8,7 @@ import { ConfigError, StateError } from "../base/errors.ts";
 import { Alarm, deferred, yieldToEventLoop } from "../base/event-loop.ts";
 import { HostInputs, type StampedInput } from "../base/inputs.ts";
 import type { Guest, GuestEnd, GuestEvents, GuestState } from "./api.ts";
-import type { GuestConfig } from "./config.ts";
+import { type GuestConfig, refuseRecording } from "./config.ts";
 import { ConsoleStreams } from "./console-streams.ts";
 import { type CrashReport, reportCrash } from "./crash-report.ts";
 import { Machine, type MachineParts } from "./machine.ts";
@@ -53,7 +53,7 @@ export class InlineGuest implements Guest {
     this.name = config.name;
     this.#config = config;
     this.#platform = platform;
-    this.#inputs = new HostInputs(config.replay);
+    this.#inputs = new HostInputs(config.replay, config.debug.record);
     this.#inputs.onPost(() => this.#alarm.ring());
     this.#inputs.openSource();
     this.console = new ConsoleStreams(this.#inputs, () => this.#endInput());
@@ -153,7 +153,7 @@ export class InlineGuest implements Guest {
   }
 
   async recording(): Promise<readonly StampedInput[]> {
-    return this.#inputs.log;
+    return this.#recording ?? refuseRecording();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -200,6 +200,7 @@ export class InlineGuest implements Guest {
   #fail(error: unknown): void {
     this.#endSettled.reject(error);
     try {
+      this.#lastStats ??= this.#collectStats();
       this.#finish();
     } catch {}
   }
@@ -273,7 +274,7 @@ export class InlineGuest implements Guest {
     const digest = this.#config.debug.digestAtEnd
       ? this.#platform.digest(this.#machine)
       : undefined;
-    const end: GuestEnd = { ...how, crash, digest, stats };
+    const end: GuestEnd = { ...how, crash, digest, recording: this.#recording, stats };
     this.#wish = { kind: "pause" };
     this.#finish();
     this.#endSettled.resolve(end);
@@ -290,6 +291,10 @@ export class InlineGuest implements Guest {
     } finally {
       this.#enterState("dead");
     }
+  }
+
+  get #recording(): readonly StampedInput[] | undefined {
+    return this.#config.debug.record ? this.#inputs.log : undefined;
   }
 
   #collectStats(): GuestStats {

@@ -52,7 +52,9 @@ export type NamedEvent = {
 export type Message =
   | { readonly type: "reply"; readonly call: number; readonly value: unknown }
   | { readonly type: "error"; readonly call: number; readonly error: PlainError }
-  | ({ readonly type: "event"; readonly guest: number } & NamedEvent);
+  | ({ readonly type: "event"; readonly guest: number } & NamedEvent)
+  /** The engine failed, and the guest with it: there is no "end". */
+  | { readonly type: "failed"; readonly guest: number; readonly error: PlainError };
 
 /** Events that a worker forwards. */
 export const FORWARDED: readonly (keyof GuestEvents)[] = [

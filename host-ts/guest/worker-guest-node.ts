@@ -6,7 +6,7 @@ import { StateError } from "../base/errors.ts";
 import { deferred } from "../base/event-loop.ts";
 import type { StampedInput } from "../base/inputs.ts";
 import type { Guest, GuestEnd, GuestEvents, GuestState } from "./api.ts";
-import type { GuestConfig } from "./config.ts";
+import { type GuestConfig, refuseRecording } from "./config.ts";
 import { ConsoleStreams } from "./console-streams.ts";
 import type { CrashReport } from "./crash-report.ts";
 import type { NamedEvent, RemoteMethod } from "./protocol.ts";
@@ -25,7 +25,7 @@ export class WorkerGuest implements Guest {
   readonly #events = new Emitter<GuestEvents>();
   readonly #end = deferred<GuestEnd>();
   #state: GuestState = "configured";
-  #lastStats: GuestStats | undefined;
+  #last: GuestEnd | undefined;
 
   /** Builds the guest in a worker. Rejects with the same errors as building it here. */
   static async create(config: GuestConfig, image: CoreImage): Promise<WorkerGuest> {
@@ -76,7 +76,7 @@ export class WorkerGuest implements Guest {
   }
 
   async pause(): Promise<void> {
-    if (this.#state !== "dead") await this.#call("pause");
+    await this.#callOr(() => undefined, "pause");
   }
 
   async resume(): Promise<void> {
@@ -102,11 +102,11 @@ export class WorkerGuest implements Guest {
   }
 
   async resize(columns: number, rows: number): Promise<void> {
-    if (this.#state !== "dead") await this.#call("resize", columns, rows);
+    await this.#callOr(() => undefined, "resize", columns, rows);
   }
 
   async stats(): Promise<GuestStats> {
-    return this.#lastStats ?? ((await this.#call("stats")) as GuestStats);
+    return await this.#callOr(() => this.#lastWords.stats, "stats");
   }
 
   async digest(): Promise<string> {
@@ -122,7 +122,7 @@ export class WorkerGuest implements Guest {
   }
 
   async recording(): Promise<readonly StampedInput[]> {
-    return (await this.#call("recording")) as readonly StampedInput[];
+    return await this.#callOr(() => this.#lastWords.recording ?? refuseRecording(), "recording");
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -130,8 +130,26 @@ export class WorkerGuest implements Guest {
   }
 
   async #call(method: RemoteMethod, ...args: unknown[]): Promise<unknown> {
-    if (this.#state === "dead") throw new StateError(`guest "${this.name}" is dead`);
+    if (this.#state === "dead") this.#refuseDead();
     return await this.#worker.ask({ type: "call", guest: this.#id, method, args });
+  }
+
+  /** For calls that a dead guest answers, too, with `afterEnd`: also when its end comes before the answer. */
+  async #callOr<T>(afterEnd: () => T, method: RemoteMethod, ...args: unknown[]): Promise<T> {
+    try {
+      return (await this.#call(method, ...args)) as T;
+    } catch (error) {
+      if (this.state !== "dead" || !(error instanceof StateError)) throw error;
+      return afterEnd();
+    }
+  }
+
+  get #lastWords(): GuestEnd {
+    return this.#last ?? this.#refuseDead();
+  }
+
+  #refuseDead(): never {
+    throw new StateError(`guest "${this.name}" is dead`);
   }
 
   /** For calls whose outcome is the guest's end: a failure of the call is the end, too. */
@@ -142,25 +160,31 @@ export class WorkerGuest implements Guest {
   #receive(event: NamedEvent): void {
     switch (event.name) {
       case "state":
+        // Its end says that, with all that is to be known then.
+        if (event.value === "dead") return;
         this.#state = event.value;
         break;
       case "output":
         this.console.print(event.value);
         break;
       case "end":
-        this.#lastStats = event.value.stats;
-        this.console.end();
-        this.#worker.dismiss(this.#id);
+        this.#last = event.value;
         this.#end.resolve(event.value);
+        this.#bury();
         break;
     }
     this.#events.emit(event.name, event.value as never);
   }
 
   #lose(error: Error): void {
+    this.#end.reject(error);
+    this.#bury();
+  }
+
+  #bury(): void {
     this.#state = "dead";
     this.console.end();
-    this.#end.reject(error);
+    this.#worker.dismiss(this.#id);
     this.#events.emit("state", "dead");
   }
 }

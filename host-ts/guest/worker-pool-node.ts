@@ -67,6 +67,10 @@ export class GuestWorker {
       this.#guests.get(message.guest)?.onEvent(message);
       return;
     }
+    if (message.type === "failed") {
+      this.#guests.get(message.guest)?.onLost(fromPlainError(message.error));
+      return;
+    }
     const answer = this.#calls.get(message.call);
     this.#calls.delete(message.call);
     if (message.type === "reply") answer?.resolve(message.value);

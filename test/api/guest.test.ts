@@ -161,7 +161,7 @@ describe.each(["inline", "worker"] as const)("mode %s", (mode) => {
   });
 
   test("a recorded session replays to the same state", async () => {
-    const first = await start();
+    const first = await start({ debug: { record: true } });
     void first.guest.run();
     for (const keys of ["echo one\r", "primes 100\r", "faults 20\r"]) {
       const length = first.text().length;
@@ -181,6 +181,20 @@ describe.each(["inline", "worker"] as const)("mode %s", (mode) => {
     expect((await second.guest.stats()).instructions).toBe(
       (await first.guest.stats()).instructions,
     );
+  });
+
+  test("a recording is kept when asked for, and outlives the guest", async () => {
+    const { guest } = await start({ debug: { record: true } });
+    await type(guest, "echo one\rpoweroff\r");
+    const end = await guest.run();
+    expect(end.recording).toMatchObject([{ life: 0, input: { kind: "console" } }]);
+    expect(await guest.recording()).toEqual(end.recording);
+
+    const other = await start();
+    await type(other.guest, "poweroff\r");
+    await expect(other.guest.recording()).rejects.toThrow(ConfigError);
+    expect((await other.guest.run()).recording).toBeUndefined();
+    await expect(other.guest.recording()).rejects.toThrow(/debug.record/);
   });
 
   test("disposing of a guest at any time gives its memory back", async () => {

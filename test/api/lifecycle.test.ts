@@ -1,8 +1,14 @@
 /** How a guest's life goes under awkward embedders: the same claims for a guest on this thread and for one in a worker. */
 
+import { execFile } from "node:child_process";
+import { getEventListeners } from "node:events";
+import { promisify } from "node:util";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { type GuestOptions, StateError } from "../../host-ts/index.ts";
+import { ROOT } from "../../tools/files.ts";
 import { boot, kernel, spinner } from "../drivers/embedded.ts";
+
+const INDEX = new URL("../../host-ts/index.ts", import.meta.url).href;
 
 /** Collects what is thrown past everybody, which would end a process. */
 function catchUncaught(): unknown[] {
@@ -64,6 +70,69 @@ describe.each(["inline", "worker"] as const)("mode %s", (mode) => {
     await guest.shutdown();
     const ran = guest.run();
     await expect(ran).rejects.toThrow(StateError);
+  });
+
+  test("calls that meet the guest's end answer as they do after it", async () => {
+    for (const end of ["shutdown", "abort"] as const) {
+      const controller = new AbortController();
+      const { guest } = await start({ signal: controller.signal, debug: { record: true } });
+      guest.run().catch(() => {});
+      await expect.poll(() => guest.state).toBe("running");
+      if (end === "abort") controller.abort(new Error("time is up"));
+      else void guest.shutdown();
+      const calls = () =>
+        Promise.allSettled([
+          guest.pause(),
+          guest.resize(80, 25),
+          guest.stats(),
+          guest.recording(),
+          guest.digest(),
+          guest.inspect(),
+          guest.readMemory(0, 4),
+          guest.resume(),
+        ]);
+      const meeting = await calls();
+      await expect.poll(() => guest.state).toBe("dead");
+      const after = await calls();
+      const outcomes = (calls: PromiseSettledResult<unknown>[]) =>
+        calls.map((call) => (call.status === "fulfilled" ? "fine" : call.reason.code));
+      const [fine, refused] = ["fine", "HV_STATE"];
+      expect(outcomes(after)).toEqual([fine, fine, fine, fine, refused, refused, refused, refused]);
+      expect(outcomes(meeting).slice(0, 4)).toEqual([fine, fine, fine, fine]);
+      for (const outcome of outcomes(meeting)) expect([fine, refused]).toContain(outcome);
+    }
+  });
+
+  test("an AbortSignal forgets a guest that ended", async () => {
+    const controller = new AbortController();
+    for (let round = 0; round < 3; round++) {
+      const { guest } = await start({ signal: controller.signal });
+      await guest.shutdown();
+    }
+    expect(getEventListeners(controller.signal, "abort")).toEqual([]);
+  });
+
+  test("a failure of ours ends the guest with a rejection, and keeps no process alive", async () => {
+    const script = `
+      import { createGuest } from "${INDEX}";
+      const input = { kind: "console", device: "console", data: null };
+      const guest = await createGuest({
+        kernel: Uint8Array.from(${JSON.stringify([...spinner])}),
+        mode: "${mode}",
+        replay: [{ life: 0, atInstruction: 1000, visit: 0, atNs: 0, input }],
+      });
+      const states = [];
+      guest.on("state", (state) => states.push(state));
+      await guest.run().catch((error) => states.push(error.name));
+      const killed = await guest.kill().catch((error) => error.name);
+      console.log(states.join(), killed, guest.state);
+    `;
+    const args = ["--import", "tsx", "--input-type=module", "-e", script];
+    const { stdout } = await promisify(execFile)(process.execPath, args, {
+      cwd: ROOT,
+      timeout: 15_000,
+    });
+    expect(stdout).toMatch(/^running,dead,(\w+Error) \1 dead$/m);
   });
 
   test("counters and seconds are those of one life", async () => {

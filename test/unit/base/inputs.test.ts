@@ -16,7 +16,7 @@ const clock = {
 };
 
 test("inputs come out in order, once, and are logged with count and visit", () => {
-  const inputs = new HostInputs();
+  const inputs = new HostInputs([], true);
   inputs.post(input(1));
   inputs.post(input(2));
   expect(inputs.take(100, clock)).toEqual([input(1), input(2)]);
@@ -31,7 +31,7 @@ test("inputs come out in order, once, and are logged with count and visit", () =
 });
 
 test("a recording comes out at its stamps and not before, also at the same instruction", () => {
-  const first = new HostInputs();
+  const first = new HostInputs([], true);
   first.take(50, clock);
   first.take(100, clock);
   first.take(100, clock);
@@ -41,7 +41,7 @@ test("a recording comes out at its stamps and not before, also at the same instr
   first.post(input(2));
   first.take(7, clock);
 
-  const replay = new HostInputs(first.log);
+  const replay = new HostInputs(first.log, true);
   expect(replay.nextStamp()?.atInstruction).toBe(100);
   expect([replay.take(50, clock), replay.take(100, clock), replay.take(100, clock)]).toEqual([
     [],
@@ -54,6 +54,13 @@ test("a recording comes out at its stamps and not before, also at the same instr
   replay.startNextLife();
   expect(replay.take(7, clock)).toEqual([input(2)]);
   expect(replay.log).toEqual(first.log);
+});
+
+test("inputs are forgotten once taken, unless a recording is asked for", () => {
+  const inputs = new HostInputs();
+  inputs.post(input(1));
+  expect(inputs.take(100, clock)).toEqual([input(1)]);
+  expect(inputs.log).toEqual([]);
 });
 
 test("a post wakes the sleeper", () => {
