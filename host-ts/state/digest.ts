@@ -1,6 +1,6 @@
 /**
- * The digest of a guest's state: what the architecture and the personality define, and nothing of how we run it. Host
- * pointers, thread-owned words, lazy-flag encodings and untouched-versus-zero pages make no difference.
+ * The digest of a guest's state: what the architecture, the personality and the devices define, and nothing of how we run it.
+ * Host pointers, thread-owned words, lazy-flag encodings and untouched-versus-zero pages make no difference.
  */
 
 import { PAGE_BYTES } from "../../abi/memory.ts";
@@ -40,6 +40,7 @@ export function digestState(machine: Machine): string {
   const lanes = new Lanes();
   addVcpu(lanes, machine);
   addMemory(lanes, machine);
+  addRecords(lanes, machine);
   return lanes.toString();
 }
 
@@ -60,6 +61,21 @@ function addMemory(lanes: Lanes, { memory }: Machine): void {
     lanes.add(gpa);
     for (const word of words) lanes.add(word);
   }
+}
+
+/** What is in neither: timers, ring cursors, negotiated features, waiting input, the state of generators. */
+function addRecords(lanes: Lanes, { timers, personality }: Machine): void {
+  const text = canonicalText({ timers: timers.save(), personality: personality.save() });
+  for (const byte of new TextEncoder().encode(text)) lanes.add(byte);
+}
+
+/** JSON with the keys of every record in alphabetical order: equal records give equal text. */
+export function canonicalText(record: unknown): string {
+  return JSON.stringify(record, (_key, value: unknown) =>
+    typeof value === "object" && value !== null && !Array.isArray(value)
+      ? Object.fromEntries(Object.entries(value).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : value,
+  );
 }
 
 /** Four 32-bit lanes of multiply-and-rotate mixing; not cryptographic. Words are taken as the platform orders them: little-endian. */

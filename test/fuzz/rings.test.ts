@@ -11,7 +11,14 @@ import { VirtioNet } from "../../host-ts/devices/virtio-net.ts";
 import { VirtioPciBus } from "../../host-ts/devices/virtio-pci.ts";
 import { VirtioRng } from "../../host-ts/devices/virtio-rng.ts";
 import { DevicePageBus } from "../../host-ts/lguest/device-page.ts";
-import { EVENT_IDX, FakeLine, FakeMemory, fixedEntropy, INDIRECT, rig } from "../unit/devices/support.ts";
+import {
+  EVENT_IDX,
+  FakeLine,
+  FakeMemory,
+  fixedEntropy,
+  INDIRECT,
+  rig,
+} from "../unit/devices/support.ts";
 
 const MAC = Uint8Array.of(2, 0, 0, 0, 0, 1);
 

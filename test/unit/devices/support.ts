@@ -5,7 +5,13 @@ import {
   VIRTQ_DESC_F_NEXT,
   VIRTQ_DESC_F_WRITE,
 } from "../../../abi/virtio.ts";
-import type { DeviceIrq, Entropy, GuestMemory, IrqPort, VirtioDevice } from "../../../host-ts/base/ports.ts";
+import type {
+  DeviceIrq,
+  Entropy,
+  GuestMemory,
+  IrqPort,
+  VirtioDevice,
+} from "../../../host-ts/base/ports.ts";
 import { legacyRing, SplitVirtqueue } from "../../../host-ts/devices/virtqueue.ts";
 
 export const INDIRECT = 1n << BigInt(VIRTIO_F_RING_INDIRECT_DESC);
