@@ -2,7 +2,6 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import { MemoryBlock } from "../../host-ts/backends/block.ts";
-import { BufferConsole } from "../../host-ts/backends/console.ts";
 import { NetHub } from "../../host-ts/backends/net-hub.ts";
 import type { VirtioDevice } from "../../host-ts/base/ports.ts";
 import { VirtioBlock } from "../../host-ts/devices/virtio-block.ts";
@@ -11,6 +10,7 @@ import { VirtioNet } from "../../host-ts/devices/virtio-net.ts";
 import { VirtioPciBus } from "../../host-ts/devices/virtio-pci.ts";
 import { VirtioRng } from "../../host-ts/devices/virtio-rng.ts";
 import { DevicePageBus } from "../../host-ts/lguest/device-page.ts";
+import { BufferConsole } from "../drivers/buffer-console.ts";
 import {
   EVENT_IDX,
   FakeLine,

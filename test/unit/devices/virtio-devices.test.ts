@@ -1,12 +1,12 @@
 import { describe, expect, it } from "vitest";
 import { MemoryBlock, ReadOnlyBlock } from "../../../host-ts/backends/block.ts";
-import { BufferConsole } from "../../../host-ts/backends/console.ts";
 import { NetHub } from "../../../host-ts/backends/net-hub.ts";
 import type { BlockBackend, HostInput, VirtioDevice } from "../../../host-ts/base/ports.ts";
 import { VirtioBlock } from "../../../host-ts/devices/virtio-block.ts";
 import { VirtioConsole } from "../../../host-ts/devices/virtio-console.ts";
 import { VirtioNet } from "../../../host-ts/devices/virtio-net.ts";
 import { VirtioRng } from "../../../host-ts/devices/virtio-rng.ts";
+import { BufferConsole } from "../../drivers/buffer-console.ts";
 import { bytesOf, fixedEntropy, type Rig, rig, textOf } from "./support.ts";
 
 const MAC = Uint8Array.of(0x52, 0x54, 0, 1, 2, 3);

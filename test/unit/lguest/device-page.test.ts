@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { MemoryBlock } from "../../../host-ts/backends/block.ts";
-import { BufferConsole } from "../../../host-ts/backends/console.ts";
 import { VirtioBlock } from "../../../host-ts/devices/virtio-block.ts";
 import { VirtioConsole } from "../../../host-ts/devices/virtio-console.ts";
 import { VirtioRng } from "../../../host-ts/devices/virtio-rng.ts";
 import { DevicePageBus } from "../../../host-ts/lguest/device-page.ts";
+import { BufferConsole } from "../../drivers/buffer-console.ts";
 import { bytesOf, FakeLine, FakeMemory, fixedEntropy, RingDriver } from "../devices/support.ts";
 
 const RAM = 1 << 20;
