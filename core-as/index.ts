@@ -19,7 +19,14 @@ import { updateMode as recomputeMode } from "./state/vcpu.ts";
 import { deliver, onInterrupt } from "./switcher/classify.ts";
 import { enter } from "./switcher/enter.ts";
 import { performForHost } from "./switcher/lguest-calls.ts";
-import { createGuest, createVcpu, destroyGuest, destroyVcpu, setLimits } from "./switcher/vcpus.ts";
+import {
+  createGuest,
+  createVcpu,
+  destroyGuest,
+  destroyVcpu,
+  setLimits,
+  setModel,
+} from "./switcher/vcpus.ts";
 
 /** Prepares the shared memory; once, before any thread starts. */
 export function poolInit(): void {
@@ -51,6 +58,10 @@ export function guestDestroy(guest: usize): void {
 /** @returns a vCPU of `guest` with trap policy POLICY_*, at its reset state; 0 when memory is exhausted. */
 export function vcpuCreate(guest: usize, policy: u32): usize {
   return createVcpu(guest, policy);
+}
+/** Makes a vCPU that has not run one of CPU_MODEL_*; the default is CPU_MODEL_I686. */
+export function vcpuSetModel(v: usize, model: u32): void {
+  setModel(v, model);
 }
 export function vcpuDestroy(v: usize): void {
   destroyVcpu(v);

@@ -26,6 +26,7 @@ export type {
   Abi,
   BareOptions,
   BlockOptions,
+  Cpu,
   DebugOptions,
   GuestOptions,
   LguestOptions,

@@ -33,8 +33,8 @@ import {
 } from "../../abi/x86.ts";
 import { cpuModel, setReg } from "../state/vcpu.ts";
 
-/** Family 6, model 3, stepping 3: leaf 1 EAX, and EDX after reset. */
-export const I686_SIGNATURE: u32 = 0x633;
+/** Family 6, model 3, stepping 3. */
+const I686_SIGNATURE: u32 = 0x633;
 
 /** Feature bits of leaf 1, EDX. */
 const FEATURE_FPU: u32 = 1 << 0;
@@ -124,6 +124,10 @@ function row(v: usize): usize {
   return ROWS + cpuModel(v) * ROW_BYTES;
 }
 
+/** @returns leaf 1 EAX, which EDX holds after reset: family, model and stepping. */
+export function modelSignature(v: usize): u32 {
+  return load<u32>(row(v), ROW_SIGNATURE);
+}
 /** @returns CR4 bits that exist in the vCPU's model. */
 export function modelCr4(v: usize): u32 {
   const fxsr = (load<u32>(row(v), ROW_EDX) & FEATURE_FXSR) != 0;

@@ -2,6 +2,7 @@
  * Birth and death of guests and vCPUs: their blocks, their frame table, their registers at the start.
  */
 import {
+  CPU_MODEL_I686,
   GUEST_FRAME_ROOT,
   GUEST_ID,
   GUEST_LIMIT_FRAMES,
@@ -13,7 +14,9 @@ import {
   POLICY_NATIVE,
   VCPU_COUNTERS,
   VCPU_CPL,
+  VCPU_CPU_MODEL,
   VCPU_CR0,
+  VCPU_CR4,
   VCPU_DELIVERING,
   VCPU_DR6,
   VCPU_DR7,
@@ -21,7 +24,6 @@ import {
   VCPU_EIP,
   VCPU_FCW,
   VCPU_FTW,
-  VCPU_GPR,
   VCPU_GUEST,
   VCPU_ID,
   VCPU_IDTR_LIMIT,
@@ -36,6 +38,8 @@ import {
   CR0_NE,
   CR0_PE,
   CR0_WP,
+  CR4_OSFXSR,
+  CR4_OSXMMEXCPT,
   DESC_ACCESSED,
   DESC_S,
   DESC_WRITABLE,
@@ -52,9 +56,9 @@ import {
 import { releaseFrames } from "../mmu/frames.ts";
 import { allocFrame, nextGuestId, releaseFrame } from "../mmu/pool.ts";
 import { forgetVcpu } from "../mmu/tlb.ts";
-import { I686_SIGNATURE } from "../protect/cpuid.ts";
+import { modelSignature } from "../protect/cpuid.ts";
 import { setArithFlags } from "../state/flags.ts";
-import { setSeg, updateMode } from "../state/vcpu.ts";
+import { setReg, setSeg, updateMode } from "../state/vcpu.ts";
 
 /** DR6 and DR7 after reset, and the control words after FNINIT and reset (SDM 3A, "Processor State After Reset"). */
 const DR6_RESET: u32 = 0xffff0ff0;
@@ -127,7 +131,7 @@ function resetNative(v: usize): void {
   store<u32>(v, EFLAGS_FIXED, VCPU_EFLAGS);
   store<u32>(v, CR0_ET, VCPU_CR0);
   store<u32>(v, 0xfff0, VCPU_EIP);
-  store<u32>(v + (REG_EDX << 2), I686_SIGNATURE, VCPU_GPR);
+  setReg(v, REG_EDX, modelSignature(v));
   store<u32>(v, 0x3ff, VCPU_IDTR_LIMIT);
   const data: u32 = ATTR_P | DESC_S | DESC_WRITABLE | DESC_ACCESSED;
   for (let s: u32 = 0; s <= <u32>SEG_GS; s++) setSeg(v, s, 0, 0, 0xffff, data);
@@ -141,6 +145,16 @@ function resetParavirtual(v: usize): void {
   store<u32>(v, EFLAGS_FIXED | EFLAGS_IF, VCPU_EFLAGS);
   store<u32>(v, CR0_PE | CR0_ET | CR0_NE | CR0_WP, VCPU_CR0);
   store<u32>(v, 0, VCPU_CPL);
+}
+
+/**
+ * Makes a vCPU at its reset state one of CPU_MODEL_*. A paravirtual kernel cannot write CR4: it finds SSE enabled where there is any.
+ */
+export function setModel(v: usize, model: u32): void {
+  store<u32>(v, model, VCPU_CPU_MODEL);
+  if (load<u32>(v, VCPU_POLICY) == POLICY_NATIVE) setReg(v, REG_EDX, modelSignature(v));
+  else if (model != CPU_MODEL_I686) store<u32>(v, CR4_OSFXSR | CR4_OSXMMEXCPT, VCPU_CR4);
+  updateMode(v);
 }
 
 /** Frees a vCPU; the thread that ran it last calls this. */

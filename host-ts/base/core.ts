@@ -43,6 +43,8 @@ export interface CoreExports {
     arg3: number,
     arg4: number,
   ): number;
+  /** CPU_MODEL_* of a vCPU that has not run. */
+  vcpuSetModel(vcpu: number, model: number): void;
   vcpuDestroy(vcpu: number): void;
   updateMode(vcpu: number): void;
 }

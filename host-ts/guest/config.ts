@@ -5,6 +5,7 @@
 
 import { LGUEST_IRQ_BASE, LGUEST_SYSCALL_VECTOR } from "../../abi/lguest.ts";
 import { PAGE_BYTES } from "../../abi/memory.ts";
+import { CPU_MODEL_I686, CPU_MODEL_PENTIUM3, CPU_MODEL_PENTIUM4 } from "../../abi/vcpu.ts";
 import { ConfigError } from "../base/errors.ts";
 import type { StampedInput } from "../base/inputs.ts";
 import type { BlockBackend, NetBackend } from "../base/ports.ts";
@@ -29,6 +30,15 @@ export interface NetOptions {
 /** Personalities by name. */
 export const ABIS = ["lguest", "bare"] as const;
 export type Abi = (typeof ABIS)[number];
+
+/** Processors by name, each with what the one before it has: x87 only; MMX and SSE; SSE2. The values are CPU_MODEL_*. */
+export const CPUS = {
+  i686: CPU_MODEL_I686,
+  pentium3: CPU_MODEL_PENTIUM3,
+  pentium4: CPU_MODEL_PENTIUM4,
+} as const;
+export type Cpu = keyof typeof CPUS;
+export const CPU_NAMES = Object.keys(CPUS) as readonly Cpu[];
 
 /** What only the lguest personality asks. */
 export interface LguestOptions {
@@ -80,6 +90,8 @@ export interface GuestOptions {
   readonly memoryBytes?: number | undefined;
   /** Personality: a paravirtual interface, or "bare" for a plain machine without disks and network. Default "lguest". */
   readonly abi?: Abi | undefined;
+  /** The processor a guest sees: without MMX and SSE, with both, or with SSE2 too. Default "i686". */
+  readonly cpu?: Cpu | undefined;
   /** A name for messages and for MAC addresses. Default "guest". */
   readonly name?: string | undefined;
   /** Disks, in the order in which the guest sees them. At most 8. */
@@ -123,6 +135,7 @@ export interface GuestConfig {
   readonly commandLine: string;
   readonly memoryBytes: number;
   readonly abi: Abi;
+  readonly cpu: Cpu;
   readonly name: string;
   readonly block: readonly (BlockOptions & { readonly access: "rw" | "ro" | "overlay" })[];
   readonly net: readonly (NetOptions & { readonly macBytes: Uint8Array })[];
@@ -195,6 +208,7 @@ export function resolveConfig(options: GuestOptions): GuestConfig {
     commandLine: commandLine(options.commandLine ?? ""),
     memoryBytes,
     abi: choice("abi", options.abi, ABIS),
+    cpu: choice("cpu", options.cpu, CPU_NAMES),
     name,
     block: list("block", options.block, MAX_DISKS).map(disk),
     net: list("net", options.net, MAX_PORTS).map((port, index) => netPort(port, index, name)),

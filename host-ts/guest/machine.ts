@@ -32,7 +32,7 @@ import { VirtioConsole } from "../devices/virtio-console.ts";
 import { VirtioNet } from "../devices/virtio-net.ts";
 import { VirtioRng } from "../devices/virtio-rng.ts";
 import { createLguest } from "../lguest/index.ts";
-import type { GuestConfig } from "./config.ts";
+import { CPUS, type GuestConfig } from "./config.ts";
 import { Vcpu } from "./vcpu.ts";
 
 const POLICIES: Readonly<Record<GuestConfig["abi"], number>> = {
@@ -90,6 +90,7 @@ export class Machine implements PersonalityHost {
       const vcpuPtr = verbs.vcpuCreate(this.guest, POLICIES[config.abi]) >>> 0;
       if (vcpuPtr === 0) throw outOfMemory(config.memoryBytes);
       this.#unwinder.push(() => verbs.vcpuDestroy(vcpuPtr));
+      verbs.vcpuSetModel(vcpuPtr, CPUS[config.cpu]);
       this.vcpu = new VcpuBlock(parts.core, vcpuPtr);
       this.memory = new FrameMemory(
         parts.core,

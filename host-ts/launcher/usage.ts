@@ -1,6 +1,12 @@
 /** The command line: its grammar, its help text, and the sentences for what is wrong with it. */
 import { parseArgs } from "node:util";
-import { ABIS, type BlockOptions, type GuestOptions, type NetOptions } from "../guest/config.ts";
+import {
+  ABIS,
+  type BlockOptions,
+  CPU_NAMES,
+  type GuestOptions,
+  type NetOptions,
+} from "../guest/config.ts";
 import { EXIT_CODE_HELP } from "./exit-codes.ts";
 
 /** The command line makes no sense; the message says what to write instead. */
@@ -26,6 +32,7 @@ export type Command = RunCommand | { readonly verb: "help" } | { readonly verb: 
 
 const OPTIONS = {
   abi: { type: "string" },
+  cpu: { type: "string" },
   module: { type: "string", multiple: true },
   "triple-fault": { type: "string" },
   kernel: { type: "string", short: "k" },
@@ -65,6 +72,7 @@ Guest
   -m, --memory SIZE        RAM, such as 64M (the default) or 1G
       --abi lguest|bare    paravirtual interface (lguest is the default), or a plain machine with a serial
                            port, whose debug-exit port sets the exit code
+      --cpu NAME           i686 (the default), pentium3 (with MMX and SSE) or pentium4 (with SSE2)
       --module FILE        further module after the initial RAM disk (bare); may be repeated
       --triple-fault HOW   kill (the default) or restart (bare)
       --bus auto|page|pci  lguest devices: descriptor page (Linux up to 4.0), PCI (4.1 and later), or
@@ -136,6 +144,7 @@ export function parseCommandLine(args: string[]): Command {
     commandsWithoutTerminal: values.tour ? "run=tour;poweroff" : undefined,
     options: {
       abi: choice("--abi", values.abi, ABIS),
+      cpu: choice("--cpu", values.cpu, CPU_NAMES),
       commandLine: values.append,
       memoryBytes: size("--memory", values.memory),
       block: (values.block ?? []).map(disk),

@@ -14,7 +14,6 @@ import {
   VCPU_CHAOS,
   VCPU_CHAOS_SEED,
   VCPU_CPL,
-  VCPU_CPU_MODEL,
   VCPU_CR0,
   VCPU_CR2,
   VCPU_CR3,
@@ -182,7 +181,7 @@ class CoreDriver implements CpuDriver {
     const verbs = this.#core.exports;
     this.#guest = verbs.guestCreate(RAM_FRAMES) >>> 0;
     this.#vcpu = new VcpuBlock(this.#core, verbs.vcpuCreate(this.#guest, POLICY_NATIVE) >>> 0);
-    this.#vcpu.setU32(VCPU_CPU_MODEL, CPU_MODEL_PENTIUM4);
+    verbs.vcpuSetModel(this.#vcpu.ptr, CPU_MODEL_PENTIUM4);
     if (chaosSeed !== undefined) {
       this.#vcpu.setU32(VCPU_CHAOS, 1);
       this.#vcpu.setU32(VCPU_CHAOS_SEED, chaosSeed);

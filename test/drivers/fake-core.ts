@@ -101,6 +101,7 @@ export class FakeCore {
         this.delivered.push(vector);
         return this.accepts ? 1 : 0;
       },
+      vcpuSetModel: () => {},
       vcpuDestroy: () => {},
       updateMode: () => {},
     };

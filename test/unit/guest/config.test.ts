@@ -19,6 +19,7 @@ test("defaults are those of the documentation", () => {
     onRestart: "end",
     rng: true,
     abi: "lguest",
+    cpu: "i686",
     lguest: { bus: "auto", syscallVector: 0x80 },
   });
 });
@@ -37,6 +38,7 @@ test.each<[Partial<GuestOptions>, RegExp]>([
   [{ seed: -1 }, /seed is -1/],
   [{ time: "fast" as "real" }, /one of virtual, real/],
   [{ abi: "xen" as "lguest" }, /abi is "xen"/],
+  [{ cpu: "386" as "i686" }, /cpu is "386"/],
   [{ block: [{}] }, /exactly one of file, bytes and backend/],
   [{ block: [{ bytes: kernel, file: "x" }] }, /exactly one/],
   [{ block: Array.from({ length: 9 }, () => ({ file: "x" })) }, /at most 8/],

@@ -33,6 +33,7 @@ test("every option reaches the guest's options", () => {
       "hub:lan",
     ],
     ...["--time", "real", "--bus", "pci", "--reboot", "--stats", "--seed", "7", "--slice", "5000"],
+    ...["--cpu", "pentium4"],
     ...["--module", "m1", "--module", "m2", "--triple-fault", "restart"],
     ...["--no-worker", "--chaos", "9", "--symbols", "System.map", "--debug"],
   );
@@ -46,6 +47,7 @@ test("every option reaches the guest's options", () => {
     showTraces: true,
     options: {
       abi: "lguest",
+      cpu: "pentium4",
       commandLine: "quiet init=/x",
       memoryBytes: 128 * 2 ** 20,
       block: [
@@ -91,6 +93,7 @@ describe("nonsense is answered with one sentence that names it", () => {
     [["run", "--kernel", "k", "--memory", "-1M"], "--memory"],
     [["run", "--kernel", "k", "--time", "mountain"], "virtual, real"],
     [["run", "--kernel", "k", "--abi", "kvm"], "lguest"],
+    [["run", "--kernel", "k", "--cpu", "386"], "i686, pentium3, pentium4"],
     [["run", "--kernel", "k", "--seed", "x"], "must be a number"],
     [["run", "--kernel", "k", "--net", "tap0"], "hub:lan"],
     [["run", "--kernel", "k", "--block", ",ro"], "--block needs a file"],
@@ -103,7 +106,7 @@ describe("nonsense is answered with one sentence that names it", () => {
 
 test("the help text names every option and fits 110 columns", () => {
   const options =
-    "abi kernel initrd append memory block net time bus symbols reboot stats seed slice";
+    "abi cpu kernel initrd append memory block net time bus symbols reboot stats seed slice";
   for (const name of `${options} chaos no-worker debug help version`.split(" ")) {
     expect(HELP).toContain(`--${name}`);
   }
