@@ -46,17 +46,3 @@ class HubPort implements NetBackend {
     this.#onFrame = undefined;
   }
 }
-
-/** Hubs by name, each made when first asked for. */
-export class NetHubs {
-  #hubs = new Map<string, NetHub>();
-
-  get(name: string): NetHub {
-    let hub = this.#hubs.get(name);
-    if (hub === undefined) {
-      hub = new NetHub();
-      this.#hubs.set(name, hub);
-    }
-    return hub;
-  }
-}

@@ -1,4 +1,4 @@
-import { expect, test } from "vitest";
+import { expect, test, vi } from "vitest";
 import { joinHub } from "../../../host-ts/guest/hub-channel.ts";
 
 test("frames reach the other ports of this thread at once and other threads as messages, never their sender", async () => {
@@ -23,3 +23,41 @@ test("frames reach the other ports of this thread at once and other threads as m
   await expect.poll(() => heard.at(-1)).toBe("a3");
   thread.close();
 });
+
+test("the last port to leave closes the way to other threads; who joins later opens it again", async () => {
+  const { channels, closed } = watchChannels();
+  try {
+    const [a, b] = [joinHub("leaving"), joinHub("leaving")];
+    a.close();
+    a.close();
+    expect([channels(), closed()]).toEqual([1, 0]);
+    b.close();
+    expect([channels(), closed()]).toEqual([1, 1]);
+    b.send(Uint8Array.of(1));
+    const c = joinHub("leaving");
+    b.close();
+    expect([channels(), closed()]).toEqual([2, 1]);
+    c.close();
+    expect(closed()).toBe(2);
+  } finally {
+    vi.unstubAllGlobals();
+  }
+});
+
+/** Counts the channels that are opened and closed from here on. */
+function watchChannels() {
+  let opened = 0;
+  let closed = 0;
+  class Watched extends BroadcastChannel {
+    constructor(name: string) {
+      super(name);
+      opened++;
+    }
+    override close(): void {
+      closed++;
+      super.close();
+    }
+  }
+  vi.stubGlobal("BroadcastChannel", Watched);
+  return { channels: () => opened, closed: () => closed };
+}
