@@ -4,6 +4,7 @@
  */
 import { ConfigError } from "../base/errors.ts";
 import type { NetBackend } from "../base/ports.ts";
+import { NetHub } from "./net-hub.ts";
 
 const ETHERTYPE_AT = 12;
 const ETHERTYPE_IPV4 = 0x0800;
@@ -17,6 +18,27 @@ const ICMP_ECHO = 8;
 const ICMP_BYTES = 8;
 const FRAGMENT_MASK = 0x3fff;
 
+/** The address of a peer that was given none. */
+export const PEER_ADDRESS = "10.0.0.1";
+/** Locally administered; no guest's default address begins like this. */
+const PEER_MAC = Uint8Array.of(0x02, 0, 0, 0, 0, 0x01);
+
+/** The four bytes of a dotted IPv4 address. Throws ConfigError for anything else. */
+export function parseAddress(text: string): Uint8Array {
+  const parts = /^\d{1,3}(\.\d{1,3}){3}$/.test(text) ? text.split(".").map(Number) : [];
+  if (parts.length !== 4 || parts.some((part) => part > 255)) {
+    throw new ConfigError(`"${text}" is no IPv4 address; it must look like ${PEER_ADDRESS}`);
+  }
+  return Uint8Array.from(parts);
+}
+
+/** A port on a network of its own, where only a peer at `address` lives. Throws ConfigError for a bad address. */
+export function connectPeer(address: string): NetBackend {
+  const hub = new NetHub();
+  new NetPeer(hub.port(), address, PEER_MAC);
+  return hub.port();
+}
+
 /** The peer. Throws ConfigError unless `address` is a dotted IPv4 address and `mac` has six bytes. */
 export class NetPeer {
   /** Frames seen, whoever they were for. */
@@ -28,14 +50,10 @@ export class NetPeer {
   #ip: Uint8Array;
 
   constructor(backend: NetBackend, address: string, mac: Uint8Array) {
-    const parts = address.split(".").map(Number);
-    const isAddress = parts.length === 4 && parts.every((n) => n >= 0 && n <= 255);
-    if (!isAddress || mac.length !== 6) {
-      throw new ConfigError("a peer needs a dotted IPv4 address and six bytes of MAC address");
-    }
+    if (mac.length !== 6) throw new ConfigError("a peer needs six bytes of MAC address");
     this.#backend = backend;
     this.#mac = mac;
-    this.#ip = Uint8Array.from(parts);
+    this.#ip = parseAddress(address);
     backend.connect((frame) => this.#receive(frame));
   }
 

@@ -6,6 +6,7 @@
 import { LGUEST_IRQ_BASE, LGUEST_SYSCALL_VECTOR } from "../../abi/lguest.ts";
 import { PAGE_BYTES } from "../../abi/memory.ts";
 import { CPU_MODEL_I686, CPU_MODEL_PENTIUM3, CPU_MODEL_PENTIUM4 } from "../../abi/vcpu.ts";
+import { parseAddress } from "../backends/net-peer.ts";
 import { ConfigError } from "../base/errors.ts";
 import type { StampedInput } from "../base/inputs.ts";
 import type { BlockBackend, NetBackend } from "../base/ports.ts";
@@ -19,9 +20,14 @@ export interface BlockOptions {
   readonly access?: "rw" | "ro" | "overlay" | undefined;
 }
 
-/** A network port: on a hub that joins guests of this process by name, or a backend of the embedder's own (inline mode only). */
+/**
+ * A network port: on a hub that joins guests of this process by name, to a small host of ours that answers ARP and ping, or a
+ * backend of the embedder's own (inline mode only).
+ */
 export interface NetOptions {
   readonly hub?: string | undefined;
+  /** IPv4 address of the small host, such as "10.0.0.1". It answers at once, so runs repeat. */
+  readonly peer?: string | undefined;
   readonly backend?: NetBackend | undefined;
   /** Six bytes as "52:54:00:12:34:56". Default: locally administered, from the guest's name and the port's position. */
   readonly mac?: string | undefined;
@@ -321,9 +327,11 @@ function disk(options: BlockOptions): GuestConfig["block"][number] {
 }
 
 function netPort(options: NetOptions, index: number, guest: string): GuestConfig["net"][number] {
-  if ((options.hub === undefined) === (options.backend === undefined)) {
-    throw new ConfigError("a net entry must have exactly one of hub and backend");
+  const ends = [options.hub, options.peer, options.backend].filter((end) => end !== undefined);
+  if (ends.length !== 1) {
+    throw new ConfigError("a net entry must have exactly one of hub, peer and backend");
   }
+  if (options.peer !== undefined) parseAddress(options.peer);
   return {
     ...options,
     macBytes: options.mac === undefined ? defaultMac(guest, index) : parseMac(options.mac),

@@ -169,7 +169,7 @@ export class Machine implements PersonalityHost {
 
   /**
    * The guest is halted: says until when it sleeps, after a second look. Virtual time jumps to the next timer instead of
-   * sleeping, unless the guest is on a network: its peers take real time to answer. A guest that nothing can wake any more
+   * sleeping, unless the guest is on a network whose peers take real time to answer. A guest that nothing can wake any more
    * is dead.
    */
   sleepUntil(): "awake" | { readonly untilNs: number | undefined } {
@@ -181,7 +181,8 @@ export class Machine implements PersonalityHost {
       if (timerNs !== undefined && timerNs <= stamp.atNs) this.clock.jumpTo(timerNs);
       return "awake";
     }
-    if (timerNs !== undefined && this.clock.isVirtual && this.#config.net.length === 0) {
+    const isAlone = this.#config.net.every((port) => port.peer !== undefined);
+    if (timerNs !== undefined && this.clock.isVirtual && isAlone) {
       this.clock.jumpTo(timerNs);
       return "awake";
     }

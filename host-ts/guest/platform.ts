@@ -4,6 +4,8 @@
 
 import { MemoryBlock, OverlayBlock, ReadOnlyBlock } from "../backends/block.ts";
 import { CallbackConsole } from "../backends/console.ts";
+import { NetHub } from "../backends/net-hub.ts";
+import { connectPeer } from "../backends/net-peer.ts";
 import type { Core } from "../base/core.ts";
 import { UnsupportedError } from "../base/errors.ts";
 import type { HostInputs } from "../base/inputs.ts";
@@ -54,6 +56,11 @@ export function openHostSide(
   try {
     const block = config.block.map((options) => keep(openDisk(options, platform)));
     const net = config.net.map((options) => {
+      if (options.peer !== undefined) {
+        // A replay holds the peer's answers already.
+        const isReplay = config.replay.length > 0;
+        return keep(isReplay ? new NetHub().port() : connectPeer(options.peer));
+      }
       inputs.openSource();
       return keep(new Port(options.backend ?? platform.joinHub(options.hub!)));
     });

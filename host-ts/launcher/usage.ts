@@ -1,5 +1,6 @@
 /** The command line: its grammar, its help text, and the sentences for what is wrong with it. */
 import { parseArgs } from "node:util";
+import { PEER_ADDRESS } from "../backends/net-peer.ts";
 import {
   ABIS,
   type BlockOptions,
@@ -82,7 +83,10 @@ Guest
       --pae auto|on|off    page tables of an lguest guest; told by its first table by default
   -b, --block FILE[,HOW]   disk, a raw image; HOW is ro (read-only) or overlay (writes are dropped at the
                            end); may be repeated
-      --net hub:NAME       network port on a hub; may be repeated
+      --net peer[:ADDRESS] network port to a small host that answers ARP and ping at 10.0.0.1 or ADDRESS, and
+                           nothing else; may be repeated
+      --net hub:NAME       network port on a hub, which joins the guests of one process: for programs that
+                           embed several; a guest started from here is alone on it
 
 Run
       --time virtual|real  virtual time follows executed instructions, so that every run is the same; real
@@ -212,7 +216,10 @@ function disk(text: string): BlockOptions {
 }
 
 function netPort(text: string): NetOptions {
-  const hub = /^hub:(.+)$/.exec(text)?.[1];
-  if (hub === undefined) throw new UsageError(`--net is "${text}"; it must look like hub:lan`);
-  return { hub };
+  const [, kind, rest] = /^(hub|peer)(?::(.+))?$/.exec(text) ?? [];
+  if (kind === "peer") return { peer: rest ?? PEER_ADDRESS };
+  if (kind === undefined || rest === undefined) {
+    throw new UsageError(`--net is "${text}"; it must look like peer, peer:10.0.0.1 or hub:lan`);
+  }
+  return { hub: rest };
 }
