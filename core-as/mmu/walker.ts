@@ -67,7 +67,7 @@ import { count } from "../state/vcpu.ts";
 import { hasCode, noteWritable } from "./code-pages.ts";
 import { frameEntry, frameForWrite, populateFrame } from "./frames.ts";
 import { exhausted, physicalForRead, physicalForWrite } from "./physical.ts";
-import { flushGuestTranslations } from "./tlb.ts";
+import { flushGuestTranslations, noteLargePage } from "./tlb.ts";
 import { isWatchedPage } from "./watch.ts";
 
 /** Access kinds. */
@@ -91,6 +91,8 @@ class Leaf {
   static gfn: u32 = 0;
   static rights: u32 = 0;
   static dirty: bool = false;
+  /** The page is larger than 4 KiB. */
+  static isLarge: bool = false;
 }
 
 /** Sets A/D bits in a table entry, as the processor does with a locked write. @returns false when memory is exhausted. */
@@ -105,9 +107,8 @@ function setTableBits(v: usize, gpa: u32, bits: u32): bool {
 }
 
 /**
- * A directory entry led to a table, so it is accessed, whether or not the walk ends in a fault below it; the entry that maps the page is
- * accessed only when the access is allowed. The manual leaves the first to the processor (SDM 3A, "Accessed and Dirty Flags"): one that
- * keeps a paging-structure cache must have set it, because only accessed entries may be in there.
+ * Marks a directory entry that led to a mapped page. One whose walk ends in a fault below it stays as it is: the manual leaves that to
+ * the processor (SDM 3A, "Accessed and Dirty Flags"), processors with a paging-structure cache mark it, the 386 and test386.asm do not.
  */
 function markUsed(v: usize, entryGpa: u32, entry: u32, probe: bool): bool {
   return probe || (entry & PTE_A) != 0 || setTableBits(v, entryGpa, PTE_A);
@@ -116,6 +117,7 @@ function markUsed(v: usize, entryGpa: u32, entry: u32, probe: bool): bool {
 /** @returns true when `lin` may be accessed; else the fault (or the guest's death) is recorded, unless `probe`. */
 function walk(v: usize, lin: u32, access: u32, user: bool, probe: bool): bool {
   const paging = load<u32>(v, VCPU_PAGING);
+  Leaf.isLarge = false;
   if (paging == PAGING_NONE) {
     Leaf.gfn = lin >>> 12;
     Leaf.rights = PTE_RW | PTE_US;
@@ -187,17 +189,19 @@ function walk32(v: usize, lin: u32, access: u32, user: bool, probe: bool): bool 
     if ((pde & 0x003fe000) != 0) {
       return pageFault(v, lin, access, user, probe, PFERR_PRESENT | PFERR_RESERVED);
     }
+    Leaf.isLarge = true;
     Leaf.gfn = ((pde & 0xffc00000) | (lin & 0x003ff000)) >>> 12;
     return finish(v, lin, access, user, probe, pdeGpa, pde, pde & (PTE_RW | PTE_US));
   }
-  if (!markUsed(v, pdeGpa, pde, probe)) return false;
   const pteGpa = (pde & PAGE_MASK) | ((lin >>> 10) & 0xffc);
   const ptePtr = physicalForRead(v, pteGpa);
   const pte: u32 = ptePtr == 0 ? 0 : load<u32>(ptePtr);
   if ((pte & PTE_P) == 0) return pageFault(v, lin, access, user, probe, 0);
   if (lguest && isBadLguestPte(v, pte, pte >>> 12)) return badEntry(v, probe, KILL_BAD_PTE, pte);
   Leaf.gfn = pte >>> 12;
-  return finish(v, lin, access, user, probe, pteGpa, pte, pde & pte & (PTE_RW | PTE_US));
+  const rights: u32 = pde & pte & (PTE_RW | PTE_US);
+  if (!finish(v, lin, access, user, probe, pteGpa, pte, rights)) return false;
+  return markUsed(v, pdeGpa, pde, probe);
 }
 
 function isBadLguestPte(v: usize, pte: u32, gfn: u32): bool {
@@ -251,12 +255,12 @@ function walkPae(v: usize, lin: u32, access: u32, user: bool, probe: bool): bool
     if ((pdeLow & 0x001fe000) != 0) {
       return pageFault(v, lin, access, user, probe, PFERR_PRESENT | PFERR_RESERVED);
     }
+    Leaf.isLarge = true;
     Leaf.gfn = paeFrame((pdeLow & 0xffe00000) | (lin & 0x001ff000), pdeHigh);
     const rights = (pdeLow & (PTE_RW | PTE_US)) | (nx ? pdeHigh & PTE_NX_HIGH : 0);
     return finish(v, lin, access, user, probe, pdeGpa, pdeLow, rights);
   }
 
-  if (!markUsed(v, pdeGpa, pdeLow, probe)) return false;
   const pteGpa = (paeFrame(pdeLow, pdeHigh) << 12) | ((lin >>> 9) & 0xff8);
   const ptePtr = physicalForRead(v, pteGpa);
   const pteLow: u32 = ptePtr == 0 ? 0 : load<u32>(ptePtr);
@@ -271,7 +275,8 @@ function walkPae(v: usize, lin: u32, access: u32, user: bool, probe: bool): bool
   Leaf.gfn = paeFrame(pteLow, pteHigh);
   const rights =
     (pdeLow & pteLow & (PTE_RW | PTE_US)) | (nx ? (pdeHigh | pteHigh) & PTE_NX_HIGH : 0);
-  return finish(v, lin, access, user, probe, pteGpa, pteLow, rights);
+  if (!finish(v, lin, access, user, probe, pteGpa, pteLow, rights)) return false;
+  return markUsed(v, pdeGpa, pdeLow, probe);
 }
 
 /**
@@ -300,6 +305,7 @@ export function fill(v: usize, lin: u32, access: u32, user: bool): usize {
     } else store<u32>(entry, load<u32>(entry) | FRAME_DIRTY);
   }
   count(v, COUNTER_TLB_FILLS);
+  if (Leaf.isLarge) noteLargePage(v, lin);
   const page = lin & PAGE_MASK;
   const slot =
     load<usize>(v, VCPU_CONTEXT) +

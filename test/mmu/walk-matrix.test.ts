@@ -69,6 +69,8 @@ const INSTRUCTIONS: Record<Exclude<Access, "fetch">, readonly number[]> = {
   write: [0x88, 0x03],
   system: [0x0f, 0x00, 0xe0],
 };
+const INVLPG_EBX = [0x0f, 0x01, 0x3b];
+const INVLPG_AT = CODE + 0x100;
 const ACCESSES: readonly Access[] = ["read", "write", "fetch", "system"];
 const codeOf = (access: Access): number => CODE + 16 * ACCESSES.indexOf(access);
 
@@ -92,6 +94,9 @@ class WalkMachine {
       for (const [i, byte] of INSTRUCTIONS[access].entries()) {
         this.#words.setUint8(this.#at(codeOf(access) + i), byte);
       }
+    }
+    for (const [i, byte] of INVLPG_EBX.entries()) {
+      this.#words.setUint8(this.#at(INVLPG_AT + i), byte);
     }
     this.#words.setUint8(this.#at(TARGET_GPA), INC_EAX);
     this.vcpu.setU32(VCPU_EFLAGS, EFLAGS_FIXED);
@@ -132,6 +137,13 @@ class WalkMachine {
     };
   }
 
+  /** Executes INVLPG. */
+  invalidate(lin: number): void {
+    this.vcpu.setU32(VCPU_EIP, INVLPG_AT);
+    this.vcpu.setGpr(REG_EBX, lin);
+    expect(this.core.exports.run(this.vcpu.ptr, 1)).toBe(EXIT_BUDGET);
+  }
+
   flush(): void {
     this.core.exports.flushPage(this.vcpu.ptr, LIN);
   }
@@ -153,17 +165,17 @@ class WalkMachine {
   }
 
   /** Makes one access. @returns the page fault's error code, or undefined when there was none. */
-  access(access: Access): number | undefined {
+  access(access: Access, lin = LIN + OFFSET): number | undefined {
     const v = this.vcpu;
-    const start = access === "fetch" ? LIN + OFFSET : codeOf(access);
+    const start = access === "fetch" ? lin : codeOf(access);
     v.setU32(VCPU_EIP, start);
     v.setGpr(REG_EAX, INC_EAX);
-    v.setGpr(REG_EBX, LIN + OFFSET);
+    v.setGpr(REG_EBX, lin);
     // VERR reads the descriptor at LIN + OFFSET.
     if (access === "system") v.setGpr(REG_EAX, OFFSET);
     const reason = this.core.exports.run(v.ptr, 1);
     if (reason === EXIT_TRAP && v.exitArg(0) === VECTOR_PF) {
-      if (v.exitArg(2) >>> 0 !== LIN + OFFSET) throw new Error(`CR2 ${v.exitArg(2).toString(16)}`);
+      if (v.exitArg(2) >>> 0 !== lin) throw new Error(`CR2 ${v.exitArg(2).toString(16)}`);
       if (v.eip !== start) throw new Error(`fault at ${v.eip.toString(16)}`);
       return v.exitArg(1);
     }
@@ -328,4 +340,32 @@ it("a translation in the TLB allows a second access of any kind exactly when a w
     }
   }
   expect(lines.slice(0, 10)).toEqual([]);
+});
+
+describe("INVLPG", () => {
+  /** A page far from the one that INVLPG names, in the same large page. */
+  const FAR = LIN + 0x1ff000;
+  it.each([
+    ["4 MiB", false],
+    ["2 MiB", true],
+  ] as const)("anywhere in a page of %s forgets all of it", (_, pae) => {
+    const context: WalkContext = {
+      pae,
+      wp: true,
+      pse: true,
+      nxe: false,
+      cpl: 0,
+      access: "read",
+    };
+    const all = P | RW | US | PS;
+    machine.setContext(context);
+    machine.setTables(pae, { pdpte: BigInt(DIRECTORY) | P, pde: BigInt(TARGET) | all, pte: 0n });
+    machine.flush();
+    expect(machine.access("read", FAR)).toBeUndefined();
+    // The mapping goes, but not yet the translation.
+    machine.setTables(pae, { pdpte: BigInt(DIRECTORY) | P, pde: 0n, pte: 0n });
+    expect(machine.access("read", FAR)).toBeUndefined();
+    machine.invalidate(LIN + 0x5000);
+    expect(machine.access("read", FAR)).toBe(0);
+  });
 });
