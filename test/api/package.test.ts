@@ -3,9 +3,9 @@
  * Slow (it calls npm), so everything happens once in beforeAll.
  */
 import { execFile } from "node:child_process";
-import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join, normalize } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import packageJson from "../../package.json" with { type: "json" };
@@ -47,6 +47,18 @@ describe("the packed package", () => {
     expect(files).toContain("guests/demo/demo.elf");
     expect(files).toContain("LICENSE");
     expect(files.filter((path) => /^(test|tools|core-as|host-ts|bench)\//.test(path))).toEqual([]);
+  });
+
+  test("holds every file that its documents link to", async () => {
+    const broken: string[] = [];
+    for (const page of files.filter((path) => path.endsWith(".md"))) {
+      const text = await readFile(join(ROOT, page), "utf8");
+      for (const [, target = ""] of text.matchAll(/\]\((?!https?:|#)([^)#]+)[^)]*\)/g)) {
+        const path = normalize(join(dirname(page), target));
+        if (!files.includes(path)) broken.push(`${page}: ${target}`);
+      }
+    }
+    expect(broken).toEqual([]);
   });
 
   test("npx wasmvisor --version prints the version", async () => {
