@@ -19,7 +19,7 @@ import { EFLAGS_RF, EFLAGS_VM, REG_EBP, REG_ESP, SEG_CS, SEG_SS } from "../../ab
 import { advance, rmRead, UOP_R1, Uop, uopNextEip } from "../decode/uop.ts";
 import { storeValue, translateRead, translateWrite } from "../mmu/access.ts";
 import { updatePrivilege } from "../mmu/tlb.ts";
-import { popfMask } from "../protect/control.ts";
+import { popfMask, requireV86Iopl } from "../protect/control.ts";
 import { segLinear } from "../protect/segments.ts";
 import { raiseGp, raiseSs, STEP_END, STEP_EVENT, STEP_NEXT } from "../state/faults.ts";
 import { eflags, Flags, setEflags } from "../state/flags.ts";
@@ -162,11 +162,12 @@ export function popa<T>(v: usize, _pc: usize): u32 {
 
 /** PUSHF and PUSHFD: VM and RF read as 0. */
 export function pushf<T>(v: usize, _pc: usize): u32 {
+  if (!requireV86Iopl(v)) return STEP_EVENT;
   return pushValue<T>(v, eflags(v) & ~(EFLAGS_VM | EFLAGS_RF)) ? STEP_NEXT : STEP_EVENT;
 }
 /** POPF and POPFD: bits the current privilege may not change are kept, RF is cleared. Ends the block: TF, IF and AC may have changed. */
 export function popf<T>(v: usize, pc: usize): u32 {
-  if (!popValue<T>(v)) return STEP_EVENT;
+  if (!requireV86Iopl(v) || !popValue<T>(v)) return STEP_EVENT;
   const mask = sizeof<T>() == 2 ? popfMask(v) & 0xffff : popfMask(v);
   setEflags(v, ((eflags(v) & ~mask) | (load<u32>(v, VCPU_TMP) & mask)) & ~EFLAGS_RF);
   updatePrivilege(v);

@@ -369,6 +369,29 @@ describe("iret", () => {
     expect([SEG_ES, SEG_DS, SEG_FS, SEG_GS].map((s) => m.selector(s))).toEqual([0, 0, 0, 0]);
     expect(m.vcpu.u32(VCPU_EFLAGS) & EFLAGS_VM).toBe(0);
   });
+
+  it.each([
+    ["PUSHF", [0x9c]],
+    ["PUSHFD", [0x66, 0x9c]],
+    ["POPF", [0x9d]],
+    ["INT n", [0xcd, 0x22]],
+    ["IRET", [0xcf]],
+    ["CLI", [0xfa]],
+  ])("%s in virtual-8086 mode with IOPL 0 is #GP at the instruction", (_name, code) => {
+    const m = new Machine();
+    m.assemble(
+      CODE,
+      ...[0, 0, 0, 0, 0x0e00, 0x0800, EFLAGS_FIXED | EFLAGS_VM].map(asm.pushImm),
+      asm.pushImm(USER_CODE >>> 4),
+      asm.pushImm(0),
+      asm.iret,
+    );
+    m.assemble(USER_CODE, code, asm.hlt);
+
+    expect(m.runToHalt()).toBe(VECTOR_GP);
+
+    expect(m.frame(2)).toEqual([0, 0]);
+  });
 });
 
 describe("real-address mode", () => {
