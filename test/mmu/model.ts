@@ -76,8 +76,6 @@ export function modelWalk(entries: Entries, context: WalkContext): WalkResult {
   if (pde & (high | (isLarge ? inLarge : 0n))) return fault(RESERVED, isLarge);
   const path = [pde];
   if (!isLarge) {
-    // The directory entry was used, so it is accessed, whatever the table entry says.
-    pde |= A;
     if (!(pte & P)) return fault(NOT_PRESENT);
     if (pte & high) return fault(RESERVED);
     path.push(pte);
@@ -89,7 +87,8 @@ export function modelWalk(entries: Entries, context: WalkContext): WalkResult {
   if (access === "fetch" && pae && path.some((entry) => (entry & NX) !== 0n)) allowed = false;
   if (!allowed) return fault(RIGHTS, isLarge);
   const done = access === "write" ? A | D : A;
-  if (isLarge) pde |= done;
-  else pte |= done;
+  // A directory entry is accessed once the whole walk is good.
+  pde |= isLarge ? done : A;
+  if (!isLarge) pte |= done;
   return { error: undefined, isLarge, pde, pte };
 }
