@@ -22,7 +22,10 @@ export function openBus(size: number): number {
   return 2 ** (8 * size) - 1;
 }
 
-/** The map. Where two devices claim a port, the later one has it. */
+/**
+ * The map. Where two devices claim a port, the later one has it. An access belongs to the owner of its first port: a doubleword for
+ * PCI configuration at 0xcf8 is none for the reset control at 0xcf9.
+ */
 export class PortMap {
   readonly #owners = new Map<number, PortDevice>();
 
@@ -35,7 +38,8 @@ export class PortMap {
   /** `size` bytes from `port` as an unsigned number. */
   read(port: number, size: number): number {
     const device = this.#owners.get(port);
-    if (size === 1 || device?.isWide) return device?.read(port, size) ?? openBus(size);
+    if (device === undefined) return openBus(size);
+    if (size === 1 || device.isWide) return device.read(port, size);
     let value = 0;
     for (let i = 0; i < size; i++) value += this.read((port + i) & 0xffff, 1) * 2 ** (8 * i);
     return value;
@@ -43,8 +47,9 @@ export class PortMap {
 
   write(port: number, size: number, value: number): void {
     const device = this.#owners.get(port);
-    if (size === 1 || device?.isWide) {
-      device?.write(port, size, value);
+    if (device === undefined) return;
+    if (size === 1 || device.isWide) {
+      device.write(port, size, value);
       return;
     }
     for (let i = 0; i < size; i++) {
