@@ -12,9 +12,10 @@
 
 import { UnsupportedError } from "./base/errors.ts";
 import type { Guest } from "./guest/api.ts";
-import { type GuestConfig, type GuestOptions, needsInline, resolveConfig } from "./guest/config.ts";
+import { type GuestConfig, needsInline, resolveConfig } from "./guest/config.ts";
 import { InlineGuest } from "./guest/guest.ts";
 import { refuseNesting } from "./guest/nesting.ts";
+import type { GuestOptions } from "./guest/options.ts";
 import { digestState } from "./state/digest.ts";
 
 export * from "./base/errors.ts";
@@ -22,6 +23,8 @@ export type { StampedInput } from "./base/inputs.ts";
 export type { BlockBackend, HostInput, NetBackend } from "./base/ports.ts";
 export type { Registers } from "./base/vcpu-block.ts";
 export type { Guest, GuestEnd, GuestEvents, GuestState } from "./guest/api.ts";
+export type { CrashReport, Excerpt } from "./guest/crash-report.ts";
+export { type CpuidProbe, isOurCpuid } from "./guest/nesting.ts";
 export type {
   Abi,
   BareOptions,
@@ -31,9 +34,7 @@ export type {
   GuestOptions,
   LguestOptions,
   NetOptions,
-} from "./guest/config.ts";
-export type { CrashReport, Excerpt } from "./guest/crash-report.ts";
-export { type CpuidProbe, isOurCpuid } from "./guest/nesting.ts";
+} from "./guest/options.ts";
 export type { Counts, GuestStats } from "./guest/stats.ts";
 
 /**

@@ -8,7 +8,7 @@ import { ConfigError, StateError } from "../base/errors.ts";
 import { Alarm, deferred, yieldToEventLoop } from "../base/event-loop.ts";
 import { HostInputs, type StampedInput } from "../base/inputs.ts";
 import type { Guest, GuestEnd, GuestEvents, GuestState } from "./api.ts";
-import { type GuestConfig, refuseRecording } from "./config.ts";
+import { type GuestConfig, refuseRecording, terminalSize } from "./config.ts";
 import { ConsoleStreams } from "./console-streams.ts";
 import { type CrashReport, reportCrash } from "./crash-report.ts";
 import { Machine, type MachineParts } from "./machine.ts";
@@ -129,7 +129,9 @@ export class InlineGuest implements Guest {
   }
 
   async resize(columns: number, rows: number): Promise<void> {
-    this.#inputs.post({ kind: "resize", device: "console", data: [columns, rows] });
+    const size = terminalSize(columns, rows);
+    if (this.#state === "dead") return;
+    this.#inputs.post({ kind: "resize", device: "console", data: [size.columns, size.rows] });
   }
 
   async stats(): Promise<GuestStats> {
@@ -146,6 +148,9 @@ export class InlineGuest implements Guest {
 
   async readMemory(gpa: number, length: number): Promise<Uint8Array> {
     const { memory } = this.#alive();
+    if (!Number.isInteger(gpa) || !Number.isInteger(length)) {
+      throw new ConfigError(`address ${gpa}, ${length} bytes: both must be integers`);
+    }
     if (!memory.isRange(gpa, length)) {
       throw new ConfigError(`0x${gpa.toString(16)}, ${length} bytes, is outside guest memory`);
     }

@@ -32,7 +32,8 @@ import { VirtioConsole } from "../devices/virtio-console.ts";
 import { VirtioNet } from "../devices/virtio-net.ts";
 import { VirtioRng } from "../devices/virtio-rng.ts";
 import { createLguest } from "../lguest/index.ts";
-import { CPUS, type GuestConfig } from "./config.ts";
+import type { GuestConfig } from "./config.ts";
+import { CPUS } from "./options.ts";
 import { Vcpu } from "./vcpu.ts";
 
 const POLICIES: Readonly<Record<GuestConfig["abi"], number>> = {

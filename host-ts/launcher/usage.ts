@@ -7,7 +7,7 @@ import {
   CPU_NAMES,
   type GuestOptions,
   type NetOptions,
-} from "../guest/config.ts";
+} from "../guest/options.ts";
 import { EXIT_CODE_HELP } from "./exit-codes.ts";
 
 /** The command line makes no sense; the message says what to write instead. */

@@ -104,7 +104,12 @@ describe.each(["inline", "worker"] as const)("mode %s", (mode) => {
     await expect(create({ block: [{ file: "/nonexistent/disk" }] })).rejects.toThrow(BackendError);
     const { guest } = await start();
     await expect(guest.readMemory(8 << 20, 0x200000)).rejects.toThrow(ConfigError);
+    await expect(guest.readMemory(0.5, 4)).rejects.toThrow(ConfigError);
+    await expect(guest.readMemory(0, 1.5)).rejects.toThrow(ConfigError);
     expect((await guest.readMemory(0x206, 2))[0]).toBe(7);
+    await expect(guest.resize(-1, 25)).rejects.toThrow(/columns is -1/);
+    await expect(guest.resize(80, 1e9)).rejects.toThrow(/rows is 1000000000/);
+    await guest.resize(80, 25);
   });
 
   test("a killed guest names the rule it broke", async () => {

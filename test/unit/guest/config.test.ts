@@ -3,9 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { ConfigError } from "../../../host-ts/base/errors.ts";
-import { type GuestOptions, needsInline, resolveConfig } from "../../../host-ts/guest/config.ts";
+import { needsInline, resolveConfig } from "../../../host-ts/guest/config.ts";
 import { isOurCpuid, refuseNesting } from "../../../host-ts/guest/nesting.ts";
 import { runsInOurGuest } from "../../../host-ts/guest/nesting-node.ts";
+import type { GuestOptions } from "../../../host-ts/guest/options.ts";
 
 const kernel = Uint8Array.of(1);
 
@@ -51,6 +52,13 @@ test.each<[Partial<GuestOptions>, RegExp]>([
   [{ net: [{ hub: "a", mac: "01:00:00:00:00:00" }] }, /multicast/],
   [{ terminal: { columns: 0, rows: 1 } }, /columns is 0/],
   [{ lguest: { bus: "usb" as "pci" } }, /lguest.bus is "usb"/],
+  [{ memorybytes: 1 } as object, /memorybytes/],
+  [{ debug: { chaos: 1 } as object }, /debug\.chaos/],
+  [{ lguest: { bys: "pci" } as object }, /lguest\.bys/],
+  [{ bare: { module: [] } as object }, /bare\.module/],
+  [{ terminal: { columns: 1, rows: 1, lines: 1 } as never }, /terminal\.lines/],
+  [{ block: [{ path: "x" } as object] }, /block\[0\]\.path/],
+  [{ net: [{ hub: "a" }, { hub: "a", Mac: "" } as object] }, /net\[1\]\.Mac/],
 ])("%j is refused by name", (options, message) => {
   expect(() => resolveConfig({ kernel, ...options })).toThrow(ConfigError);
   expect(() => resolveConfig({ kernel, ...options })).toThrow(message);
