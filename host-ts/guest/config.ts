@@ -1,5 +1,6 @@
 /**
- * The check that turns options into a complete configuration, and the limits it knows. A configuration is plain data but for backends given as objects, so it can cross to a worker.
+ * The check that turns options into a complete configuration, and the limits it knows. A configuration is
+ * plain data but for backends given as objects, so it can cross to a worker.
  */
 
 import { LGUEST_IRQ_BASE, LGUEST_SYSCALL_VECTOR } from "../../abi/lguest.ts";

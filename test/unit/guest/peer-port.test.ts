@@ -3,7 +3,8 @@
 import { expect, test } from "vitest";
 import { LHCALL_HALT, LHCALL_SET_CLOCKEVENT } from "../../../abi/lguest.ts";
 import { HostInputs } from "../../../host-ts/base/inputs.ts";
-import { type GuestOptions, resolveConfig } from "../../../host-ts/guest/config.ts";
+import { resolveConfig } from "../../../host-ts/guest/config.ts";
+import type { GuestOptions } from "../../../host-ts/guest/options.ts";
 import { openHostSide, type Platform } from "../../../host-ts/guest/platform.ts";
 import { burn, call } from "../../drivers/fake-core.ts";
 import { initialisedGuest } from "../../drivers/lguest-guest.ts";
