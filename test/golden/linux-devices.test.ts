@@ -117,6 +117,19 @@ describeLinux("devices and clocks", (linux) => {
   );
 
   test(
+    "a guest pings the small host, at the same guest times in every run",
+    async () => {
+      const ping = () =>
+        linux.run("ping", { net: [{ peer: "10.0.0.1" }], debug: { digestAtEnd: true } });
+      const first = await ping();
+      expect(first.text).toContain("3 packets received");
+      const second = await ping();
+      expect([second.text, second.end.digest]).toEqual([first.text, first.end.digest]);
+    },
+    MINUTE,
+  );
+
+  test(
     "sleep 1 takes a second and the date is right: of the start time in virtual time, of the clock in real time",
     async () => {
       const dates = async (options: Partial<GuestOptions>) => {
