@@ -800,6 +800,10 @@ export function decodeOneByte(opcode: u32): void {
     case 0xdf: {
       Ins.modrm();
       const modrm = (Ins.mod << 6) | (Ins.regField << 3) | Ins.rmField;
+      if (Ins.isMem && isReservedFpu(low, Ins.regField)) {
+        undefinedOpcode();
+        return;
+      }
       Ins.use(fpuOperandBytes(low, Ins.regField), fpuWrites(low, Ins.regField));
       Ins.emit(U.UOP_FPU, Ins.op16 ? 1 : 0, 0, (low << 8) | modrm);
       return;
@@ -912,6 +916,11 @@ export function decodeOneByte(opcode: u32): void {
     default:
       undefinedOpcode();
   }
+}
+
+/** @returns true for the four memory forms that no x87 instruction has: they fault before their operand can. */
+function isReservedFpu(esc: u32, op: u32): bool {
+  return (esc == 1 && op == 1) || (esc == 3 && (op == 4 || op == 6)) || (esc == 5 && op == 5);
 }
 
 /** Bytes an x87 memory operand occupies, for the segment check (SDM 2D, "Escape Opcode" tables). */

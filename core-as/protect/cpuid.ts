@@ -16,7 +16,7 @@ import {
   CPUID_VENDOR_ECX,
   CPUID_VENDOR_EDX,
 } from "../../abi/cpuid.ts";
-import { VCPU_APIC_BASE } from "../../abi/vcpu.ts";
+import { POLICY_NATIVE, VCPU_APIC_BASE, VCPU_POLICY } from "../../abi/vcpu.ts";
 import {
   CR4_DE,
   CR4_MCE,
@@ -95,13 +95,13 @@ const ROWS = memory.data<u32>([
   // pentium3: family 6, model 8.
   0x683,
   FEATURE_HYPERVISOR,
-  I686_FEATURES | FEATURE_MMX | FEATURE_SSE,
+  I686_FEATURES | FEATURE_SEP | FEATURE_MMX | FEATURE_SSE,
   FEATURE_NX,
   I686_CR4,
   // pentium4: family 15, model 2.
   0xf29,
   FEATURE_HYPERVISOR,
-  I686_FEATURES | FEATURE_MMX | FEATURE_SSE | FEATURE_SSE2 | FEATURE_CLFLUSH,
+  I686_FEATURES | FEATURE_SEP | FEATURE_MMX | FEATURE_SSE | FEATURE_SSE2 | FEATURE_CLFLUSH,
   FEATURE_NX,
   I686_CR4,
 ]);
@@ -158,7 +158,9 @@ export function cpuid(v: usize, leaf: u32): void {
     // EBX: CLFLUSH line, one logical processor, APIC identifier 0.
     const ecx = load<u32>(model, ROW_ECX);
     const hasApic = (load<u32>(v, VCPU_APIC_BASE) & APIC_BASE_ENABLE) != 0;
-    const edx = load<u32>(model, ROW_EDX) | (hasApic ? FEATURE_APIC : 0);
+    // Paravirtual kernels get their system calls through a gate.
+    const hidden: u32 = load<u32>(v, VCPU_POLICY) == POLICY_NATIVE ? 0 : FEATURE_SEP;
+    const edx = (load<u32>(model, ROW_EDX) & ~hidden) | (hasApic ? FEATURE_APIC : 0);
     const ebx = edx & FEATURE_CLFLUSH ? CLFLUSH_LINE : 0;
     answer(v, load<u32>(model, ROW_SIGNATURE), ebx, ecx, edx);
   } else if (leaf == CPUID_HYPERVISOR_LEAF) {
