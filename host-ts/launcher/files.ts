@@ -13,11 +13,12 @@ const REASONS: Readonly<Record<string, string>> = {
 /**
  * Reads a whole file.
  * @param role what the file is for, such as "kernel"
- * @throws BackendError saying which file and why
+ * @throws BackendError saying which file and why; an empty file is of no use either
  */
 export async function readWhole(role: string, path: string | URL): Promise<Uint8Array> {
+  let bytes: Uint8Array;
   try {
-    return new Uint8Array(await readFile(path));
+    bytes = new Uint8Array(await readFile(path));
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? "";
     const reason = REASONS[code] ?? (error as Error).message;
@@ -25,6 +26,8 @@ export async function readWhole(role: string, path: string | URL): Promise<Uint8
       cause: error,
     });
   }
+  if (bytes.length === 0) throw new BackendError(`the ${role} ${path} is empty`);
+  return bytes;
 }
 
 /** The kernel of `wasmvisor demo`. */
