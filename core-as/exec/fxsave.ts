@@ -3,6 +3,8 @@
  * DEVIATION: the instruction and operand pointers of a masked exception-free FPU are saved as they are; AMD processors leave them out.
  * Source: SDM 1, "FXSAVE and FXRSTOR Instructions"; SDM 2A, "FXSAVE—Save x87 FPU, MMX Technology, and SSE State", table of the layout.
  */
+
+import { MXCSR_DEFINED } from "../../abi/sse.ts";
 import {
   VCPU_CR0,
   VCPU_FCS,
@@ -36,8 +38,6 @@ const FX_MXCSR_MASK: u32 = 28;
 const FX_ST: u32 = 32;
 const FX_XMM: u32 = 160;
 const FX_BYTES: u32 = 512;
-/** MXCSR bits that exist (SDM 1, "MXCSR Control and Status Register"). */
-const MXCSR_MASK: u32 = 0xffff;
 const FCW_DEFINED: u32 = 0x1f3f;
 
 /** @returns false with #NM or #GP(0) recorded. */
@@ -69,7 +69,7 @@ export function fxsave(v: usize, pc: usize): u32 {
   if (!storeValue<u32>(v, lin + FX_FDP, load<u32>(v, VCPU_FDP))) return STEP_EVENT;
   if (!storeValue<u32>(v, lin + FX_FDS, load<u32>(v, VCPU_FDS))) return STEP_EVENT;
   if (!storeValue<u32>(v, lin + FX_MXCSR, load<u32>(v, VCPU_MXCSR))) return STEP_EVENT;
-  if (!storeValue<u32>(v, lin + FX_MXCSR_MASK, MXCSR_MASK)) return STEP_EVENT;
+  if (!storeValue<u32>(v, lin + FX_MXCSR_MASK, MXCSR_DEFINED)) return STEP_EVENT;
   for (let i: u32 = 0; i < 8; i++) {
     const slot = St.slot(v, i);
     if (!storeValue<u64>(v, lin + FX_ST + i * 16, St.sig(v, slot))) return STEP_EVENT;
@@ -96,7 +96,7 @@ export function fxrstor(v: usize, pc: usize): u32 {
   if (translateRead(v, lin, 1) == 0 || translateRead(v, lin + FX_BYTES - 1, 1) == 0)
     return STEP_EVENT;
   const mxcsr = word(v, lin + FX_MXCSR);
-  if ((mxcsr & ~MXCSR_MASK) != 0) {
+  if ((mxcsr & ~MXCSR_DEFINED) != 0) {
     raiseGp(v);
     return STEP_EVENT;
   }

@@ -263,17 +263,28 @@ function mayQueue(v: usize, gpa: u32, size: u32): bool {
   return false;
 }
 
-function deviceRead(v: usize, size: u32): usize {
-  const gpa = load<u32>(v, VCPU_EXIT_ARG);
+/** Bytes that one access to a device moves at most; a wider operand takes two, the lower first. */
+const DEVICE_BYTES: u32 = 8;
+
+/** Reads part of a device operand into the bounce buffer. @returns false = event recorded. */
+function readPart(v: usize, gpa: u32, size: u32, at: u32): bool {
   const done = performed(v);
   if (done == 0) {
-    if (!mayQueue(v, gpa, size)) return 0;
-    setExit(v, EXIT_MMIO_READ, gpa, size);
+    if (!mayQueue(v, gpa, size)) return false;
+    setExit(v, EXIT_MMIO_READ, gpa + at, size);
     store<u32>(v, EVENT_MMIO, VCPU_EVENT);
-    return 0;
+    return false;
   }
+  store<u64>(v + at, load<u64>(done), VCPU_BOUNCE);
+  return true;
+}
+
+function deviceRead(v: usize, size: u32): usize {
+  const gpa = load<u32>(v, VCPU_EXIT_ARG);
+  const first = size < DEVICE_BYTES ? size : DEVICE_BYTES;
+  if (!readPart(v, gpa, first, 0)) return 0;
+  if (size > first && !readPart(v, gpa, size - first, first)) return 0;
   clearEvent(v);
-  store<u64>(v, load<u64>(done), VCPU_BOUNCE);
   return v + VCPU_BOUNCE;
 }
 
@@ -288,14 +299,20 @@ function deviceWrite(v: usize, size: u32, readsFirst: bool): usize {
   return v + VCPU_BOUNCE;
 }
 
-function deviceStore(v: usize, gpa: u32, size: u32): bool {
+/** Has the Host write part of a device operand from the bounce buffer. @returns true when it has. */
+function writePart(v: usize, gpa: u32, size: u32, at: u32): bool {
   if (performed(v) != 0) return true;
   if (!mayQueue(v, gpa, size)) return false;
-  let value = load<u64>(v, VCPU_BOUNCE);
+  let value = load<u64>(v + at, VCPU_BOUNCE);
   if (size < 8) value &= ((<u64>1) << (size * 8)) - 1;
-  setExit(v, EXIT_MMIO_WRITE, gpa, size, <u32>value, <u32>(value >> 32));
+  setExit(v, EXIT_MMIO_WRITE, gpa + at, size, <u32>value, <u32>(value >> 32));
   store<u32>(v, EVENT_MMIO, VCPU_EVENT);
   return false;
+}
+
+function deviceStore(v: usize, gpa: u32, size: u32): bool {
+  const first = size < DEVICE_BYTES ? size : DEVICE_BYTES;
+  return writePart(v, gpa, first, 0) && (size == first || writePart(v, gpa, size - first, first));
 }
 
 /** @returns host pointer of the code byte at `lin` with the current privilege, 0 = fault recorded. Device memory is not executable. */

@@ -1,6 +1,8 @@
 /**
  * Birth and death of guests and vCPUs: their blocks, their frame table, their registers at the start.
  */
+
+import { MXCSR_INIT } from "../../abi/sse.ts";
 import {
   CPU_MODEL_I686,
   GUEST_FRAME_ROOT,
@@ -65,7 +67,6 @@ const DR6_RESET: u32 = 0xffff0ff0;
 const DR7_RESET: u32 = 0x00000400;
 const FCW_RESET: u32 = 0x037f;
 const FTW_EMPTY: u32 = 0xffff;
-const MXCSR_RESET: u32 = 0x1f80;
 
 /** @returns the guest block of a machine with `ramFrames` frames of RAM, 0 when the pool is exhausted. */
 export function createGuest(ramFrames: u32): usize {
@@ -119,7 +120,7 @@ export function createVcpu(guest: usize, policy: u32): usize {
   store<u32>(v, DR7_RESET, VCPU_DR7);
   store<u32>(v, FCW_RESET, VCPU_FCW);
   store<u32>(v, FTW_EMPTY, VCPU_FTW);
-  store<u32>(v, MXCSR_RESET, VCPU_MXCSR);
+  store<u32>(v, MXCSR_INIT, VCPU_MXCSR);
   if (policy == POLICY_NATIVE) resetNative(v);
   else resetParavirtual(v);
   updateMode(v);

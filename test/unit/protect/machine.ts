@@ -90,12 +90,12 @@ function sharedCore(): Core {
 export class Machine {
   readonly core = sharedCore();
   readonly vcpu: VcpuBlock;
-  readonly #guest: number;
+  readonly guest: number;
 
   constructor(policy = POLICY_NATIVE) {
     const verbs = this.core.exports;
-    this.#guest = verbs.guestCreate(RAM_FRAMES) >>> 0;
-    this.vcpu = new VcpuBlock(this.core, verbs.vcpuCreate(this.#guest, policy) >>> 0);
+    this.guest = verbs.guestCreate(RAM_FRAMES) >>> 0;
+    this.vcpu = new VcpuBlock(this.core, verbs.vcpuCreate(this.guest, policy) >>> 0);
     this.describe(KERNEL_CS, 0, 0xfffff, CODE0, FLAT);
     this.describe(KERNEL_DS, 0, 0xfffff, DATA0, FLAT);
     this.describe(USER_CS, 0, 0xfffff, CODE3, FLAT);
@@ -126,7 +126,7 @@ export class Machine {
   /** Gives the memory back. */
   destroy(): void {
     this.core.exports.vcpuDestroy(this.vcpu.ptr);
-    this.core.exports.guestDestroy(this.#guest);
+    this.core.exports.guestDestroy(this.guest);
   }
 
   /** Makes the vCPU run at ring 0 or 3 (or 1, with ring 0's descriptors), flat, from that ring's code. */
@@ -198,7 +198,7 @@ export class Machine {
     return this.read(gpa, 4);
   }
   #page(gpa: number): Uint8Array {
-    const ptr = this.core.exports.frameForWrite(this.#guest, Math.floor(gpa / PAGE)) >>> 0;
+    const ptr = this.core.exports.frameForWrite(this.guest, Math.floor(gpa / PAGE)) >>> 0;
     return this.core.bytes(ptr + PAGE).subarray(ptr, ptr + PAGE);
   }
 
