@@ -32,12 +32,16 @@ import { initialize, St, setControl, updateSummary } from "./fpu-state.ts";
 /** Bytes of an environment: seven dwords or seven words. */
 const ENV_BYTES32 = 28;
 const ENV_BYTES16 = 14;
-/** The control word, which is accessed first: an image that runs past the address space faults there when nothing is mapped. */
-const FIRST_BYTES = 2;
 /** Bytes of a register in the image. */
 const REG_BYTES = 10;
+const LAST_BYTES = 4;
 /** Reserved halves of the 32-bit format read as ones. */
 const RESERVED = 0xffff0000;
+
+/** Bytes accessed first: an image that runs past the address space faults there when nothing is mapped. */
+function firstBytes(wide: bool): u32 {
+  return wide ? 4 : 2;
+}
 
 /** @returns whether the pointers are in real-mode form. */
 function isReal(v: usize): bool {
@@ -118,7 +122,7 @@ function readEnvironment(v: usize, ptr: usize, wide: bool): void {
 
 /** FNSTENV: stores the environment and masks all exceptions. @returns STEP_NEXT or STEP_EVENT. */
 export function storeEnvironment(v: usize, lin: u32, wide: bool): u32 {
-  if (translateWrite(v, lin, FIRST_BYTES) == 0) return STEP_EVENT;
+  if (translateWrite(v, lin, firstBytes(wide)) == 0) return STEP_EVENT;
   const ptr = translateWrite(v, lin, wide ? ENV_BYTES32 : ENV_BYTES16);
   if (ptr == 0) return STEP_EVENT;
   writeEnvironment(v, ptr, wide);
@@ -130,7 +134,7 @@ export function storeEnvironment(v: usize, lin: u32, wide: bool): u32 {
 
 /** FLDENV. @returns STEP_NEXT or STEP_EVENT. */
 export function loadEnvironment(v: usize, lin: u32, wide: bool): u32 {
-  if (translateRead(v, lin, FIRST_BYTES) == 0) return STEP_EVENT;
+  if (translateRead(v, lin, firstBytes(wide)) == 0) return STEP_EVENT;
   const ptr = translateRead(v, lin, wide ? ENV_BYTES32 : ENV_BYTES16);
   if (ptr == 0) return STEP_EVENT;
   readEnvironment(v, ptr, wide);
@@ -142,7 +146,7 @@ export function saveState(v: usize, lin: u32, wide: bool): u32 {
   const envBytes: u32 = wide ? ENV_BYTES32 : ENV_BYTES16;
   const regs = lin + envBytes;
   // Every part must be writable before the first byte is stored; the lowest that is not is the one reported.
-  if (translateWrite(v, lin, FIRST_BYTES) == 0) return STEP_EVENT;
+  if (translateWrite(v, lin, firstBytes(wide)) == 0) return STEP_EVENT;
   if (translateWrite(v, lin, envBytes) == 0) return STEP_EVENT;
   for (let i: u32 = 0; i < 8; i++) {
     if (translateWrite(v, regs + i * REG_BYTES, REG_BYTES) == 0) return STEP_EVENT;
@@ -165,8 +169,9 @@ export function saveState(v: usize, lin: u32, wide: bool): u32 {
 export function restoreState(v: usize, lin: u32, wide: bool): u32 {
   const envBytes: u32 = wide ? ENV_BYTES32 : ENV_BYTES16;
   const regs = lin + envBytes;
-  // The lowest part that cannot be read is the one reported.
-  if (translateRead(v, lin, FIRST_BYTES) == 0) return STEP_EVENT;
+  // AMD processors look at both ends first.
+  if (translateRead(v, lin, firstBytes(wide)) == 0) return STEP_EVENT;
+  if (translateRead(v, regs + 8 * REG_BYTES - LAST_BYTES, LAST_BYTES) == 0) return STEP_EVENT;
   if (translateRead(v, lin, envBytes) == 0) return STEP_EVENT;
   for (let i: u32 = 0; i < 8; i++) {
     if (translateRead(v, regs + i * REG_BYTES, REG_BYTES) == 0) return STEP_EVENT;

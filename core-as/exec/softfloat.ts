@@ -145,13 +145,14 @@ export function pack<T>(v: usize, sign: u64, exponent: i32, sig: u64): u64 {
   const carries = rounded >> (Format.fraction<T>() + 1) != 0;
   const final = exponent + (carries ? 1 : 0);
   if (final < 1) return packTiny<T>(v, sign, exponent, sig);
-  if (final >= Format.top<T>()) return overflow<T>(v, sign, rc);
+  if (final >= Format.top<T>()) return overflow<T>(v, sign, rc, below != 0);
   if (below != 0) note(v, MXCSR_PE);
   return sign | (((<u64>(exponent - 1)) << Format.fraction<T>()) + rounded);
 }
 
-function overflow<T>(v: usize, sign: u64, rc: u32): u64 {
-  note(v, MXCSR_OE | MXCSR_PE);
+function overflow<T>(v: usize, sign: u64, rc: u32, isInexact: bool): u64 {
+  // The handler gets the result with its true exponent, which may be exact.
+  note(v, isInexact || isMasked(v, MXCSR_OE) ? MXCSR_OE | MXCSR_PE : MXCSR_OE);
   const toInfinity = rc == RC_NEAREST || (rc != RC_ZERO && (sign != 0) == (rc == RC_DOWN));
   return sign | (Format.infinity<T>() - (toInfinity ? 0 : 1));
 }

@@ -56,12 +56,11 @@ function fromIntegers(v: usize, pc: usize, shape: u32): u32 {
     leaveX87(v, pc);
     return finish(v, pc, fromInteger<f64>(v, first), fromInteger<f64>(v, second));
   }
+  leaveX87(v, pc);
   const low = fromInteger<f32>(v, first);
-  const done = finishLow<u64>(v, pc, pair(low, fromInteger<f32>(v, second)));
-  if (done == STEP_NEXT) leaveX87(v, pc);
-  return done;
+  return finishLow<u64>(v, pc, pair(low, fromInteger<f32>(v, second)));
 }
-/** A memory operand, which the decoder does not mark as MMX, leaves the x87 alone. */
+/** A memory operand, which the decoder does not mark as MMX, leaves the x87 alone; #XM does not. */
 function leaveX87(v: usize, pc: usize): void {
   if (Uop.imm(pc) & SIMD_MMX) enterMmx(v);
 }
@@ -80,6 +79,8 @@ function toIntegers(v: usize, pc: usize, shape: u32, truncates: bool): u32 {
   const second = isSingle
     ? singleToInteger(v, ptr + 4, truncates)
     : doubleToInteger(v, ptr + 8, truncates);
+  // The x87 registers are in MMX use even when #XM keeps the result back.
+  enterMmx(v);
   return settleSse(v) ? finishMmx(v, Vec.r1(pc), pair(first, second)) : STEP_EVENT;
 }
 
