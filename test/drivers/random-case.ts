@@ -4,6 +4,7 @@ import type { FxState } from "./nv1.ts";
 import { interesting, Random } from "./random.ts";
 import { assemble, type Maker, type Piece, randomPieces } from "./random-code.ts";
 import { INTEGER_MAKERS } from "./random-integer.ts";
+import { ESTIMATE_MAKERS, randomSimdFx, randomXmm, SIMD_MAKERS } from "./random-simd.ts";
 import { randomFx, TRANSCENDENTAL_MAKERS, X87_MAKERS } from "./random-x87.ts";
 
 /** A case before it is assembled. */
@@ -17,8 +18,8 @@ export interface RandomCase {
 }
 
 /** A family of instructions. */
-export type Family = "integer" | "x87";
-export const FAMILIES: readonly Family[] = ["integer", "x87"];
+export type Family = "integer" | "x87" | "simd";
+export const FAMILIES: readonly Family[] = ["integer", "x87", "simd"];
 
 /** Whether an argument names a family. */
 export function isFamily(name: string): name is Family {
@@ -44,8 +45,17 @@ function times(makers: readonly Maker[], count: number): Maker[] {
 /** What each family draws from: its own instructions, and a few of the others between them. */
 const POOLS: Readonly<Record<Family, readonly Maker[]>> = {
   integer: INTEGER_MAKERS,
+  simd: [...times(SIMD_MAKERS, 12), ...ESTIMATE_MAKERS, ...INTEGER_MAKERS, ...X87_MAKERS],
   x87: [...times(X87_MAKERS, 12), ...TRANSCENDENTAL_MAKERS, ...INTEGER_MAKERS],
 };
+
+function randomState(random: Random, family: Family): Pick<RandomCase, "fx" | "data"> {
+  const data = Uint8Array.from({ length: DATA_BYTES }, () => random.below(256));
+  if (family === "integer") return { fx: undefined, data };
+  if (family === "x87") return { fx: randomFx(random), data };
+  for (let at = 0; at < DATA_BYTES; at += 16) data.set(randomXmm(random), at);
+  return { fx: randomSimdFx(random), data };
+}
 
 /** Case number `index` of a seed. */
 export function randomCase(seed: number, index: number, families: readonly Family[]): RandomCase {
@@ -60,8 +70,7 @@ export function randomCase(seed: number, index: number, families: readonly Famil
     pieces: randomPieces(random, POOLS[family], MAX_PIECES, MAX_CODE_BYTES),
     regs,
     flags: random.u32() & FLAGS,
-    fx: family === "integer" ? undefined : randomFx(random),
-    data: Uint8Array.from({ length: DATA_BYTES }, () => random.below(256)),
+    ...randomState(random, family),
   };
 }
 
