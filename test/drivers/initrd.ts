@@ -13,7 +13,7 @@ const CONSOLE: readonly [number, number] = [5, 1];
 
 /** The busybox applets that the jobs use. */
 const APPLETS =
-  "sh mount umount cat echo seq md5sum cp dd sync reboot poweroff uname grep sleep read ls mkdir rm date stty ifconfig ping setsid cttyhack".split(
+  "sh mount umount cat echo seq md5sum cp dd sync reboot poweroff uname grep sleep read ls mkdir rm date stty ifconfig ping setsid cttyhack awk bc gzip gunzip sha256sum tail".split(
     " ",
   );
 
@@ -61,20 +61,29 @@ reboot)
   reboot -f ;;
 panic)
   exit 3 ;;
+extra)
+  cd /extra && sh run && echo FINISHED ;;
 esac
 poweroff -f
 `;
 
-/** Builds the archive around a static 32-bit busybox. */
-export function buildInitrd(busybox: Uint8Array): Uint8Array {
+/**
+ * Builds the archive around a static 32-bit busybox. The job `extra` runs the script `run` of the extra programs, which lie in /extra
+ * by name.
+ */
+export function buildInitrd(
+  busybox: Uint8Array,
+  extra: ReadonlyMap<string, Uint8Array> = new Map(),
+): Uint8Array {
   const text = (content: string): Uint8Array => new TextEncoder().encode(content);
   const none = new Uint8Array(0);
   const entries = [
-    ...["bin", "dev", "proc", "mnt"].map((name) => entry(name, DIRECTORY, none)),
+    ...["bin", "dev", "proc", "mnt", "extra"].map((name) => entry(name, DIRECTORY, none)),
     entry("dev/console", CHARACTER_DEVICE, none, CONSOLE),
     entry("bin/busybox", PROGRAM, busybox),
     ...APPLETS.map((name) => entry(`bin/${name}`, LINK, text("busybox"))),
     entry("init", PROGRAM, text(INIT)),
+    ...[...extra].map(([name, content]) => entry(`extra/${name}`, PROGRAM, content)),
     entry("TRAILER!!!", 0, none),
   ];
   return Buffer.concat(entries);

@@ -1,0 +1,155 @@
+/**
+ * Programs of others as processes of a Linux guest: what they print is what they print on this machine's processor.
+ * QEMU's i386 test program comes from WASMVISOR_TEST_I386, more of their kind from the folder WASMVISOR_I386_PROGRAMS, Berkeley
+ * TestFloat from WASMVISOR_TESTFLOAT: static 32-bit programs for an i686 without SSE (docs/status.md, "Tests that skip").
+ */
+import { execFileSync, spawnSync } from "node:child_process";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { createGuest } from "../../host-ts/index.ts";
+import { buildInitrd } from "../drivers/initrd.ts";
+
+const TIME_LIMIT_MS = 10 * 60_000;
+const RAM_BYTES = 256 << 20;
+const START = "---- start";
+const END = "---- end";
+const {
+  WASMVISOR_I386_BUSYBOX: BUSYBOX,
+  WASMVISOR_TEST_I386: TEST_I386,
+  WASMVISOR_I386_PROGRAMS: PROGRAMS,
+  WASMVISOR_TESTFLOAT: TESTFLOAT,
+} = process.env;
+const KERNEL =
+  process.env.WASMVISOR_LGUEST_KERNEL_PCI ?? process.env.WASMVISOR_LGUEST_KERNEL_PAGE ?? "";
+
+/** Floating-point, big-number, digest and compression work by busybox. */
+const WORKLOAD = `
+seq 1 20000 | awk '{ s += $1 / 7.3 - s / 11.7 * 0.9; p = p * 1.01 + $1; if (NR % 1000 == 0) { printf "%.15g %.12e %d\\n", s, p, s * 1000; p = 1 / s } }'
+echo 'scale=60; 4*a(1); e(1); sqrt(2); l(10); 2^500 % 1000007' | bc -l
+seq 1 50000 | sha256sum
+seq 1 50000 | gzip -9 | tail -c +11 | sha256sum
+seq 1 50000 | gzip -1 | gunzip | sha256sum
+`;
+/** Functions of TestFloat that the x87 computes: with 80 bits, and conversions. */
+const TESTFLOAT_FUNCTIONS =
+  "i32_to_extF80 i64_to_extF80 f32_to_extF80 f64_to_extF80 extF80_to_f32 extF80_to_f64 extF80_to_i32_r_minMag extF80_to_i64_r_minMag extF80_add extF80_sub extF80_mul extF80_div extF80_eq extF80_le extF80_lt f32_add f64_mul f64_div f64_sqrt f64_eq".split(
+    " ",
+  );
+
+function oneEach(commands: readonly string[]): string {
+  return commands.map((c) => `${c} >out 2>&1 </dev/null; echo "== ${c}: $?"; cat out`).join("\n");
+}
+
+/** Lines of what a script prints, between the marks. */
+function linesOf(output: string): string[] {
+  const lines = output.replaceAll("\r", "").split("\n");
+  return lines.slice(lines.indexOf(START) + 1, lines.lastIndexOf(END));
+}
+
+function runNatively(script: string, programs: ReadonlyMap<string, Uint8Array>): string[] {
+  const folder = mkdtempSync(join(tmpdir(), "wasmvisor-suite-"));
+  onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
+  for (const [name, bytes] of programs) writeFileSync(join(folder, name), bytes, { mode: 0o755 });
+  // The guest's shell and tools, not the host's.
+  for (const tool of ["sh", "cat", ..."seq awk bc sha256sum gzip gunzip tail".split(" ")]) {
+    writeFileSync(join(folder, tool), `#!/bin/sh\nexec ${BUSYBOX} ${tool} "$@"\n`, { mode: 0o755 });
+  }
+  const options = { cwd: folder, env: { PATH: folder }, maxBuffer: 1 << 28 };
+  return linesOf(execFileSync(BUSYBOX!, ["sh", "-c", script], options).toString("latin1"));
+}
+
+async function runInGuest(
+  script: string,
+  programs: ReadonlyMap<string, Uint8Array>,
+): Promise<string[]> {
+  const extra = new Map([...programs, ["run", Buffer.from(script)]]);
+  const guest = await createGuest({
+    kernel: readFileSync(KERNEL),
+    initrd: buildInitrd(readFileSync(BUSYBOX!), extra),
+    commandLine: "job=extra quiet",
+    memoryBytes: RAM_BYTES,
+  });
+  onTestFinished(() => guest[Symbol.asyncDispose]());
+  const parts: string[] = [];
+  guest.on("output", (bytes) => parts.push(Buffer.from(bytes).toString("latin1")));
+  await guest.run();
+  const text = parts.join("");
+  expect(text).toContain("FINISHED");
+  return linesOf(text);
+}
+
+async function expectSameAsNative(
+  script: string,
+  programs: ReadonlyMap<string, Uint8Array> = new Map(),
+): Promise<void> {
+  const marked = `echo "${START}"\n${script}\necho "${END}"\n`;
+  const native = runNatively(marked, programs);
+  const found = await runInGuest(marked, programs);
+  expect(native.length).toBeGreaterThan(1);
+  const [expected, got] = [outputs(native), outputs(found)];
+  const report = [...expected].flatMap(([command, lines]) => {
+    const other = got.get(command) ?? [];
+    const at = lines.findIndex((line, i) => other[i] !== line);
+    if (at < 0 && other.length === lines.length) return [];
+    return [`${command}: line ${at + 1}: expected ${lines[at]}, found ${other[at]}`];
+  });
+  expect(report).toEqual([]);
+  expect([...got.keys()]).toEqual([...expected.keys()]);
+}
+
+/** Lines by the command that printed them; the first of each is its exit status. */
+function outputs(lines: readonly string[]): Map<string, string[]> {
+  const byCommand = new Map<string, string[]>();
+  let current: string[] = [];
+  byCommand.set("", current);
+  for (const line of lines) {
+    const [, command, status] = /^== (.*): (\d+)$/.exec(line) ?? [];
+    if (command === undefined) current.push(line);
+    else {
+      current = [`exit status ${status}`];
+      byCommand.set(command, current);
+    }
+  }
+  return byCommand;
+}
+
+function missing(program: string | undefined, variable: string): string | false {
+  if (process.platform !== "linux" || process.arch !== "x64") return "the host is no x86-64 Linux";
+  if (BUSYBOX === undefined) return "WASMVISOR_I386_BUSYBOX is not set";
+  if (KERNEL === "") return "no WASMVISOR_LGUEST_KERNEL_PCI or _PAGE is set";
+  if (program === undefined) return `${variable} is not set`;
+  return spawnSync(BUSYBOX, ["true"]).status === 0 ? false : "the host runs no 32-bit programs";
+}
+
+function suite(
+  name: string,
+  program: string | undefined,
+  variable: string,
+  run: (program: string) => Promise<void>,
+): void {
+  const reason = missing(program, variable);
+  describe.skipIf(reason)(reason ? `${name} (${reason})` : name, () => {
+    test("prints in a Linux guest what it prints here", () => run(program!), TIME_LIMIT_MS);
+  });
+}
+
+suite("awk, bc, sha256sum and gzip", BUSYBOX, "WASMVISOR_I386_BUSYBOX", () =>
+  expectSameAsNative(WORKLOAD),
+);
+
+suite("QEMU's i386 instruction tests", TEST_I386, "WASMVISOR_TEST_I386", (program) =>
+  expectSameAsNative(oneEach(["./test-i386"]), new Map([["test-i386", readFileSync(program)]])),
+);
+
+suite("further programs", PROGRAMS, "WASMVISOR_I386_PROGRAMS", (folder) => {
+  const names = readdirSync(folder).sort();
+  const programs = new Map(names.map((name) => [name, readFileSync(join(folder, name))]));
+  return expectSameAsNative(oneEach(names.map((name) => `./${name}`)), programs);
+});
+
+suite("Berkeley TestFloat", TESTFLOAT, "WASMVISOR_TESTFLOAT", (program) => {
+  const commands = TESTFLOAT_FUNCTIONS.map((name) => `./testfloat -level 1 ${name}`);
+  return expectSameAsNative(oneEach(commands), new Map([["testfloat", readFileSync(program)]]));
+});
