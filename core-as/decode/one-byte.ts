@@ -414,8 +414,9 @@ export function decodeOneByte(opcode: u32): void {
     }
     case 0x63: {
       Ins.modrm();
-      Ins.use(2, true);
-      Ins.emit(U.UOP_ARPL, Ins.regField << 2, Ins.rmField << 2, 0);
+      // Whether the operand is written is known when it has been read: the segment goes along.
+      Ins.use(2, false);
+      Ins.emit(U.UOP_ARPL, Ins.regField << 2, Ins.rmField << 2, Ins.memSegment);
       return;
     }
     case 0x68: {

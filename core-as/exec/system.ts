@@ -56,7 +56,7 @@ import {
 import { cpuid as answerCpuid } from "../protect/cpuid.ts";
 import { mayUsePort } from "../protect/io.ts";
 import { enterSystem, exitSystem, readMsr, writeMsr } from "../protect/msr.ts";
-import { usesParagraphs } from "../protect/segments.ts";
+import { requireWritable, usesParagraphs } from "../protect/segments.ts";
 import {
   loadLdt,
   loadTaskRegister,
@@ -270,17 +270,20 @@ export function verw(v: usize, pc: usize): u32 {
   const ptr = rmRead(v, pc, 2);
   return ptr == 0 ? STEP_EVENT : answered(v, queryAccess(v, load<u16>(ptr), true));
 }
-/** ARPL: raises the RPL of r/m16 to that of r1. */
+/** ARPL: raises the RPL of r/m16 to that of r1. A selector that needs no raise is only read, so it may lie where nothing can be written. */
 export function arpl(v: usize, pc: usize): u32 {
   if (!requireSelectors(v)) return STEP_EVENT;
-  const ptr = rmWrite(v, pc, 2);
-  if (ptr == 0) return STEP_EVENT;
-  const selector: u32 = load<u16>(ptr);
+  const source = rmRead(v, pc, 2);
+  if (source == 0) return STEP_EVENT;
+  const selector: u32 = load<u16>(source);
   const rpl = <u32>load<u16>(Uop.r1(v, pc)) & 3;
   const raises = (selector & 3) < rpl;
   if (raises) {
-    store<u16>(ptr, (selector & ~3) | rpl);
-    if (!commitWrite(v, ptr)) return STEP_EVENT;
+    if (Uop.isMemory(pc) && !requireWritable(v, Uop.imm(pc))) return STEP_EVENT;
+    const target = rmWrite(v, pc, 2);
+    if (target == 0) return STEP_EVENT;
+    store<u16>(target, (selector & ~3) | rpl);
+    if (!commitWrite(v, target)) return STEP_EVENT;
   }
   return answered(v, u32(raises));
 }

@@ -129,6 +129,13 @@ export function segLinear(v: usize, seg: u32, off: u32, size: u32, write: bool):
   return true;
 }
 
+/** @returns true when a segment that may be read may also be written; else #GP(0), or #SS(0) for SS, is recorded. */
+export function requireWritable(v: usize, seg: u32): bool {
+  const attr = load<u32>(segPtr(v, seg), SEG_ATTR);
+  if ((attr & (DESC_CODE | DESC_WRITABLE)) == DESC_WRITABLE) return true;
+  return refuse(v, seg == SEG_SS ? VECTOR_SS : VECTOR_GP, 0);
+}
+
 /** @returns the error code that names a selector: index and table bit, without RPL. */
 export function selectorError(selector: u32): u32 {
   return selector & 0xfffc;

@@ -400,3 +400,24 @@ describe("descriptor queries", () => {
     expect(m.read(GDT + FREE + 5, 1)).toBe(DATA3 & ~1);
   });
 });
+
+describe("ARPL", () => {
+  const arpl = (rpl: number): Machine => {
+    const m = new Machine();
+    m.describe(FREE, 0, 0xfffff, 0x91, FLAT);
+    m.assemble(
+      CODE,
+      asm.movImm(REG_EAX, FREE),
+      [0x8e, 0xd8],
+      asm.movImm(REG_EBX, rpl),
+      [0x63, 0x1d, ...asm.le(DATA, 4)],
+      asm.hlt,
+    );
+    return m;
+  };
+
+  it("writes only a selector that it raises, so others may lie in a read-only segment", () => {
+    expect(arpl(0).runToHalt()).toBe(-1);
+    expect(arpl(2).runToHalt()).toBe(VECTOR_GP);
+  });
+});
