@@ -121,6 +121,19 @@ export function buildMicrokernel(name: string, variant: Variant): string {
   );
 }
 
+/** Builds the kernel of guests/bare, entered by Multiboot or by its PVH note alone. @returns the image's path. */
+export function buildBareKernel(protocol: "multiboot" | "pvh"): string {
+  const inputs = sourceFiles(["guests/bare", "guests/include"], [".c", ".S", ".h", ".lds"]);
+  const sources = inputs.filter((path) => /\.[cS]$/.test(path));
+  const defines = protocol === "multiboot" ? ["-DWITH_MULTIBOOT"] : [];
+  const script = "-Wl,-T,guests/bare/bare.lds";
+  return link(`bare-${protocol}`, sources, inputs, [
+    ...defines,
+    script,
+    "-Wl,--no-warn-rwx-segments",
+  ]);
+}
+
 /** @returns what an ELF32 file puts into memory: entry point, and address, sizes and bytes of each PT_LOAD. */
 export function loadableSegments(elf: Uint8Array): string {
   const view = new DataView(elf.buffer, elf.byteOffset, elf.byteLength);

@@ -1,0 +1,90 @@
+/*
+ * A kernel for a plain machine: says on COM1 how it was started and with what, counts ten timer interrupts while halted, and
+ * leaves through the debug-exit port with the command line's first digit. "hang" halts for good, "triple" faults for good.
+ */
+#include "abi.gen.h"
+#include "types.h"
+
+#define IRQ_VECTOR 0x20
+#define TICKS 10
+#define HUNDRED_HZ (PIT_HZ / 100)
+
+void bare_main(u32 magic, const u32 *info);
+void timer_interrupt(void);
+void on_timer(void);
+
+static volatile u32 ticks;
+static u64 idt[IRQ_VECTOR + 1];
+
+static void out8(u16 port, u8 value) { __asm__ volatile("outb %0, %1" : : "a"(value), "d"(port)); }
+static u8 in8(u16 port) {
+  u8 value;
+  __asm__ volatile("inb %1, %0" : "=a"(value) : "d"(port));
+  return value;
+}
+
+static void put(char c) {
+  while ((in8(PORT_COM1 + 5) & 0x20) == 0)
+    ;
+  out8(PORT_COM1, (u8)c);
+}
+static void say(const char *text) {
+  while (*text)
+    put(*text++);
+}
+static void say_number(u32 value) {
+  if (value >= 10)
+    say_number(value / 10);
+  put((char)('0' + value % 10));
+}
+
+void on_timer(void) {
+  ticks++;
+  out8(PORT_PIC_MASTER, 0x20);
+}
+
+static void interrupts_on(void) {
+  u32 handler = (u32)timer_interrupt;
+  idt[IRQ_VECTOR] = (u64)((handler & 0xffff0000) | 0x8e00) << 32 | 0x08 << 16 | (handler & 0xffff);
+  struct __attribute__((packed)) {
+    u16 limit;
+    u32 base;
+  } idtr = {sizeof idt - 1, (u32)idt};
+  __asm__ volatile("lidt %0" : : "m"(idtr));
+  out8(PORT_PIC_MASTER, 0x11);
+  out8(PORT_PIC_MASTER + 1, IRQ_VECTOR);
+  out8(PORT_PIC_MASTER + 1, 4);
+  out8(PORT_PIC_MASTER + 1, 1);
+  out8(PORT_PIC_MASTER + 1, 0xfe);
+  out8(PORT_PIT_CONTROL, 0x34);
+  out8(PORT_PIT, HUNDRED_HZ & 0xff);
+  out8(PORT_PIT, HUNDRED_HZ >> 8);
+}
+
+void bare_main(u32 magic, const u32 *info) {
+  int is_multiboot = magic == MULTIBOOT_BOOT_MAGIC;
+  const char *command = (const char *)(is_multiboot ? info[MBI_CMDLINE / 4] : info[6]);
+  u32 modules = is_multiboot ? info[MBI_MODS_COUNT / 4] : info[3];
+  const u32 *list = (const u32 *)(is_multiboot ? info[MBI_MODS_ADDR / 4] : info[4]);
+  say(is_multiboot ? "multiboot" : "pvh");
+  say(" [");
+  say(command);
+  say("] modules ");
+  say_number(modules);
+  if (modules > 0) {
+    put(' ');
+    put(*(const char *)list[0]);
+  }
+  put('\n');
+  if (command[0] == 'h')
+    __asm__ volatile("cli; hlt");
+  if (command[0] == 't')
+    __asm__ volatile("lidt %0; int3" : : "m"(*(const u64 *)(idt + 1)));
+  interrupts_on();
+  while (ticks < TICKS)
+    __asm__ volatile("sti; hlt; cli");
+  say("ticks ");
+  say_number(ticks);
+  put('\n');
+  out8(PORT_DEBUG_EXIT, (u8)(command[0] - '0'));
+}

@@ -1,0 +1,131 @@
+/**
+ * The plain machine from outside: a kernel of ours by both boot protocols, a ROM, and the suites of others (docs/status.md, "Tests
+ * that skip"): kvm-unit-tests as a folder of .flat files in WASMVISOR_KVM_UNIT_TESTS, test386.asm as its image in WASMVISOR_TEST386.
+ */
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { createGuest, type GuestEnd, type GuestOptions } from "../../host-ts/index.ts";
+import { buildBareKernel, findGcc } from "../../tools/guest-build.ts";
+
+const MINUTE = 60_000;
+const KVM_UNIT_TESTS = process.env.WASMVISOR_KVM_UNIT_TESTS;
+const TEST386 = process.env.WASMVISOR_TEST386;
+
+async function run(
+  kernel: Uint8Array,
+  options: Partial<GuestOptions> = {},
+): Promise<{ end: GuestEnd; text: string }> {
+  const guest = await createGuest({ kernel, abi: "bare", mode: "inline", ...options });
+  onTestFinished(() => guest[Symbol.asyncDispose]());
+  let text = "";
+  guest.on("output", (bytes) => {
+    text += Buffer.from(bytes).toString("latin1");
+  });
+  const ended = guest.run();
+  await guest.console.writable.close();
+  return { end: await ended, text };
+}
+
+const gcc = findGcc();
+describe.skipIf("missing" in gcc)("a kernel of ours (needs gcc -m32)", () => {
+  const kernel = (protocol: "multiboot" | "pvh") =>
+    new Uint8Array(readFileSync(buildBareKernel(protocol)));
+
+  test.each(["multiboot", "pvh"] as const)(
+    "started by %s it sees its command line and modules, wakes from HLT ten times, and exits with its code",
+    async (protocol) => {
+      const { end, text } = await run(kernel(protocol), {
+        commandLine: "3 quiet",
+        initrd: Uint8Array.of(0x58),
+        bare: { modules: [Uint8Array.of(0x59)] },
+      });
+      expect(text).toBe(`${protocol} [3 quiet] modules 2 X\nticks 10\n`);
+      expect(end).toMatchObject({ kind: "exit", exitCode: 7, crash: undefined });
+      // Ten periods of the timer, to the instruction.
+      expect(end.stats.guestSeconds).toBeCloseTo(0.1, 2);
+    },
+  );
+
+  test("the same run twice is the same, in slices of any length", async () => {
+    const runs = [];
+    for (const sliceInstructions of [100_000, 100, 977]) {
+      const { end } = await run(kernel("multiboot"), {
+        commandLine: "0",
+        sliceInstructions,
+        debug: { digestAtEnd: true },
+      });
+      runs.push([end.digest, end.stats.instructions]);
+    }
+    expect(runs[1]).toEqual(runs[0]);
+    expect(runs[2]).toEqual(runs[0]);
+  });
+
+  test("halted with interrupts off it is stuck at once", async () => {
+    const { end } = await run(kernel("multiboot"), { commandLine: "hang" });
+    expect(end.kind).toBe("deadlocked");
+  });
+
+  test("a triple fault kills, or restarts where it is asked for", async () => {
+    const commandLine = "triple";
+    const image = kernel("multiboot");
+    expect((await run(image, { commandLine })).end).toMatchObject({
+      kind: "killed",
+      reason: "triple fault",
+    });
+    const bare = { onTripleFault: "restart" } as const;
+    expect((await run(image, { commandLine, bare })).end.kind).toBe("restart");
+  });
+});
+
+test("a ROM starts in real mode at F000:FFF0 and finds its other image below 4 GiB", async () => {
+  const rom = new Uint8Array(0x10000).fill(0xf4);
+  // jmp 0xf000:0x0000; mov al, 0x5a; out 0xe9, al; mov al, 2; out 0xf4, al
+  rom.set([0xea, 0x00, 0x00, 0x00, 0xf0], 0xfff0);
+  rom.set([0xb0, 0x5a, 0xe6, 0xe9, 0xb0, 0x02, 0xe6, 0xf4], 0);
+  const { end, text } = await run(rom);
+  expect([text, end.kind, end.exitCode]).toEqual(["Z", "exit", 5]);
+});
+
+/** By name: how many checks pass; undefined where the test prints none and its exit code alone counts. */
+const CHECKS: readonly (readonly [string, number | undefined])[] = [
+  ["realmode", 127],
+  ["taskswitch", undefined],
+  ["taskswitch2", 13],
+  ["cmpxchg8b", 1],
+  ["setjmp", 10],
+  ["eventinj", 15],
+  ["umip", 11],
+  ["la57", 1],
+  ["vmexit", undefined],
+];
+/** Exit code of success, and of a suite that found nothing to test: (0 << 1) | 1. */
+const SUCCESS = 1;
+
+const missing = KVM_UNIT_TESTS === undefined ? "WASMVISOR_KVM_UNIT_TESTS is not set" : undefined;
+describe.skipIf(missing)(`kvm-unit-tests${missing ? ` (${missing})` : ""}`, () => {
+  test.each(CHECKS)(
+    "%s",
+    async (name, checks) => {
+      const file = join(KVM_UNIT_TESTS ?? "", `${name}.flat`);
+      expect(existsSync(file), `${file} exists`).toBe(true);
+      const { end, text } = await run(readFileSync(file), {
+        memoryBytes: 128 << 20,
+        cpu: "pentium4",
+      });
+      expect(text).not.toMatch(/^FAIL/m);
+      expect([end.kind, end.exitCode], text.slice(-2000)).toEqual(["exit", SUCCESS]);
+      if (checks !== undefined) expect(text.match(/^PASS/gm)?.length).toBe(checks);
+    },
+    2 * MINUTE,
+  );
+});
+
+test.skipIf(TEST386 === undefined)(
+  `test386.asm reaches its last progress code${TEST386 === undefined ? " (WASMVISOR_TEST386 is not set)" : ""}`,
+  async () => {
+    const { end } = await run(readFileSync(TEST386 ?? ""));
+    expect(end.reason).toMatch(/last progress code 0xff$/);
+  },
+  2 * MINUTE,
+);
