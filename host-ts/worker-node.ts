@@ -24,23 +24,28 @@ const port = parentPort;
 const { image } = workerData as WorkerStart;
 const guests = new Map<number, Hosted>();
 
-port.on("message", (command: Command) => {
-  if (command.type === "input") feed(command.guest, command.bytes);
-  else void answer(command);
-});
+port.on("message", (command: Command) => void answer(command));
 
-async function answer(command: Exclude<Command, { type: "input" }>): Promise<void> {
+async function answer(command: Command): Promise<void> {
   const { call } = command;
   try {
-    const value = command.type === "create" ? create(command) : await perform(command);
+    const value = await obey(command);
     post({ type: "reply", call, value });
   } catch (error) {
     post({ type: "error", call, error: toPlainError(error) });
   }
 }
 
+async function obey(command: Command): Promise<unknown> {
+  if (command.type === "create") return create(command);
+  if (command.type === "input") return await feed(command.guest, command.bytes);
+  return await perform(command);
+}
+
 function create({ guest: id, config }: Extract<Command, { type: "create" }>): undefined {
   const guest = new InlineGuest(config, createPlatform(image, digestState));
+  // Output is streamed, and counted when dropped, on the other side.
+  void guest.console.readable.cancel();
   guests.set(id, { guest, input: guest.console.writable.getWriter() });
   for (const name of FORWARDED) forward(id, guest, name);
   guest.ended.catch((error: unknown) => {
@@ -66,11 +71,11 @@ async function perform(command: Extract<Command, { type: "call" }>): Promise<unk
   return await method.apply(guest, command.args as unknown[]);
 }
 
-function feed(id: number, bytes: Uint8Array | undefined): void {
+async function feed(id: number, bytes: Uint8Array | undefined): Promise<void> {
   const input = guests.get(id)?.input;
   const done = bytes === undefined ? input?.close() : input?.write(bytes);
   // The stream's own end may have come first; input for a guest that is gone is dropped.
-  done?.catch(() => {});
+  await done?.catch(() => {});
 }
 
 function post(message: Message): void {

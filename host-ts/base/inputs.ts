@@ -89,6 +89,13 @@ export class HostInputs implements InputSink {
     return this.#waiting.length > 0;
   }
 
+  /** Bytes of console input among what waits. */
+  get waitingConsoleBytes(): number {
+    let sum = 0;
+    for (const { kind, data } of this.#waiting) if (kind === "console") sum += data.length;
+    return sum;
+  }
+
   /** Sources are streams and network ports that may still post; without any, an idle guest can never wake. */
   openSource(): void {
     this.#openSources++;

@@ -173,6 +173,8 @@ export interface VirtioDevice {
   notify(queue: number): void;
   /** Host-side news at a slice boundary. */
   receive(input: HostInput): void;
+  /** Bytes of input that wait for the guest to take them; a device without input has none. */
+  readonly pendingInputBytes?: number;
   /** Plain serialisable state. */
   save(): Record<string, unknown>;
   restore(state: Record<string, unknown>): void;

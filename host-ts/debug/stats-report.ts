@@ -42,6 +42,7 @@ export function renderStats(stats: GuestStats): string {
     line("crossings", grouped(crossings), `one per ${grouped(perCrossing)} instructions`),
     line("hypercalls", grouped(calls), `${share} % of them inside Wasm`),
     line("guest memory", `${grouped(4 * stats.framesHeld)} KiB`, "touched"),
+    ...droppedOutput(stats.droppedOutputBytes),
     ...section("crossings from Wasm to the Host, by reason", stats.exits),
     ...section("hypercalls completed inside Wasm", stats.coreCalls),
     ...section("hypercalls performed by the Host", stats.hostCalls),
@@ -56,6 +57,10 @@ export function vectorName(vector: number): string {
   if (vector === LGUEST_SYSCALL_VECTOR) return "system call (0x80)";
   if (vector >= LGUEST_IRQ_BASE) return `IRQ ${vector - LGUEST_IRQ_BASE}`;
   return VECTOR_NAMES[vector] ?? `vector ${vector}`;
+}
+
+function droppedOutput(bytes: number): string[] {
+  return bytes === 0 ? [] : [line("output dropped", `${grouped(bytes)} bytes`, "nobody read it")];
 }
 
 function heading(title: string): string {

@@ -41,9 +41,12 @@ export interface Guest extends AsyncDisposable {
   readonly name: string;
   readonly state: GuestState;
   readonly console: {
-    /** What the guest prints. Unread output is kept up to 16 MiB, then the newest is dropped. */
+    /** What the guest prints. Unread output is kept up to 16 MiB, then the newest is dropped and counted. */
     readonly readable: ReadableStream<Uint8Array>;
-    /** What the guest reads; input before boot is kept. Closing it is the end of input. */
+    /**
+     * What the guest reads; input before boot is kept. A write resolves when less than 64 KiB wait for the guest, or when it has
+     * ended. Closing the stream is the end of input.
+     */
     readonly writable: WritableStream<Uint8Array>;
   };
   /** Resolves once, however the guest ends; rejects on a mistake of ours only. */

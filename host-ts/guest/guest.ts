@@ -5,7 +5,7 @@
 
 import { Emitter } from "../base/emitter.ts";
 import { ConfigError, StateError } from "../base/errors.ts";
-import { Alarm, deferred, yieldToEventLoop } from "../base/event-loop.ts";
+import { Alarm, type Deferred, deferred, yieldToEventLoop } from "../base/event-loop.ts";
 import { HostInputs, type StampedInput } from "../base/inputs.ts";
 import type { Guest, GuestEnd, GuestEvents, GuestState } from "./api.ts";
 import { type GuestConfig, refuseRecording, terminalSize } from "./config.ts";
@@ -18,6 +18,8 @@ import { collectStats, type GuestStats } from "./stats.ts";
 
 /** Longest turn of the run loop before the event loop gets its own, in milliseconds. */
 const TURN_MS = 10;
+/** Console input the guest has not taken, beyond which a writer waits. */
+const PENDING_INPUT_MAX_BYTES = 64 << 10;
 
 /** What the embedder wants of a guest that runs: the last wish counts, but none after one that ends it. */
 type Wish =
@@ -41,6 +43,7 @@ export class InlineGuest implements Guest {
   #machine: Machine;
   #state: GuestState = "configured";
   #wish: Wish = { kind: "pause" };
+  #blockedWriter: Deferred<void> | undefined;
   #isDriven = false;
   #driver: Promise<void> = Promise.resolve();
   #lives = 0;
@@ -56,7 +59,10 @@ export class InlineGuest implements Guest {
     this.#inputs = new HostInputs(config.replay, config.debug.record);
     this.#inputs.onPost(() => this.#alarm.ring());
     this.#inputs.openSource();
-    this.console = new ConsoleStreams(this.#inputs, () => this.#endInput());
+    this.console = new ConsoleStreams({
+      accept: (bytes) => this.#acceptInput(bytes),
+      end: () => this.#endInput(),
+    });
     const print = (bytes: Uint8Array) => {
       this.console.print(bytes);
       this.#events.emit("output", bytes);
@@ -69,6 +75,7 @@ export class InlineGuest implements Guest {
       inputs: this.#inputs,
       hostMs: platform.monotonicMs,
       onNotify: (address) => this.#events.emit("notify", address),
+      onHalted: () => this.#releaseWriter(),
     };
     try {
       this.#machine = new Machine(config, this.#parts);
@@ -174,6 +181,24 @@ export class InlineGuest implements Guest {
     this.#driver = this.#drive();
   }
 
+  /** A writer that waits for the guest is no source that could wake it. */
+  #acceptInput(data: Uint8Array): Promise<void> | undefined {
+    if (this.#state === "dead") return undefined;
+    this.#inputs.post({ kind: "console", device: "console", data });
+    if (this.#machine.pendingInputBytes <= PENDING_INPUT_MAX_BYTES) return undefined;
+    this.#blockedWriter = deferred<void>();
+    this.#inputs.closeSource();
+    return this.#blockedWriter.promise;
+  }
+
+  #releaseWriter(): void {
+    if (this.#blockedWriter === undefined) return;
+    if (this.#machine.pendingInputBytes > PENDING_INPUT_MAX_BYTES) return;
+    this.#inputs.openSource();
+    this.#blockedWriter.resolve();
+    this.#blockedWriter = undefined;
+  }
+
   #endInput(): void {
     this.#inputs.post({ kind: "console", device: "console", data: new Uint8Array(0) });
     this.#inputs.closeSource();
@@ -219,6 +244,7 @@ export class InlineGuest implements Guest {
       () => this.#wish.kind !== "run" || now() - turnStartMs > TURN_MS,
     );
     this.#coreMs += now() - turnStartMs;
+    this.#releaseWriter();
     if (outcome.kind === "dead") this.#bury();
     else if (outcome.kind === "asleep") await this.#sleep(outcome.untilNs);
   }
@@ -289,6 +315,7 @@ export class InlineGuest implements Guest {
   #finish(): void {
     if (this.#state === "dead") return;
     this.#inputs.onPost(undefined);
+    this.#blockedWriter?.resolve();
     this.console.end();
     try {
       this.#machine.dispose();
@@ -305,7 +332,8 @@ export class InlineGuest implements Guest {
   #collectStats(): GuestStats {
     const hostMs =
       this.#startedMs === undefined ? 0 : this.#platform.monotonicMs() - this.#startedMs;
-    return collectStats(this.#machine, { core: this.#coreMs / 1000, host: hostMs / 1000 });
+    const seconds = { core: this.#coreMs / 1000, host: hostMs / 1000 };
+    return collectStats(this.#machine, seconds, this.console.droppedBytes);
   }
 
   #enterState(state: GuestState): void {

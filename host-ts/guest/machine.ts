@@ -51,6 +51,8 @@ export interface MachineParts {
   readonly net: readonly NetBackend[];
   readonly hostMs: MonotonicMs;
   readonly onNotify: (address: number) => void;
+  /** Called before a halted guest is put to sleep or given up, for whoever waits until it has taken its input. */
+  readonly onHalted?: () => void;
 }
 
 /** How a life ended. "deadlocked": halted, with no timer and nothing left that could wake it. */
@@ -175,6 +177,7 @@ export class Machine implements PersonalityHost {
    */
   sleepUntil(): "awake" | { readonly untilNs: number | undefined } {
     const { inputs } = this.#parts;
+    this.#parts.onHalted?.();
     if (this.personality.canWake || inputs.hasWaiting) return "awake";
     const timerNs = this.timers.nextNs();
     const stamp = inputs.nextStamp();
@@ -204,6 +207,15 @@ export class Machine implements PersonalityHost {
   /** Whether the Host performed device accesses for an instruction that has yet to be executed again. */
   get isMidInstruction(): boolean {
     return this.vcpu.u32(VCPU_MMIO_COUNT) !== 0;
+  }
+
+  /** Console input that the guest has not taken yet. */
+  get pendingInputBytes(): number {
+    const inDevices = this.devices.reduce(
+      (sum, device) => sum + (device.pendingInputBytes ?? 0),
+      0,
+    );
+    return this.#parts.inputs.waitingConsoleBytes + inDevices;
   }
 
   /** Instructions to run before the Host must look again. */

@@ -40,8 +40,13 @@ export type Command =
       readonly method: RemoteMethod;
       readonly args: readonly unknown[];
     }
-  /** Console input; undefined is its end. */
-  | { readonly type: "input"; readonly guest: number; readonly bytes: Uint8Array | undefined };
+  /** Console input, answered when the guest has room for more; undefined is its end. */
+  | {
+      readonly type: "input";
+      readonly guest: number;
+      readonly call: number;
+      readonly bytes: Uint8Array | undefined;
+    };
 
 /** An event with its value, one variant per event. */
 export type NamedEvent = {

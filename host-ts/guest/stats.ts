@@ -47,6 +47,8 @@ export interface GuestStats {
   readonly core: Counts;
   /** Pool frames of 4 KiB the guest holds. */
   readonly framesHeld: number;
+  /** Console output that nobody read in time and that the stream dropped, in all lives of the guest, in bytes. */
+  readonly droppedOutputBytes: number;
 }
 
 const VECTORS = 256;
@@ -66,6 +68,7 @@ const CORE_COUNTERS: Readonly<Record<string, number>> = {
 export function collectStats(
   machine: Machine,
   seconds: { readonly core: number; readonly host: number },
+  droppedOutputBytes: number,
 ): GuestStats {
   const { vcpu, personality, hostCalls, clock, core, guest } = machine;
   const instructions = vcpu.retired;
@@ -88,6 +91,7 @@ export function collectStats(
     framesHeld: core
       .words(guest + GUEST_FRAMES_HELD + 4)
       .getUint32(guest + GUEST_FRAMES_HELD, true),
+    droppedOutputBytes,
   };
 
   function countTable(size: number, offset: number, name: (index: number) => string): Counts {

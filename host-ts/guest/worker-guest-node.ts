@@ -44,11 +44,14 @@ export class WorkerGuest implements Guest {
     this.#worker = worker;
     this.ended = this.#end.promise;
     this.ended.catch(() => {});
-    const feed = (bytes: Uint8Array | undefined) =>
-      worker.send({ type: "input", guest: this.#id, bytes });
-    this.console = new ConsoleStreams({ post: ({ data }) => feed(data as Uint8Array) }, () =>
-      feed(undefined),
-    );
+    const feed = async (bytes: Uint8Array | undefined) => {
+      if (this.#state !== "dead") await worker.ask({ type: "input", guest: this.#id, bytes });
+    };
+    this.console = new ConsoleStreams({
+      accept: feed,
+      // A worker that is lost needs no end of input.
+      end: () => void feed(undefined).catch(() => {}),
+    });
     worker.admit(
       this.#id,
       (event) => this.#receive(event),
@@ -106,7 +109,8 @@ export class WorkerGuest implements Guest {
   }
 
   async stats(): Promise<GuestStats> {
-    return await this.#callOr(() => this.#lastWords.stats, "stats");
+    const stats = await this.#callOr(() => this.#lastWords.stats, "stats");
+    return this.#withDrops(stats);
   }
 
   async digest(): Promise<string> {
@@ -168,10 +172,11 @@ export class WorkerGuest implements Guest {
         this.console.print(event.value);
         break;
       case "end":
-        this.#last = event.value;
-        this.#end.resolve(event.value);
+        this.#last = { ...event.value, stats: this.#withDrops(event.value.stats) };
+        this.#end.resolve(this.#last);
         this.#bury();
-        break;
+        this.#events.emit("end", this.#last);
+        return;
     }
     this.#events.emit(event.name, event.value as never);
   }
@@ -179,6 +184,11 @@ export class WorkerGuest implements Guest {
   #lose(error: Error): void {
     this.#end.reject(error);
     this.#bury();
+  }
+
+  /** Output is dropped on this side only. */
+  #withDrops(stats: GuestStats): GuestStats {
+    return { ...stats, droppedOutputBytes: this.console.droppedBytes };
   }
 
   #bury(): void {

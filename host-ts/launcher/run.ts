@@ -89,7 +89,7 @@ class Session {
     // Input that arrives when the guest is gone already has nowhere to go.
     const ignore = (): void => undefined;
     this.#terminal.open({
-      input: (bytes) => void keyboard.write(bytes).catch(ignore),
+      input: (bytes) => keyboard.write(bytes).catch(ignore),
       inputEnded: () => void keyboard.close().catch(ignore),
       command: (key) => void this.#obey(key),
       resized: ({ columns, rows }) => void guest.resize(columns, rows).catch(ignore),

@@ -12,7 +12,8 @@ export interface WindowSize {
 
 /** What the terminal tells while it is open. */
 export interface TerminalEvents {
-  input(bytes: Uint8Array): void;
+  /** Resolves when there may be more. */
+  input(bytes: Uint8Array): Promise<void>;
   /** There will be no more input: the pipe or file is read to its end. */
   inputEnded(): void;
   command(command: EscapeCommand): void;
@@ -60,11 +61,15 @@ export class Terminal {
   open(events: TerminalEvents): void {
     const onData = (typed: Uint8Array): void => {
       if (!this.isInteractive) {
-        events.input(typed);
+        this.#input.pause();
+        void events.input(typed).then(() => {
+          if (this.#close !== undefined) this.#input.resume();
+        });
         return;
       }
       const { input, commands } = this.#keys.filter(typed);
-      if (input.length > 0) events.input(input);
+      // A person never waits: the keys that stay here must work whatever the guest does.
+      if (input.length > 0) void events.input(input);
       for (const command of commands) events.command(command);
     };
     const onResize = (): void => {

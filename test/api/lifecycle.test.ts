@@ -7,6 +7,7 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { type GuestOptions, StateError } from "../../host-ts/index.ts";
 import { ROOT } from "../../tools/files.ts";
 import { boot, kernel, spinner } from "../drivers/embedded.ts";
+import { buildElf } from "../unit/boot/images.ts";
 
 const INDEX = new URL("../../host-ts/index.ts", import.meta.url).href;
 
@@ -133,6 +134,43 @@ describe.each(["inline", "worker"] as const)("mode %s", (mode) => {
       timeout: 15_000,
     });
     expect(stdout).toMatch(/^running,dead,(\w+Error) \1 dead$/m);
+  });
+
+  test("a writer waits while the guest does not read, and no longer than it lives", async () => {
+    const { guest } = await start();
+    void guest.run();
+    const writer = guest.console.writable.getWriter();
+    await writer.write(new Uint8Array(1000));
+    let isAccepted = false;
+    const write = writer.write(new Uint8Array(1 << 20)).then(() => {
+      isAccepted = true;
+    });
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(isAccepted).toBe(false);
+    await guest.shutdown();
+    await write;
+  });
+
+  test("a guest that reads lets its writer go on", async () => {
+    const { guest } = await start({ kernel });
+    void guest.run();
+    const writer = guest.console.writable.getWriter();
+    const line = `echo ${"x".repeat(70)}\r`;
+    for (let i = 0; i < 20; i++) await writer.write(Buffer.alloc(10_000, line));
+    expect(guest.state).toBe("running");
+  });
+
+  test("a blocked writer wakes nobody: a guest that halts for good is reported", async () => {
+    const segments = [{ paddr: 0x100000, bytes: Uint8Array.of(0xb8, 5, 0, 0, 0, 0xcd, 0x1f) }];
+    const { guest } = await start({ kernel: buildElf({ segments }) });
+    const ended = guest.run();
+    await guest.console.writable.getWriter().write(new Uint8Array(1 << 20));
+    expect((await ended).kind).not.toBe("power-off");
+  });
+
+  test("output dropped because nobody reads the stream is counted", async () => {
+    const { guest } = await start({ kernel, commandLine: "run=primes 100;poweroff" });
+    expect((await guest.run()).stats.droppedOutputBytes).toBe(0);
   });
 
   test("counters and seconds are those of one life", async () => {

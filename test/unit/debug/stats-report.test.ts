@@ -10,6 +10,7 @@ const STATS: GuestStats = {
   mips: 250,
   crossings: 500,
   framesHeld: 256,
+  droppedOutputBytes: 0,
   exits: { hypercall: 300, budget: 200, halt: 0 },
   hostCalls: { SET_CLOCKEVENT: 300 },
   coreCalls: { SET_PTE: 4000, LOAD_TLS: 1 },
@@ -30,6 +31,13 @@ test("rows are sorted by count, zeroes and empty sections are left out", () => {
   expect(text.indexOf("SET_PTE")).toBeLessThan(text.indexOf("LOAD_TLS"));
   expect(text).not.toContain("halt");
   expect(text).not.toContain("── inside the core");
+});
+
+test("lost output is told, and only when there is any", () => {
+  expect(renderStats(STATS)).not.toContain("dropped");
+  expect(renderStats({ ...STATS, droppedOutputBytes: 5000 })).toMatch(
+    /output dropped +5,000 bytes/,
+  );
 });
 
 test("vectors have the names people use", () => {

@@ -20,6 +20,9 @@ class FakeInput extends EventEmitter {
   pause(): void {
     this.isPaused = true;
   }
+  resume(): void {
+    this.isPaused = false;
+  }
 }
 
 class FakeOutput extends EventEmitter {
@@ -33,13 +36,16 @@ class FakeOutput extends EventEmitter {
 }
 
 /** A terminal over fakes, and the list of everything it told. */
-function open(isTTY: boolean) {
+function open(isTTY: boolean, accepted = Promise.resolve()) {
   const input = new FakeInput(isTTY);
   const output = new FakeOutput();
   const told: unknown[] = [];
   const terminal = new Terminal(input as unknown as InputStream, output as unknown as OutputStream);
   terminal.open({
-    input: (bytes) => told.push(Buffer.from(bytes).toString()),
+    input: async (bytes) => {
+      told.push(Buffer.from(bytes).toString());
+      await accepted;
+    },
     inputEnded: () => told.push("ended"),
     command: (command) => told.push([command]),
     resized: (size) => told.push(size),
@@ -69,6 +75,20 @@ test("a pipe passes every byte through and its end is told", () => {
   input.emit("data", Buffer.from("a\x01x"));
   input.emit("end");
   expect(told).toEqual(["a\x01x", "ended"]);
+});
+
+test("a pipe is read no faster than the guest takes it, a terminal always", async () => {
+  let accept = () => {};
+  const accepted = new Promise<void>((resolve) => {
+    accept = resolve;
+  });
+  const [pipe, other, keys] = [open(false, accepted), open(false, accepted), open(true, accepted)];
+  for (const { input } of [pipe, other, keys]) input.emit("data", Buffer.from("x"));
+  expect([pipe, other, keys].map(({ input }) => input.isPaused)).toEqual([true, true, false]);
+  other.terminal.close();
+  accept();
+  await new Promise(setImmediate);
+  expect([pipe, other].map(({ input }) => input.isPaused)).toEqual([false, true]);
 });
 
 test("a new window size is passed on, and nothing after closing", () => {
