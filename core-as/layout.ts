@@ -91,7 +91,7 @@ export const ARENA_BYTES = 0x1791000;
 // Decoded blocks (in the micro-op arena)
 // ---------------------------------------------------------------------------------------------------------------
 
-/** Block header, 32 bytes, micro-ops follow. Host pointer of the first code byte; 0 = invalidated or never cached. */
+/** Block header, 32 bytes of which 28 are used, micro-ops follow. Host pointer of the first code byte; 0 = invalidated or never cached. */
 export const BLOCK_HOST = 0;
 /** EIP of the first instruction. */
 export const BLOCK_EIP = 4;
@@ -106,12 +106,9 @@ export const BLOCK_NEXT_IN_PAGE = 20;
 /** In a block outside the cache: where its code was, in the place of the page link. */
 export const BLOCK_SCRATCH_HOST = 20;
 export const BLOCK_NEXT_IN_HASH = 24;
-/** Times entered, for the next tier. */
-export const BLOCK_HEAT = 28;
 export const BLOCK_HEADER = 32;
 
-/** Code-page record, 16 bytes: u64 mask of the 64-byte lines that hold decoded code, first block, generation. */
+/** Code-page record, 16 bytes: u64 mask of the 64-byte lines that hold decoded code, pointer to the first block. */
 export const CODE_LINES = 0;
 export const CODE_FIRST_BLOCK = 8;
-export const CODE_GENERATION = 12;
 export const CODE_RECORD = 16;

@@ -21,7 +21,6 @@ import {
   BLOCK_CS_BASE,
   BLOCK_EIP,
   BLOCK_HASH_ENTRIES,
-  BLOCK_HEAT,
   BLOCK_HOST,
   BLOCK_MODE,
   BLOCK_NEXT_IN_HASH,
@@ -119,7 +118,6 @@ function fillHeader(block: usize, host: usize, eip: u32, mode: u32, csBase: u32)
   store<u32>(block, eip, BLOCK_EIP);
   store<u32>(block, mode, BLOCK_MODE);
   store<u32>(block, csBase, BLOCK_CS_BASE);
-  store<u32>(block, 0, BLOCK_HEAT);
 }
 
 /**

@@ -12,7 +12,6 @@ import {
   BLOCK_NEXT_IN_PAGE,
   BLOCK_SCRATCH_HOST,
   CODE_FIRST_BLOCK,
-  CODE_GENERATION,
   CODE_LINES,
   CODE_RECORD,
   PAGE_MASK,
@@ -57,7 +56,6 @@ export function addBlock(host: usize, bytes: u32, block: usize): void {
     store<usize>(arena, record + CODE_RECORD, ARENA_UOP_NEXT);
     store<u64>(record, 0, CODE_LINES);
     store<usize>(record, 0, CODE_FIRST_BLOCK);
-    store<u32>(record, 0, CODE_GENERATION);
     store<usize>(slot, record);
   }
   store<u64>(record, load<u64>(record, CODE_LINES) | lineMask(host, bytes), CODE_LINES);
@@ -90,7 +88,7 @@ export function isRunningIn(v: usize, frame: usize): bool {
   return (source & PAGE_MASK) == (frame & PAGE_MASK);
 }
 
-/** Forgets every block of the frame and bumps its generation. */
+/** Forgets every block of the frame. */
 export function dropCode(v: usize, frame: usize): void {
   const record = codeRecord(frame);
   if (record == 0 || load<u64>(record, CODE_LINES) == 0) return;
@@ -101,6 +99,5 @@ export function dropCode(v: usize, frame: usize): void {
   }
   store<usize>(record, 0, CODE_FIRST_BLOCK);
   store<u64>(record, 0, CODE_LINES);
-  store<u32>(record, load<u32>(record, CODE_GENERATION) + 1, CODE_GENERATION);
   if (v != 0) count(v, COUNTER_CODE_INVALIDATIONS);
 }

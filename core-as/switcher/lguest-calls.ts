@@ -36,6 +36,7 @@ import {
   GUEST_LIMIT_FRAMES,
   GUEST_MMIO_END,
   GUEST_RAM_FRAMES,
+  HELD_GATE_PRESENT,
   KILL_BAD_GDT_INDEX,
   KILL_BAD_IDT_TYPE,
   KILL_BAD_IDT_VECTOR,
@@ -108,7 +109,6 @@ const CALL_FOR_HOST: u32 = 2;
 
 const DESC_DPL_HIGH: u32 = 0x6000;
 const DESC_ACCESSED_HIGH: u32 = 0x100;
-const DESC_PRESENT_HIGH: u32 = 0x8000;
 const DESC_DPL_HIGH_SHIFT: u32 = 13;
 /** LOAD_IDT_ENTRY keeps the offset, P, DPL and type. */
 const GATE_HIGH_MASK: u32 = 0xffffef00;
@@ -376,7 +376,7 @@ function loadIdtEntry(v: usize, vector: u32, low: u32, high: u32): void {
     return;
   }
   const gate = v + (vector << 3);
-  if ((high & DESC_PRESENT_HIGH) == 0) {
+  if ((high & HELD_GATE_PRESENT) == 0) {
     store<u64>(gate, 0, VCPU_HELD_IDT);
     return;
   }

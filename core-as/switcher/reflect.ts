@@ -6,11 +6,13 @@
 import {
   LG_DATA_CR2,
   LG_DATA_IRQ_ENABLED,
+  LGUEST_IRQ_BASE,
   LGUEST_KERNEL_CPL,
   LGUEST_KERNEL_CS,
   LGUEST_TRAP_ENTRY,
 } from "../../abi/lguest.ts";
 import {
+  HELD_GATE_PRESENT,
   KILL_BAD_ADDRESS,
   KILL_UNHANDLED_TRAP,
   VCPU_EFLAGS,
@@ -45,8 +47,6 @@ import { eflags } from "../state/flags.ts";
 import { countTrap, segSelector, updateMode } from "../state/vcpu.ts";
 
 const ESP: usize = VCPU_GPR + 16;
-/** First vector of the guest's interrupts. */
-const FIRST_IRQ_VECTOR: u32 = 0x20;
 
 /** @returns the 32-bit word at `off` of struct lguest_data. */
 export function lguestWord(v: usize, off: u32): u32 {
@@ -60,18 +60,18 @@ export function setLguestWord(v: usize, off: u32, value: u32): bool {
 /** Trap gates that the processor may enter without the Host's help: the interrupt flag stays as it is. */
 function isDirect(v: usize, vector: u32, type: u32): bool {
   if (type != SYSDESC_TRAP_GATE32) return false;
-  if (vector >= FIRST_IRQ_VECTOR) return vector == load<u32>(v, VCPU_LG_SYSCALL_VECTOR);
+  if (vector >= <u32>LGUEST_IRQ_BASE) return vector == load<u32>(v, VCPU_LG_SYSCALL_VECTOR);
   return (
     vector != VECTOR_NM && vector != VECTOR_GP && vector != VECTOR_PF && vector != LGUEST_TRAP_ENTRY
   );
 }
 
-/** @returns the high dword of the guest's gate; bit 15 tells whether it is present. */
+/** @returns the high dword of the guest's gate; HELD_GATE_PRESENT tells whether it is. */
 export function gateHigh(v: usize, vector: u32): u32 {
   return load<u32>(v + (vector << 3), VCPU_HELD_IDT + 4);
 }
 export function isGatePresent(v: usize, vector: u32): bool {
-  return (gateHigh(v, vector) & 0x8000) != 0;
+  return (gateHigh(v, vector) & HELD_GATE_PRESENT) != 0;
 }
 /** Lowest privilege (highest number) that may reach the gate by INT n. */
 export function gateDpl(v: usize, vector: u32): u32 {
@@ -96,7 +96,7 @@ export function reflect(v: usize, vector: u32, errorCode: u32): bool {
     if (!setLguestWord(v, LG_DATA_CR2, load<u32>(v, VCPU_FAULT_ADDRESS))) return false;
   }
   const high = gateHigh(v, vector);
-  if ((high & 0x8000) == 0 || load<u32>(v, VCPU_LG_DATA) == 0) {
+  if ((high & HELD_GATE_PRESENT) == 0 || load<u32>(v, VCPU_LG_DATA) == 0) {
     const detail = vector == VECTOR_PF ? load<u32>(v, VCPU_FAULT_ADDRESS) : errorCode;
     kill(v, KILL_UNHANDLED_TRAP, vector, load<u32>(v, VCPU_EIP), detail);
     return false;
