@@ -65,7 +65,7 @@ function imulInto<T>(v: usize, pc: usize, a: T, b: T): u32 {
   const product = signed<T>(a) * signed<T>(b);
   store<T>(Uop.r1(v, pc), <T>product);
   const cf = u32(product != signed<T>(<T>product));
-  Flags.carryOverflow(v, cf, cf);
+  Flags.resultWithCarry<T>(v, <u32>(<T>product), cf, cf);
   return STEP_NEXT;
 }
 
