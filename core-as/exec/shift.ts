@@ -133,8 +133,8 @@ export function shiftCl<T>(v: usize, pc: usize): u32 {
 }
 
 /**
- * SHLD or SHRD. A 16-bit operand shifted by more than 16 has no defined result; like silicon, the bits that enter after the
- * source's are the destination's own again.
+ * SHLD or SHRD. A 16-bit operand shifted by more than 16 has no defined result; as on AMD processors, the bits that enter after the
+ * source's are the source's again, and CF is clear.
  */
 function doubleShift<T>(v: usize, pc: usize, isLeft: bool, count: u32): u32 {
   const p = rmWrite(v, pc, sizeof<T>());
@@ -148,14 +148,15 @@ function doubleShift<T>(v: usize, pc: usize, isLeft: bool, count: u32): u32 {
   let r: u32;
   let cf: u32;
   if (isLeft) {
-    const joined = sizeof<T>() == 2 ? (dest << 32) | (src << 16) | dest : (dest << 32) | src;
+    const joined = sizeof<T>() == 2 ? (dest << 32) | (src << 16) | src : (dest << 32) | src;
     r = <u32>(<T>((joined << n) >> 32));
     cf = <u32>((joined << (n - 1)) >> (32 + top)) & 1;
   } else {
-    const joined = sizeof<T>() == 2 ? (dest << 32) | (src << 16) | dest : (src << 32) | dest;
+    const joined = sizeof<T>() == 2 ? (src << 32) | (src << 16) | dest : (src << 32) | dest;
     r = <u32>(<T>(joined >> n));
     cf = <u32>(joined >> (n - 1)) & 1;
   }
+  if (n > width) cf = 0;
   store<T>(p, <T>r);
   if (!commitWrite(v, p)) return STEP_EVENT;
   Flags.resultWithCarry<T>(v, r, cf, ((<u32>dest ^ r) >>> top) & 1);

@@ -56,6 +56,19 @@ describe("FRSTOR that faults", () => {
   });
 });
 
+describe("a 16-bit double shift by more than 16", () => {
+  const CF = 1;
+  it.each([
+    { what: "SHRD SI, AX, 19", code: [0x66, 0x0f, 0xac, 0xc6, 19], result: 0x87a6 },
+    { what: "SHLD SI, AX, 19", code: [0x66, 0x0f, 0xa4, 0xc6, 19], result: 0xe9a1 },
+  ])("takes the source twice and clears CF, as AMD processors do: $what", ({ code, result }) => {
+    // MOV AX, 0x3d34 first.
+    const outcome = run([0x66, 0xb8, 0x34, 0x3d, ...code], 0x5678);
+    expect(outcome.regs[6]).toBe(result);
+    expect(outcome.flags & CF).toBe(0);
+  });
+});
+
 describe("#XM", () => {
   it("of a conversion to MMX leaves the x87 registers in MMX use", () => {
     const state = { mxcsr: 0x0000, fsw: 0x2000, xmm: EMPTY.xmm.with(2, xmm(0x3dcccccd)) };
