@@ -40,7 +40,7 @@ import {
 } from "../../abi/x86.ts";
 import { advance, Uop, uopEip } from "../decode/uop.ts";
 import { PAGE_OFFSET_MASK, PAGE_SIZE } from "../layout.ts";
-import { storeValue, translateRead, translateWrite, writeRun } from "../mmu/access.ts";
+import { mayStore, storeValue, translateRead, writeRun } from "../mmu/access.ts";
 import { notePort } from "../mmu/watch.ts";
 import { mayStringPort } from "../protect/io.ts";
 import { segLinear } from "../protect/segments.ts";
@@ -448,7 +448,7 @@ export function ins<T>(v: usize, pc: usize): u32 {
   if (!elementLinear<T>(v, SEG_ES, off, true)) return STEP_EVENT;
   if (load<u32>(v, VCPU_MMIO_COUNT) == 0) {
     // The destination must be good before the port is read: reading may not be repeatable.
-    if (translateWrite(v, load<u32>(v, VCPU_EA), sizeof<T>()) == 0) return STEP_EVENT;
+    if (!mayStore(v, load<u32>(v, VCPU_EA), sizeof<T>())) return STEP_EVENT;
     setExit(v, EXIT_IO_IN, load<u16>(v, EDX), sizeof<T>(), 1);
     store<u32>(v, EVENT_MMIO, VCPU_EVENT);
     return STEP_EVENT;

@@ -215,6 +215,11 @@ export function commitWrite(v: usize, ptr: usize): bool {
   return true;
 }
 
+/** @returns whether `size` bytes at `lin` could be stored now, without touching a device that may be there; else an event is recorded. */
+export function mayStore(v: usize, lin: u32, size: u32): bool {
+  return writeAs(v, lin, size, isUser(v), false) != 0;
+}
+
 /** Stores 1, 2, 4 or 8 bytes. @returns false = event recorded. */
 export function storeValue<T>(v: usize, lin: u32, value: T): bool {
   const ptr = noted(v, writeAs(v, lin, sizeof<T>(), isUser(v), false), lin, sizeof<T>(), true);

@@ -105,6 +105,16 @@ describe("string instructions and devices", () => {
     expect(machine.read(BUFFER, 4)).toEqual([1, 0, 2, 0]);
     expect(machine.vcpu.gpr(REG_EDI)).toBe(BUFFER + 4);
   });
+
+  it("REP INSW into device memory reads the port and writes the device, and reads no device", () => {
+    const machine = new BareMachine();
+    machine.load(REP_INSW, regs(1, 0, DEVICE, 0, 0x1f0));
+    expect(brief(machine.runDevices(), 3).map(([reason, where]) => [reason, where])).toEqual([
+      [EXIT_IO_IN, 0x1f0],
+      [EXIT_MMIO_WRITE, DEVICE],
+      [EXIT_HALT, 0],
+    ]);
+  });
 });
 
 describe("other instructions and devices", () => {
