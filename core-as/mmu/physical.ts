@@ -5,6 +5,7 @@
  */
 import {
   EVENT_KILL,
+  EVENT_STEP,
   EXIT_OUT_OF_MEMORY,
   FRAME_COW,
   FRAME_PTR_MASK,
@@ -17,7 +18,7 @@ import {
 import { PAGE_OFFSET_MASK, PAGE_SIZE } from "../layout.ts";
 import { kill } from "../state/faults.ts";
 import { setExit } from "../state/vcpu.ts";
-import { dropCode, touchesCode } from "./code-pages.ts";
+import { dropCode, isRunningIn, touchesCode } from "./code-pages.ts";
 import { frameEntry, frameForRead, frameForWrite } from "./frames.ts";
 import { flushGuestTranslations } from "./tlb.ts";
 
@@ -52,6 +53,17 @@ export function physicalForWrite(v: usize, gpa: u32, bytes: u32): usize {
   const ptr = frame + (gpa & PAGE_OFFSET_MASK);
   if (touchesCode(ptr, bytes)) dropCode(v, ptr);
   return ptr;
+}
+
+/**
+ * @returns true when a store of `bytes` at `gpa`, within one frame, would hit the block being executed: EVENT_STEP is recorded, and the
+ * instruction is executed alone.
+ */
+export function hitsRunningCode(v: usize, gpa: u32, bytes: u32): bool {
+  const ptr = physicalForRead(v, gpa);
+  if (ptr == 0 || !touchesCode(ptr, bytes) || !isRunningIn(v, ptr)) return false;
+  store<u32>(v, EVENT_STEP, VCPU_EVENT);
+  return true;
 }
 
 /** Reads sizeof<T> bytes at any alignment. What is not memory reads as 0: ask canReadPhysical first where that matters. */

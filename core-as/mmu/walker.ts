@@ -66,7 +66,7 @@ import { kill, raisePageFault } from "../state/faults.ts";
 import { count } from "../state/vcpu.ts";
 import { hasCode, noteWritable } from "./code-pages.ts";
 import { frameEntry, frameForWrite, populateFrame } from "./frames.ts";
-import { exhausted, physicalForRead, physicalForWrite } from "./physical.ts";
+import { exhausted, hitsRunningCode, physicalForRead, physicalForWrite } from "./physical.ts";
 import { flushGuestTranslations, noteLargePage } from "./tlb.ts";
 import { isWatchedPage } from "./watch.ts";
 
@@ -95,8 +95,12 @@ class Leaf {
   static isLarge: bool = false;
 }
 
-/** Sets A/D bits in a table entry, as the processor does with a locked write. @returns false when memory is exhausted. */
+/**
+ * Sets A/D bits in a table entry, as the processor does with a locked write.
+ * @returns false when an event was recorded: memory is exhausted, or the entry lies in the code that is running.
+ */
 function setTableBits(v: usize, gpa: u32, bits: u32): bool {
+  if (hitsRunningCode(v, gpa, 4)) return false;
   const ptr = physicalForWrite(v, gpa, 4);
   if (ptr == 0) {
     exhausted(v);

@@ -20,4 +20,14 @@ void test_main(void) {
   check_equal("after a read", read_entry(), page | KERNEL_FLAGS | PTE_A);
   poke(LIN + SLOT * PAGE_SIZE, 1);
   check_equal("after a write", read_entry(), page | KERNEL_FLAGS | PTE_A | PTE_D);
+
+  /* The same in one run of straight code: the read sets the bit in the operand of the instruction right behind it. */
+  *(volatile u32 *)entry = page | KERNEL_FLAGS;
+  hcall1(LHCALL_FLUSH_TLB, 1);
+  u32 lin = LIN + SLOT * PAGE_SIZE;
+  entry[-7] = 0x8b; /* mov lin, %ecx */
+  entry[-6] = 0x0d;
+  memcpy(entry - 5, &lin, 4);
+  u32 (*touch_and_read)(void) = (u32(*)(void))(entry - 7);
+  check_equal("touched just before", touch_and_read(), page | KERNEL_FLAGS | PTE_A);
 }
