@@ -63,6 +63,8 @@ export interface Personality {
   tripleFault?(): void;
   /** Host-side news for a device that is none of `PersonalityHost.devices`. */
   receive?(input: HostInput): void;
+  /** Bytes of console input that wait in devices of its own. */
+  readonly pendingInputBytes?: number;
   /** A trap the core left to the Host. */
   trap(vector: number, errorCode: number, address: number): void;
   /** @returns `size` bytes as an unsigned number; all ones when nobody answers. */

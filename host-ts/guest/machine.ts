@@ -213,7 +213,7 @@ export class Machine implements PersonalityHost {
   get pendingInputBytes(): number {
     const inDevices = this.devices.reduce(
       (sum, device) => sum + (device.pendingInputBytes ?? 0),
-      0,
+      this.personality.pendingInputBytes ?? 0,
     );
     return this.#parts.inputs.waitingConsoleBytes + inDevices;
   }

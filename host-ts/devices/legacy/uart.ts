@@ -1,12 +1,14 @@
 /**
- * A 16550A serial port. Output leaves at once, so the transmitter is always ready; input waits until the guest reads it.
+ * A 16550A serial port. Output leaves at once, so the transmitter is always ready. Input waits outside while a driver that set the
+ * modem lines neither asks for it (RTS) nor enabled its interrupt, so that what is typed before a driver is ready does not get lost
+ * in its reset of the port.
  * Source: National Semiconductor PC16550D datasheet.
  */
 import type { HostInput, IrqPort } from "../../base/ports.ts";
 import { checkVersion } from "../records.ts";
 import type { PortDevice } from "./port-map.ts";
 
-const STATE_VERSION = 1;
+const STATE_VERSION = 2;
 const IER_RECEIVE = 1;
 const IER_TRANSMIT = 2;
 const IIR_NONE = 1;
@@ -18,12 +20,16 @@ const FCR_CLEAR_RECEIVE = 2;
 const LCR_DIVISOR = 0x80;
 const LSR_READY = 0x01;
 const LSR_TRANSMIT_EMPTY = 0x60;
+const MCR_RTS = 0x02;
 const MCR_LOOPBACK = 0x10;
 const MCR_WRITABLE = 0x1f;
 /** Clear to send, data set ready, carrier: a terminal is always there. */
 const MSR_CONNECTED = 0xb0;
 /** Interrupts reach the line only while the auxiliary output 2 is set, as every PC wires it. */
 const MCR_OUT2 = 0x08;
+
+/** Bytes that the receiver holds in loopback; what comes after them is lost. */
+const FIFO_BYTES = 16;
 
 /** What the port is made of. */
 export interface UartOptions {
@@ -49,7 +55,10 @@ export class Uart implements PortDevice {
   #hasFifo = false;
   /** The transmitter's interrupt is an event: reading it, or the next byte, takes it back. */
   #isTransmitPending = false;
-  #input: number[] = [];
+  /** Whether the guest ever wrote the modem lines; one that does not care for them gets its input all the same. */
+  #hasModemControl = false;
+  #input: Uint8Array[] = [];
+  #looped: number[] = [];
 
   constructor(options: UartOptions) {
     this.name = options.name;
@@ -62,8 +71,13 @@ export class Uart implements PortDevice {
   /** Bytes typed outside. */
   receive(input: HostInput): void {
     if (input.kind !== "console") return;
-    for (const byte of input.data) this.#input.push(byte);
+    if (input.data.length > 0) this.#input.push(Uint8Array.from(input.data));
     this.#update();
+  }
+
+  /** Bytes of input that the guest has not taken. */
+  get pendingInputBytes(): number {
+    return this.#input.reduce((sum, bytes) => sum + bytes.length, 0);
   }
 
   read(port: number): number {
@@ -79,7 +93,7 @@ export class Uart implements PortDevice {
       case 4:
         return this.#mcr;
       case 5:
-        return LSR_TRANSMIT_EMPTY | (this.#input.length > 0 ? LSR_READY : 0);
+        return LSR_TRANSMIT_EMPTY | (this.#isReady ? LSR_READY : 0);
       case 6:
         return this.#modemStatus();
       default:
@@ -103,13 +117,14 @@ export class Uart implements PortDevice {
         break;
       case 2:
         this.#hasFifo = (value & FCR_ENABLE) !== 0;
-        if ((value & FCR_CLEAR_RECEIVE) !== 0) this.#input = [];
+        if ((value & FCR_CLEAR_RECEIVE) !== 0) this.#looped = [];
         break;
       case 3:
         this.#lcr = value;
         break;
       case 4:
         this.#mcr = value & MCR_WRITABLE;
+        this.#hasModemControl = true;
         break;
       case 7:
         this.#scratch = value;
@@ -128,7 +143,9 @@ export class Uart implements PortDevice {
       divisor: this.#divisor,
       hasFifo: this.#hasFifo,
       isTransmitPending: this.#isTransmitPending,
-      input: [...this.#input],
+      hasModemControl: this.#hasModemControl,
+      input: this.#input.flatMap((bytes) => [...bytes]),
+      looped: [...this.#looped],
     };
   }
 
@@ -141,27 +158,50 @@ export class Uart implements PortDevice {
     this.#divisor = state.divisor as number;
     this.#hasFifo = state.hasFifo as boolean;
     this.#isTransmitPending = state.isTransmitPending as boolean;
-    this.#input = [...(state.input as number[])];
+    this.#hasModemControl = state.hasModemControl as boolean;
+    const input = state.input as number[];
+    this.#input = input.length > 0 ? [Uint8Array.from(input)] : [];
+    this.#looped = [...(state.looped as number[])];
   }
 
   get #hasDivisorLatch(): boolean {
     return (this.#lcr & LCR_DIVISOR) !== 0;
   }
 
+  /** Whether a byte is there to be read. */
+  get #isReady(): boolean {
+    if (this.#looped.length > 0) return true;
+    if (this.#input.length === 0 || this.#isLooping) return false;
+    const isAsked = (this.#mcr & MCR_RTS) !== 0 || (this.#ier & IER_RECEIVE) !== 0;
+    return isAsked || !this.#hasModemControl;
+  }
+
+  get #isLooping(): boolean {
+    return (this.#mcr & MCR_LOOPBACK) !== 0;
+  }
+
   #take(): number {
-    const byte = this.#input.shift() ?? 0;
+    if (!this.#isReady) return 0;
+    const byte = this.#looped.shift() ?? this.#takeInput();
     this.#update();
     return byte;
   }
 
+  #takeInput(): number {
+    const [bytes = new Uint8Array(1)] = this.#input;
+    if (bytes.length > 1) this.#input[0] = bytes.subarray(1);
+    else this.#input.shift();
+    return bytes[0]!;
+  }
+
   #send(byte: number): void {
-    if ((this.#mcr & MCR_LOOPBACK) !== 0) this.#input.push(byte);
-    else this.#print(byte);
+    if (!this.#isLooping) this.#print(byte);
+    else if (this.#looped.length < FIFO_BYTES) this.#looped.push(byte);
     this.#isTransmitPending = true;
   }
 
   get #source(): number {
-    if ((this.#ier & IER_RECEIVE) !== 0 && this.#input.length > 0) return IIR_RECEIVE;
+    if ((this.#ier & IER_RECEIVE) !== 0 && this.#isReady) return IIR_RECEIVE;
     if ((this.#ier & IER_TRANSMIT) !== 0 && this.#isTransmitPending) return IIR_TRANSMIT;
     return IIR_NONE;
   }
@@ -178,7 +218,7 @@ export class Uart implements PortDevice {
   /** In loopback the four modem outputs come back as the four inputs. */
   #modemStatus(): number {
     const mcr = this.#mcr;
-    if ((mcr & MCR_LOOPBACK) === 0) return MSR_CONNECTED;
+    if (!this.#isLooping) return MSR_CONNECTED;
     return ((mcr & 2) << 3) | ((mcr & 1) << 5) | ((mcr & 4) << 4) | ((mcr & 8) << 4);
   }
 
