@@ -42,12 +42,17 @@ export const PORT_COM1 = 0x3f8;
 export const PORT_FW_CFG_SELECT = 0x510;
 export const PORT_FW_CFG_DATA = 0x511;
 export const PORT_RESET_CONTROL = 0xcf9;
+/** Reset control: the whole machine rather than the processor; now. */
+export const RESET_CONTROL_HARD = 0x02;
+export const RESET_CONTROL_NOW = 0x04;
 
 /** Interrupt lines. */
 export const IRQ_PIT = 0;
 export const IRQ_COM1 = 4;
 export const IRQ_RTC = 8;
 export const ISA_IRQS = 16;
+/** The pin of the I/O APIC that the interval timer is wired to. */
+export const IOAPIC_TIMER_PIN = 2;
 
 /** fw_cfg selectors that kernels ask for. */
 export const FW_CFG_SIGNATURE = 0x00;

@@ -16,6 +16,7 @@ export const HVM_START_INFO_NR_MODULES = 12;
 /** u64 guest-physical addresses; 0 when absent. */
 export const HVM_START_INFO_MODLIST = 16;
 export const HVM_START_INFO_CMDLINE = 24;
+export const HVM_START_INFO_RSDP = 32;
 export const HVM_START_INFO_MEMMAP = 40;
 export const HVM_START_INFO_MEMMAP_ENTRIES = 48;
 export const HVM_START_INFO_BYTES = 56;

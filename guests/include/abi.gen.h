@@ -169,10 +169,13 @@
 #define PORT_FW_CFG_SELECT 0x510
 #define PORT_FW_CFG_DATA 0x511
 #define PORT_RESET_CONTROL 0xcf9
+#define RESET_CONTROL_HARD 0x2
+#define RESET_CONTROL_NOW 0x4
 #define IRQ_PIT 0x0
 #define IRQ_COM1 0x4
 #define IRQ_RTC 0x8
 #define ISA_IRQS 0x10
+#define IOAPIC_TIMER_PIN 0x2
 #define FW_CFG_SIGNATURE 0x0
 #define FW_CFG_ID 0x1
 #define FW_CFG_RAM_SIZE 0x3

@@ -1,6 +1,7 @@
 /** The chips of a plain machine, wired: ports, memory-mapped registers, interrupt lines and timers to the chips that answer. */
 import { APIC_BYTES, APIC_GPA, IOAPIC_BYTES, IOAPIC_GPA } from "../../abi/apic.ts";
 import {
+  IOAPIC_TIMER_PIN,
   IRQ_COM1,
   IRQ_PIT,
   IRQ_RTC,
@@ -10,6 +11,7 @@ import {
 } from "../../abi/pc.ts";
 import type { PersonalityHost } from "../base/personality.ts";
 import type { HostInput, IrqPort } from "../base/ports.ts";
+import { AcpiPm } from "../devices/legacy/acpi-pm.ts";
 import { DebugPorts } from "../devices/legacy/debug-ports.ts";
 import { FwCfg } from "../devices/legacy/fw-cfg.ts";
 import { Ioapic } from "../devices/legacy/ioapic.ts";
@@ -22,8 +24,6 @@ import { RTC_TIMER, Rtc } from "../devices/legacy/rtc.ts";
 import { TestDevice } from "../devices/legacy/test-device.ts";
 import { Uart } from "../devices/legacy/uart.ts";
 
-/** The pin of the I/O APIC that the interval timer is wired to. */
-const IOAPIC_TIMER_PIN = 2;
 const SHORTHAND_ALL_BUT_SELF = 3;
 const FOUR_GIB = 2 ** 32;
 
@@ -35,6 +35,8 @@ export interface ChipsetOptions {
   readonly print: (byte: number) => void;
   readonly exit: (code: number) => void;
   readonly reset: (kind: ResetKind) => void;
+  /** The guest asked ACPI for the sleep of this type. */
+  readonly sleep: (type: number) => void;
   /** An interrupt that starts or resets processors. */
   readonly processorMessage: (message: ApicMessage) => void;
   /** The ROM whose other image ends at 4 GiB, if there is one. */
@@ -88,6 +90,7 @@ export class Chipset {
       this.#com1,
       this.debug,
       new SystemControl(options.reset),
+      new AcpiPm(options.sleep),
       new FwCfg({ ramBytes, cpus: 1 }),
       test,
     ];
@@ -144,6 +147,11 @@ export class Chipset {
   /** Host-side news. */
   receive(input: HostInput): void {
     this.#com1.receive(input);
+  }
+
+  /** Bytes of input that wait in the serial port. */
+  get pendingInputBytes(): number {
+    return this.#com1.pendingInputBytes;
   }
 
   save(): Record<string, unknown> {

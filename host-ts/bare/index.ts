@@ -2,6 +2,7 @@
  * The `bare` personality: a plain machine for kernels that expect hardware. Multiboot 1, PVH or a ROM at the reset vector;
  * serial port, timers, interrupt controllers, and the ports by which test kernels report and end.
  */
+import { SLP_TYP_S5 } from "../../abi/acpi.ts";
 import { APIC_BASE_BSP, APIC_BASE_ENABLE, DELIVERY_INIT } from "../../abi/apic.ts";
 import { KILL_BAD_ADDRESS, VCPU_APIC_BASE, VCPU_HALTED } from "../../abi/vcpu.ts";
 import type { Personality, PersonalityHost } from "../base/personality.ts";
@@ -55,6 +56,9 @@ class Bare implements Personality {
       print: (byte) => this.#output.put(byte, host.vcpu.retired),
       exit: (code) => this.#end("exit", `the guest exits with code ${code}`, code),
       reset: (kind) => this.#reset(kind),
+      sleep: (type) => {
+        if (type === SLP_TYP_S5) this.#end("power-off", "the guest powered off");
+      },
       processorMessage: ({ mode }) => {
         if (mode === DELIVERY_INIT) this.#reset("processor");
       },
@@ -94,6 +98,10 @@ class Bare implements Personality {
 
   receive(input: HostInput): void {
     this.#chipset.receive(input);
+  }
+
+  get pendingInputBytes(): number {
+    return this.#chipset.pendingInputBytes;
   }
 
   halt(): void {
@@ -159,7 +167,11 @@ class Bare implements Personality {
     this.#end("restart", `the guest reset its ${kind}`);
   }
 
-  #end(kind: "exit" | "restart" | "deadlocked", reason: string, exitCode?: number): void {
+  #end(
+    kind: "power-off" | "exit" | "restart" | "deadlocked",
+    reason: string,
+    exitCode?: number,
+  ): void {
     this.#output.flush();
     this.#host.end(kind, reason, exitCode);
   }

@@ -14,6 +14,15 @@ export interface PlacedModule {
   readonly sizeBytes: number;
 }
 
+/** What a boot protocol tells the kernel. */
+export interface BootInfo {
+  readonly ramBytes: number;
+  readonly commandLine: string;
+  readonly modules: readonly PlacedModule[];
+  /** Address of ACPI's root pointer, 0 when there is none. */
+  readonly rsdpGpa: number;
+}
+
 /** Conventional memory, the hole up to 1 MiB, and the rest. */
 export function memoryMap(ramBytes: number): readonly MemoryRange[] {
   const map: MemoryRange[] = [

@@ -21,7 +21,7 @@ import {
 } from "../../abi/multiboot.ts";
 import { PC_HIGH_RAM_START, PC_LOW_RAM_END } from "../../abi/pc.ts";
 import { Layout } from "./layout.ts";
-import { memoryMap, type PlacedModule } from "./memory-map.ts";
+import { type BootInfo, memoryMap } from "./memory-map.ts";
 
 const LOADER_NAME = "wasmvisor";
 const KIB = 1024;
@@ -29,9 +29,7 @@ const KIB = 1024;
 /** @returns the bytes to put at `gpa`, the structure first. */
 export function buildMultibootInfo(
   gpa: number,
-  ramBytes: number,
-  commandLine: string,
-  modules: readonly PlacedModule[],
+  { ramBytes, commandLine, modules }: BootInfo,
 ): Uint8Array {
   const layout = new Layout(gpa);
   const map = memoryMap(ramBytes);

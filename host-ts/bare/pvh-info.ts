@@ -9,19 +9,18 @@ import {
   HVM_START_INFO_MEMMAP_ENTRIES,
   HVM_START_INFO_MODLIST,
   HVM_START_INFO_NR_MODULES,
+  HVM_START_INFO_RSDP,
   HVM_START_INFO_VERSION,
   HVM_START_MAGIC,
   HVM_START_VERSION_1,
 } from "../../abi/pvh.ts";
 import { Layout } from "./layout.ts";
-import { memoryMap, type PlacedModule } from "./memory-map.ts";
+import { type BootInfo, memoryMap } from "./memory-map.ts";
 
 /** @returns the bytes to put at `gpa`, the structure first. */
 export function buildStartInfo(
   gpa: number,
-  ramBytes: number,
-  commandLine: string,
-  modules: readonly PlacedModule[],
+  { ramBytes, commandLine, modules, rsdpGpa }: BootInfo,
 ): Uint8Array {
   const layout = new Layout(gpa);
   const map = memoryMap(ramBytes);
@@ -35,6 +34,7 @@ export function buildStartInfo(
   layout.u32(info + HVM_START_INFO_NR_MODULES, modules.length);
   layout.u32(info + HVM_START_INFO_MODLIST, modules.length === 0 ? 0 : list);
   layout.u32(info + HVM_START_INFO_CMDLINE, text);
+  layout.u32(info + HVM_START_INFO_RSDP, rsdpGpa);
   layout.u32(info + HVM_START_INFO_MEMMAP, ranges);
   layout.u32(info + HVM_START_INFO_MEMMAP_ENTRIES, map.length);
   for (const [index, module] of modules.entries()) {

@@ -3,6 +3,7 @@
  * and a processor in the state which that protocol promises.
  * Source: Multiboot Specification, "Machine state"; docs/misc/pvh of Xen; SDM 3A, "Processor State After Reset".
  */
+import { ACPI_TABLES_END, ACPI_TABLES_GPA } from "../../abi/acpi.ts";
 import { PAGE_BYTES } from "../../abi/memory.ts";
 import { MULTIBOOT_BOOT_MAGIC } from "../../abi/multiboot.ts";
 import { PC_LOW_RAM_END, PC_RESET_OFFSET, PC_RESET_SELECTOR } from "../../abi/pc.ts";
@@ -34,7 +35,8 @@ import { ImageError } from "../base/errors.ts";
 import type { PersonalityHost } from "../base/personality.ts";
 import type { VcpuBlock } from "../base/vcpu-block.ts";
 import { type KernelImage, requireFit } from "../boot/image.ts";
-import type { PlacedModule } from "./memory-map.ts";
+import { buildAcpiTables } from "./acpi-tables.ts";
+import type { BootInfo, PlacedModule } from "./memory-map.ts";
 import { buildMultibootInfo } from "./multiboot-info.ts";
 import { buildStartInfo } from "./pvh-info.ts";
 
@@ -48,6 +50,7 @@ export interface Domain {
 
 /** Where information goes when the kernel leaves room there: conventional memory past the firmware's data. */
 const INFO_GPA = 0x9000;
+const CPUS = 1;
 const KERNEL_CS = 0x08;
 const KERNEL_DS = 0x10;
 const TASK_LIMIT = 0x67;
@@ -66,7 +69,10 @@ export function startOfDay(host: PersonalityHost, domain: Domain): void {
   } else {
     const modules = placeModules(host, domain);
     const build = image.protocol === "pvh" ? buildStartInfo : buildMultibootInfo;
-    const info = (gpa: number) => build(gpa, memory.ramBytes, domain.commandLine, modules);
+    const { ramBytes } = memory;
+    const { commandLine } = domain;
+    const boot = { ramBytes, commandLine, modules, rsdpGpa: placeAcpiTables(host, image, modules) };
+    const info = (gpa: number) => build(gpa, boot);
     const infoGpa = findRoom(host, image, modules, info(0).length);
     memory.write(infoGpa, info(infoGpa));
     setProtectedState(vcpu, image.entry);
@@ -92,6 +98,24 @@ function placeModules({ memory }: PersonalityHost, { image, modules }: Domain): 
     gpa = roundUp(gpa + bytes.length);
     return placed;
   });
+}
+
+/** @returns the address of the root pointer, 0 when the kernel or a module lies where the tables go */
+function placeAcpiTables(
+  { memory }: PersonalityHost,
+  image: KernelImage,
+  modules: readonly PlacedModule[],
+): BootInfo["rsdpGpa"] {
+  const isFree =
+    image.segments.every(({ gpa, memSize }) => !meetsTables(gpa, memSize)) &&
+    modules.every(({ gpa, sizeBytes }) => !meetsTables(gpa, sizeBytes));
+  if (!isFree || memory.ramBytes < ACPI_TABLES_END) return 0;
+  memory.write(ACPI_TABLES_GPA, buildAcpiTables(ACPI_TABLES_GPA, CPUS));
+  return ACPI_TABLES_GPA;
+}
+
+function meetsTables(gpa: number, sizeBytes: number): boolean {
+  return gpa < ACPI_TABLES_END && gpa + sizeBytes > ACPI_TABLES_GPA;
 }
 
 /** In conventional memory if the kernel does not lie there, else behind everything. */

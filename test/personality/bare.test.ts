@@ -87,6 +87,35 @@ test("a ROM starts in real mode at F000:FFF0 and finds its other image below 4 G
   expect([text, end.kind, end.exitCode]).toEqual(["Z", "exit", 5]);
 });
 
+test("a write of SLP_EN to ACPI's control register powers off", async () => {
+  const rom = new Uint8Array(0x10000).fill(0xf4);
+  rom.set([0xea, 0x00, 0x00, 0x00, 0xf0], 0xfff0);
+  // mov dx, 0x604; mov ax, 0x2000; out dx, ax
+  rom.set([0xba, 0x04, 0x06, 0xb8, 0x00, 0x20, 0xef], 0);
+  const { end } = await run(rom);
+  expect([end.kind, end.reason]).toEqual(["power-off", "the guest powered off"]);
+});
+
+test("a writer to the serial port waits once 64 KiB lie there unread", async () => {
+  const rom = new Uint8Array(0x10000).fill(0xf4);
+  rom.set([0xea, 0x00, 0x00, 0x00, 0xf0], 0xfff0);
+  // jmp $
+  rom.set([0xeb, 0xfe], 0);
+  const guest = await createGuest({ kernel: rom, abi: "bare", mode: "inline" });
+  onTestFinished(() => guest[Symbol.asyncDispose]());
+  const ended = guest.run();
+  const writer = guest.console.writable.getWriter();
+  await writer.write(new Uint8Array(64 << 10));
+  let isTaken = false;
+  void writer.write(Uint8Array.of(1)).then(() => {
+    isTaken = true;
+  });
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  expect(isTaken).toBe(false);
+  await guest.shutdown();
+  expect((await ended).kind).toBe("shutdown");
+});
+
 /** By name: how many checks pass; undefined where the test prints none and its exit code alone counts. */
 const CHECKS: readonly (readonly [string, number | undefined])[] = [
   ["realmode", 127],

@@ -8,6 +8,8 @@ import {
   PORT_KEYBOARD_DATA,
   PORT_RESET_CONTROL,
   PORT_SYSTEM_CONTROL_A,
+  RESET_CONTROL_HARD,
+  RESET_CONTROL_NOW,
 } from "../../../abi/pc.ts";
 import { checkVersion } from "../records.ts";
 import type { PortDevice } from "./port-map.ts";
@@ -24,8 +26,6 @@ const OUTPUT_RUNS = 0x01;
 const OUTPUT_A20 = 0x02;
 const CONTROL_A_RESET = 0x01;
 const CONTROL_A_A20 = 0x02;
-const RESET_NOW = 0x04;
-const RESET_HARD = 0x02;
 
 /** A reset of the processor alone, or of the machine. */
 export type ResetKind = "processor" | "machine";
@@ -64,9 +64,9 @@ export class SystemControl implements PortDevice {
       this.#controlA = value;
       if (rises) this.#reset("processor");
     } else if (port === PORT_RESET_CONTROL) {
-      const rises = (value & ~this.#resetControl & RESET_NOW) !== 0;
-      this.#resetControl = value & (RESET_HARD | RESET_NOW);
-      if (rises) this.#reset((value & RESET_HARD) !== 0 ? "machine" : "processor");
+      const rises = (value & ~this.#resetControl & RESET_CONTROL_NOW) !== 0;
+      this.#resetControl = value & (RESET_CONTROL_HARD | RESET_CONTROL_NOW);
+      if (rises) this.#reset((value & RESET_CONTROL_HARD) !== 0 ? "machine" : "processor");
     } else if (port === PORT_KEYBOARD_DATA) {
       if (this.#command === COMMAND_WRITE_OUTPUT) this.#setOutput(value);
       this.#command = 0;

@@ -20,6 +20,7 @@ import {
   IOAPIC_WINDOW,
 } from "../../../abi/apic.ts";
 import { Timers } from "../../../host-ts/base/time.ts";
+import { AcpiPm } from "../../../host-ts/devices/legacy/acpi-pm.ts";
 import { DebugPorts } from "../../../host-ts/devices/legacy/debug-ports.ts";
 import { FwCfg } from "../../../host-ts/devices/legacy/fw-cfg.ts";
 import { Ioapic } from "../../../host-ts/devices/legacy/ioapic.ts";
@@ -245,6 +246,23 @@ describe("16550", () => {
     expectRestorable(uart, () => uart.receive({ kind: "console", device: "console", data: [3] }));
   });
 
+  test("input waits outside while a driver resets the port, and loopback holds 16 bytes", () => {
+    const { uart } = machine();
+    const hasByte = () => (uart.read(0x3fd) & 1) !== 0;
+    uart.receive({ kind: "console", device: "console", data: [1, 2, 3] });
+    expect(hasByte()).toBe(true);
+    uart.write(0x3fc, 1, 8);
+    uart.write(0x3fa, 1, 7);
+    expect([hasByte(), uart.read(0x3f8), uart.pendingInputBytes]).toEqual([false, 0, 3]);
+    uart.write(0x3fc, 1, 0x10);
+    for (let byte = 0; byte < 20; byte++) uart.write(0x3f8, 1, byte + 0x40);
+    let looped = 0;
+    for (; hasByte(); looped++) expect(uart.read(0x3f8)).toBe(looped + 0x40);
+    expect([looped, uart.pendingInputBytes]).toEqual([16, 3]);
+    uart.write(0x3fc, 1, 0x0b);
+    expect([uart.read(0x3f8), uart.read(0x3f8), uart.pendingInputBytes]).toEqual([1, 2, 1]);
+  });
+
   test("the divisor hides behind its latch, and loopback returns what is sent", () => {
     const { printed, uart } = machine();
     uart.write(0x3fb, 1, 0x83);
@@ -459,5 +477,21 @@ describe("ports", () => {
     device.write(0x510, 2, 0);
     expect(String.fromCharCode(...[0, 0, 0, 0].map(() => device.read(0x511, 1)))).toBe("QEMU");
     expectRestorable(device, () => device.write(0x510, 2, 3));
+  });
+});
+
+describe("ACPI registers", () => {
+  test("ACPI mode is on, no event is pending, and SLP_EN asks for the sleep of its type", () => {
+    const sleeps: number[] = [];
+    const pm = new AcpiPm((type) => sleeps.push(type));
+    const map = new PortMap();
+    map.add(pm);
+    expect([map.read(0x600, 4), map.read(0x604, 2)]).toEqual([0, 1]);
+    map.write(0x602, 2, 0x0120);
+    map.write(0x604, 2, 0x1400);
+    expect([map.read(0x600, 4), map.read(0x604, 2), sleeps]).toEqual([0x01200000, 0x1401, []]);
+    expectRestorable(pm, () => map.write(0x604, 2, 0x2000));
+    map.write(0x604, 2, 0x3400);
+    expect([map.read(0x604, 2), sleeps]).toEqual([0x1401, [0, 5]]);
   });
 });
