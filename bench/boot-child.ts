@@ -1,7 +1,7 @@
 /** A process that boots the embedded guest twice on its main thread and prints both boots as JSON. */
 import { readFileSync } from "node:fs";
+import { threadCpuMs } from "../host-ts/launcher/thread-clock.ts";
 import type { GuestBoot } from "./boot.ts";
-import { threadCpuMs } from "./stopwatch.ts";
 
 const built = new URL("../dist/host-ts/index.js", import.meta.url).href;
 const { createGuest }: typeof import("../host-ts/index.ts") = await import(built);

@@ -1,19 +1,6 @@
 /** On-CPU time of the thread that runs the guest, taken when the guest prints its brackets. */
-import { readFileSync } from "node:fs";
+import { threadCpuMs } from "../host-ts/launcher/thread-clock.ts";
 import type { Measurement, Step } from "./kernels.ts";
-
-/**
- * @returns milliseconds this thread has spent on a CPU; where the platform does not tell, those of the whole process.
- * Call it on the main thread. Reading the process's usage first is what makes Linux bring the thread's own count up to date.
- */
-export function threadCpuMs(): number {
-  const { user, system } = process.cpuUsage();
-  try {
-    return Number(readFileSync("/proc/self/schedstat", "latin1").split(" ")[0]) / 1e6;
-  } catch {
-    return (user + system) / 1e3;
-  }
-}
 
 /** Reads what a benchmark guest prints: "[" before a kernel, "]checksum" and a newline after it, "done" at the end. */
 export class Stopwatch {

@@ -1,8 +1,8 @@
 /**
- * Builds our own guests with gcc: the demonstration kernel, whose image is kept in the repository, and the microkernels
- * of guests/tests, which tests build when they need them.
+ * Builds our own guests with gcc: the demonstration kernel and the round trips of guests/bench, whose images are kept in the
+ * repository, and the microkernels of guests/tests, which tests build when they need them.
  *
- * Usage: `tsx tools/guest-build.ts` writes guests/demo/demo.elf; `--check` only compares its loadable segments with a
+ * Usage: `tsx tools/guest-build.ts` writes the images that are kept; `--check` only compares their loadable segments with a
  * fresh build, and says why when it cannot. Another version of gcc makes other code, so the check needs the same one.
  */
 import { execFileSync } from "node:child_process";
@@ -11,9 +11,10 @@ import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from "
 import { join, relative } from "node:path";
 import { ROOT, sourceFiles } from "./files.ts";
 
-/** Major version of the gcc that built the committed demo.elf. */
+/** Major version of the gcc that built the committed images. */
 export const DEMO_GCC_MAJOR = "12";
 const DEMO_IMAGE = "guests/demo/demo.elf";
+const BENCH_IMAGE = "guests/bench/faults.elf";
 const OUTPUT = "build/guests";
 
 const COMPILE = [
@@ -69,7 +70,7 @@ function link(name: string, sources: string[], inputs: string[], args: string[])
 /** Builds the demonstration kernel: first its programs, then the kernel with them inside. @returns the image's path. */
 export function buildDemo(): string {
   const inputs = sourceFiles(["guests"], [".c", ".S", ".h", ".lds"]).filter(
-    (path) => !path.startsWith("guests/tests/"),
+    (path) => !path.startsWith("guests/tests/") && !path.startsWith("guests/bench/"),
   );
   const sourcesIn = (folder: string) =>
     inputs.filter((path) => path.startsWith(folder) && /\.[cS]$/.test(path));
@@ -121,6 +122,28 @@ export function buildMicrokernel(name: string, variant: Variant): string {
   );
 }
 
+/** Platforms that the round trips of guests/bench are built for: our paravirtual interface, or a plain machine entered by Multiboot. */
+export type BenchPlatform = "lguest" | "native";
+
+/** Builds the round trips of guests/bench. @returns the image's path. @throws with gcc's output when it fails. */
+export function buildBench(platform: BenchPlatform): string {
+  const folder = "guests/bench";
+  const inputs = sourceFiles([folder, "guests/include", "guests/lib"], [".c", ".S", ".h", ".lds"]);
+  const sources = ["faults.c", "entry.S", `platform-${platform}.c`, `start-${platform}.S`];
+  return link(
+    `bench-${platform}`,
+    [...sources.map((name) => `${folder}/${name}`), "guests/lib/text.c"],
+    inputs,
+    [
+      `-DPLATFORM_${platform.toUpperCase()}`,
+      "-Iguests/lib",
+      "-fomit-frame-pointer",
+      `-Wl,-T,${folder}/faults.lds`,
+      "-Wl,--no-warn-rwx-segments",
+    ],
+  );
+}
+
 /** Builds the kernel of guests/bare, entered by Multiboot or by its PVH note alone. @returns the image's path. */
 export function buildBareKernel(protocol: "multiboot" | "pvh"): string {
   const inputs = sourceFiles(["guests/bare", "guests/include"], [".c", ".S", ".h", ".lds"]);
@@ -150,27 +173,44 @@ export function loadableSegments(elf: Uint8Array): string {
   return parts.join("\n");
 }
 
-/** Compares the committed image with its sources. @returns "same", "differs", or why it cannot be told. */
-export function checkDemo(): "same" | "differs" | { skipped: string } {
+/** Compares the committed demonstration kernel with its sources. @returns "same", "differs", or why it cannot be told. */
+export function checkDemo(): Comparison {
+  return compareImage(DEMO_IMAGE, buildDemo);
+}
+
+/** Compares the committed image of the round trips with its sources. @returns "same", "differs", or why it cannot be told. */
+export function checkBench(): Comparison {
+  return compareImage(BENCH_IMAGE, () => buildBench("lguest"));
+}
+
+/** How a committed image and its sources stand to each other. */
+export type Comparison = "same" | "differs" | { skipped: string };
+
+function compareImage(image: string, build: () => string): Comparison {
   const gcc = findGcc();
   if ("missing" in gcc) return { skipped: gcc.missing };
-  if (gcc.major !== DEMO_GCC_MAJOR)
-    return {
-      skipped: `gcc ${gcc.major} is not the gcc ${DEMO_GCC_MAJOR} that built ${DEMO_IMAGE}`,
-    };
-  const committed = loadableSegments(readFileSync(join(ROOT, DEMO_IMAGE)));
-  return loadableSegments(readFileSync(buildDemo())) === committed ? "same" : "differs";
+  if (gcc.major !== DEMO_GCC_MAJOR) {
+    return { skipped: `gcc ${gcc.major} is not the gcc ${DEMO_GCC_MAJOR} that built ${image}` };
+  }
+  const committed = loadableSegments(readFileSync(join(ROOT, image)));
+  return loadableSegments(readFileSync(build())) === committed ? "same" : "differs";
 }
 
 if (process.argv[1]?.endsWith("guest-build.ts")) {
-  if (process.argv.includes("--check")) {
-    const outcome = checkDemo();
+  const images: [string, () => Comparison, () => string][] = [
+    [DEMO_IMAGE, checkDemo, buildDemo],
+    [BENCH_IMAGE, checkBench, () => buildBench("lguest")],
+  ];
+  for (const [image, check, build] of images) {
+    if (!process.argv.includes("--check")) {
+      writeFileSync(join(ROOT, image), readFileSync(build()));
+      console.log(`wrote ${image}`);
+      continue;
+    }
+    const outcome = check();
     if (outcome === "differs") {
-      console.error(`${DEMO_IMAGE} was not built from its sources: run tsx tools/guest-build.ts`);
+      console.error(`${image} was not built from its sources: run tsx tools/guest-build.ts`);
       process.exitCode = 1;
-    } else console.log(outcome === "same" ? `${DEMO_IMAGE}: same` : `skipped: ${outcome.skipped}`);
-  } else {
-    writeFileSync(join(ROOT, DEMO_IMAGE), readFileSync(buildDemo()));
-    console.log(`wrote ${DEMO_IMAGE}`);
+    } else console.log(outcome === "same" ? `${image}: same` : `skipped: ${outcome.skipped}`);
   }
 }

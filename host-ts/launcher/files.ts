@@ -35,6 +35,11 @@ export function embeddedGuest(): URL {
   return new URL("guests/demo/demo.elf", packageRoot());
 }
 
+/** The guest of `wasmvisor bench`. */
+export function benchGuest(): URL {
+  return new URL("guests/bench/faults.elf", packageRoot());
+}
+
 /** The version in the package's package.json. */
 export async function packageVersion(): Promise<string> {
   const text = await readFile(new URL("package.json", packageRoot()), "utf8");

@@ -1,10 +1,12 @@
 #!/usr/bin/env node
 /** The program `wasmvisor`: reads the command line, runs the verb, turns errors into one sentence and an exit code. */
 import { ConfigError, HypervisorError } from "../index.ts";
+import { runBench } from "./bench.ts";
 import { EXIT_HOST_ERROR, EXIT_POWER_OFF, EXIT_USAGE } from "./exit-codes.ts";
 import { packageVersion } from "./files.ts";
 import { runVerb } from "./run.ts";
-import { type Command, HELP, parseCommandLine, UsageError } from "./usage.ts";
+import { type Command, HELP, parseCommandLine } from "./usage.ts";
+import { UsageError } from "./usage-error.ts";
 
 /* Launcher 010: a program in three steps.
  *
@@ -15,6 +17,7 @@ async function perform(command: Command): Promise<number> {
   if (command.verb === "help") process.stdout.write(HELP);
   else if (command.verb === "version")
     process.stdout.write(`wasmvisor ${await packageVersion()}\n`);
+  else if (command.verb === "bench") return await runBench(command);
   else return await runVerb(command);
   return EXIT_POWER_OFF;
 }

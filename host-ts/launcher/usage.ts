@@ -8,10 +8,9 @@ import {
   type GuestOptions,
   type NetOptions,
 } from "../guest/options.ts";
+import { type BenchCommand, parseBench } from "./bench-usage.ts";
 import { EXIT_CODE_HELP } from "./exit-codes.ts";
-
-/** The command line makes no sense; the message says what to write instead. */
-export class UsageError extends Error {}
+import { UsageError } from "./usage-error.ts";
 
 /** A parsed `run` or `demo` command: the guest's options but for the files' contents, and what the launcher itself does. */
 export interface RunCommand {
@@ -29,7 +28,11 @@ export interface RunCommand {
 }
 
 /** Any command line that made sense. */
-export type Command = RunCommand | { readonly verb: "help" } | { readonly verb: "version" };
+export type Command =
+  | RunCommand
+  | BenchCommand
+  | { readonly verb: "help" }
+  | { readonly verb: "version" };
 
 const OPTIONS = {
   abi: { type: "string" },
@@ -64,6 +67,7 @@ export const HELP = `wasmvisor: runs 32-bit x86 paravirtual guests in WebAssembl
 
   wasmvisor demo [options]                   boot the embedded guest
   wasmvisor run --kernel FILE [options]      boot a kernel of yours
+  wasmvisor bench faults|compare [options]   what a round trip costs; wasmvisor bench --help
 
 Guest
   -k, --kernel FILE        vmlinux (ELF) or bzImage; with --abi bare a Multiboot 1 kernel, an ELF with a
@@ -116,6 +120,7 @@ ${EXIT_CODE_HELP.map(([code, text]) => `  ${String(code).padEnd(7)}${text}`).joi
  * @throws UsageError
  */
 export function parseCommandLine(args: string[]): Command {
+  if (args[0] === "bench") return parseBench(args.slice(1));
   const { values, positionals } = parse(args);
   if (values.help) return { verb: "help" };
   if (values.version) return { verb: "version" };
@@ -124,7 +129,7 @@ export function parseCommandLine(args: string[]): Command {
     throw new UsageError("a command is missing: wasmvisor run or wasmvisor demo");
   if (verb === "help") return { verb: "help" };
   if (verb !== "run" && verb !== "demo") {
-    throw new UsageError(`"${verb}" is no command; there are run and demo`);
+    throw new UsageError(`"${verb}" is no command; there are run, demo and bench`);
   }
   if (extra !== undefined) {
     throw new UsageError(

@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
 import { KERNELS } from "../../../bench/kernels.ts";
 import { geometricMean, kernelRows, median } from "../../../bench/report.ts";
-import { Stopwatch, threadCpuMs } from "../../../bench/stopwatch.ts";
+import { Stopwatch } from "../../../bench/stopwatch.ts";
+import { threadCpuMs } from "../../../host-ts/launcher/thread-clock.ts";
 
 const [sieve] = KERNELS;
 const measured = (change: object = {}) => ({

@@ -1,0 +1,80 @@
+/** The file that `wasmvisor bench faults --json` writes and `bench compare` reads, and what a result depends on besides the code. */
+import { cpus, loadavg, platform, release, totalmem } from "node:os";
+import type { Measurement } from "./bench-run.ts";
+
+/** Version of the format: changes when a reader would have to. */
+export const BENCH_FORMAT = 1;
+
+/** The whole file. */
+export interface BenchResult {
+  readonly format: number;
+  readonly date: string;
+  readonly machine: MachineDescription;
+  readonly versions: {
+    readonly wasmvisor: string;
+    readonly node: string;
+    readonly v8: string;
+  };
+  readonly method: string;
+  readonly scenarios: readonly Measurement[];
+}
+
+/** Where it was measured. */
+export interface MachineDescription {
+  readonly cpu: string;
+  readonly cpus: number;
+  readonly memoryMiB: number;
+  readonly os: string;
+  /** Load averages of 1, 5 and 15 minutes when the measurement ended. */
+  readonly load: string;
+}
+
+/** How the numbers came about, in the words of the report. */
+export const METHOD =
+  "Each scenario is one loop of the guest in guests/bench. Times are CPU time of the thread that runs the guest, per iteration: the " +
+  "median of repeats, less what an empty loop costs, with an interval of order statistics that holds the true median with 95 % " +
+  "confidence. The fault paths take turns after every repeat, on one thread and one core instance; the first repeat warms up. " +
+  "Instructions, crossings and the other counts are differences of the core's own counters, exact and equal in every repeat.";
+
+/** Describes this machine. */
+export function describeMachine(): MachineDescription {
+  return {
+    cpu: cpus()[0]?.model.trim() ?? "unknown CPU",
+    cpus: cpus().length,
+    memoryMiB: Math.round(totalmem() / 2 ** 20),
+    os: `${platform()} ${release()}`,
+    load: loadavg()
+      .map((load) => load.toFixed(1))
+      .join(" "),
+  };
+}
+
+/** Puts measurements into a file's shape. `wasmvisor` is the package's version. */
+export function makeResult(scenarios: readonly Measurement[], wasmvisor: string): BenchResult {
+  return {
+    format: BENCH_FORMAT,
+    date: new Date().toISOString(),
+    machine: describeMachine(),
+    versions: { wasmvisor, node: process.versions.node, v8: process.versions.v8 },
+    method: METHOD,
+    scenarios,
+  };
+}
+
+/**
+ * Reads a result file's text.
+ * @throws Error saying what is wrong with it.
+ */
+export function parseResult(text: string): BenchResult {
+  const value: unknown = JSON.parse(text);
+  const { format, scenarios } = (value ?? {}) as Partial<BenchResult>;
+  if (format !== BENCH_FORMAT) throw new Error(`it has format ${format}, not ${BENCH_FORMAT}`);
+  const isRow = (row: Partial<Measurement>): boolean =>
+    typeof row.name === "string" &&
+    typeof row.path === "string" &&
+    [row.ns, row.ciLow, row.ciHigh].every((number) => typeof number === "number");
+  if (!Array.isArray(scenarios) || !scenarios.every(isRow)) {
+    throw new Error("its list of scenarios is damaged");
+  }
+  return value as BenchResult;
+}

@@ -1,0 +1,60 @@
+/** The round trips that guests/bench knows, in the order in which they are shown. */
+
+/** One round trip. */
+export interface Scenario {
+  /** As the guest's command line names it. */
+  readonly name: string;
+  /** What one iteration is. */
+  readonly what: string;
+  /** Iterations of one measurement: a fixed number, because counts must be the same in every run. */
+  readonly iterations: number;
+  /** Page faults that the guest handles in one iteration. */
+  readonly faults: number;
+}
+
+/** All of them. `fill` counts pages, and reloads its directory after 1,024. */
+export const SCENARIOS: readonly Scenario[] = [
+  {
+    name: "pingpong",
+    what: "write fault, one page mapped, one unmapped",
+    iterations: 40_000,
+    faults: 1,
+  },
+  {
+    name: "remap",
+    what: "one page touched, unmapped by a full system call",
+    iterations: 24_000,
+    faults: 1,
+  },
+  { name: "fill", what: "demand fault, 1,024 pages then a reload", iterations: 40_960, faults: 1 },
+  { name: "kernel", what: "fault of the kernel on its own address", iterations: 40_000, faults: 1 },
+  { name: "cow", what: "copy-on-write break, a page copied", iterations: 16_000, faults: 1 },
+  { name: "dirty", what: "read then write of a page never used", iterations: 40_000, faults: 0 },
+  { name: "ring", what: "fault under 32 queued page-table changes", iterations: 6_000, faults: 1 },
+  {
+    name: "fork",
+    what: "new directory of 16 shared pages, 4 written",
+    iterations: 2_000,
+    faults: 4,
+  },
+  { name: "iret", what: "page fault of an iret on its own frame", iterations: 32_000, faults: 1 },
+  { name: "syscall", what: "shortest system call", iterations: 100_000, faults: 0 },
+  {
+    name: "trap",
+    what: "privileged instruction refused and skipped",
+    iterations: 60_000,
+    faults: 0,
+  },
+  {
+    name: "known",
+    what: "switch between 2 directories, 16 pages touched",
+    iterations: 16_000,
+    faults: 0,
+  },
+  {
+    name: "unknown",
+    what: "switch among 9 directories, 16 pages touched",
+    iterations: 4_000,
+    faults: 0,
+  },
+];

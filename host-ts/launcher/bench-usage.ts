@@ -1,0 +1,152 @@
+/** The command line of `wasmvisor bench`: its grammar and its help text. */
+import { parseArgs } from "node:util";
+import type { FaultPath } from "./bench-guest.ts";
+import { SCENARIOS, type Scenario } from "./bench-scenarios.ts";
+import { UsageError } from "./usage-error.ts";
+
+/** `wasmvisor bench faults`: what to measure and where to write it. */
+export interface BenchFaultsCommand {
+  readonly verb: "bench";
+  readonly what: "faults";
+  readonly scenarios: readonly Scenario[];
+  readonly paths: readonly FaultPath[];
+  readonly repeats: number;
+  readonly iterations: number | undefined;
+  readonly jsonFile: string | undefined;
+  readonly htmlFile: string | undefined;
+}
+
+/** `wasmvisor bench compare`: two result files and how much slower the second may be. */
+export interface BenchCompareCommand {
+  readonly verb: "bench";
+  readonly what: "compare";
+  readonly before: string;
+  readonly after: string;
+  readonly threshold: number;
+}
+
+export type BenchCommand =
+  | BenchFaultsCommand
+  | BenchCompareCommand
+  | { readonly verb: "bench"; readonly what: "help" };
+
+const PATHS: readonly FaultPath[] = ["switcher", "host"];
+const REPEATS = 15;
+const QUICK_REPEATS = 5;
+const QUICK_PART = 10;
+const THRESHOLD = 1.1;
+
+/** Text of `wasmvisor bench --help`. */
+export const BENCH_HELP = `wasmvisor bench: what a round trip between guest and Host costs
+
+  wasmvisor bench faults [options]                     measure every scenario on both fault paths
+  wasmvisor bench compare BEFORE.json AFTER.json       ratios; exit code 1 when a scenario became slower
+
+bench faults
+      --scenario NAME      only this one; may be repeated
+      --fault-path WHERE   only switcher or host
+      --repeats N          measurements of each, of which the median counts (default ${REPEATS})
+      --iterations N       iterations of each measurement (default: as many as make a few ten milliseconds)
+      --quick              a tenth of the iterations, ${QUICK_REPEATS} repeats: to see that it works
+      --json FILE          everything as JSON
+      --html FILE          a report with plots, one self-contained page
+
+bench compare
+      --threshold RATIO    how much slower a scenario may be (default ${THRESHOLD}); what lies within the
+                           confidence intervals does not count
+
+Scenarios
+${SCENARIOS.map(({ name, what }) => `  ${name.padEnd(11)}${what}`).join("\n")}
+`;
+
+/**
+ * Parses what follows `bench`.
+ * @throws UsageError
+ */
+export function parseBench(args: string[]): BenchCommand {
+  const { values, positionals } = parse(args);
+  const [what, ...files] = positionals;
+  if (values.help || what === undefined) return { verb: "bench", what: "help" };
+  if (what === "compare") {
+    const [before, after, extra] = files;
+    if (before === undefined || after === undefined || extra !== undefined) {
+      throw new UsageError("bench compare needs two files: BEFORE.json AFTER.json");
+    }
+    return { verb: "bench", what: "compare", before, after, threshold: ratio(values.threshold) };
+  }
+  if (what !== "faults")
+    throw new UsageError(`bench ${what} is unknown; there are faults and compare`);
+  if (files.length > 0) throw new UsageError(`"${files[0]}" is one argument too many`);
+  const scenarios = chosenScenarios(values.scenario);
+  const iterations = positive("--iterations", values.iterations);
+  const quick = values.quick ?? false;
+  return {
+    verb: "bench",
+    what: "faults",
+    scenarios: quick && iterations === undefined ? scenarios.map(shortened) : scenarios,
+    paths: chosenPaths(values["fault-path"]),
+    repeats: positive("--repeats", values.repeats) ?? (quick ? QUICK_REPEATS : REPEATS),
+    iterations,
+    jsonFile: values.json,
+    htmlFile: values.html,
+  };
+}
+
+function parse(args: string[]) {
+  try {
+    return parseArgs({
+      args,
+      allowPositionals: true,
+      strict: true,
+      options: {
+        scenario: { type: "string", multiple: true },
+        "fault-path": { type: "string" },
+        repeats: { type: "string" },
+        iterations: { type: "string" },
+        quick: { type: "boolean" },
+        json: { type: "string" },
+        html: { type: "string" },
+        threshold: { type: "string" },
+        debug: { type: "boolean" },
+        help: { type: "boolean", short: "h" },
+      },
+    });
+  } catch (error) {
+    throw new UsageError((error as Error).message.split(". ")[0]);
+  }
+}
+
+function chosenScenarios(names: readonly string[] | undefined): readonly Scenario[] {
+  const unknown = names?.find((name) => SCENARIOS.every((scenario) => scenario.name !== name));
+  if (unknown !== undefined) {
+    const known = SCENARIOS.map(({ name }) => name).join(", ");
+    throw new UsageError(`--scenario is "${unknown}"; it must be one of ${known}`);
+  }
+  return SCENARIOS.filter(({ name }) => names?.includes(name) ?? true);
+}
+
+/** Whole thousands stay whole: `fill` reloads its directory after 1,024 pages. */
+function shortened(scenario: Scenario): Scenario {
+  return { ...scenario, iterations: scenario.iterations / QUICK_PART };
+}
+
+function chosenPaths(path: string | undefined): readonly FaultPath[] {
+  if (path === undefined) return PATHS;
+  const chosen = PATHS.filter((each) => each === path);
+  if (chosen.length > 0) return chosen;
+  throw new UsageError(`--fault-path is "${path}"; it must be one of ${PATHS.join(", ")}`);
+}
+
+function positive(name: string, value: string | undefined): number | undefined {
+  if (value === undefined) return undefined;
+  if (!/^[1-9]\d{0,8}$/.test(value)) {
+    throw new UsageError(`${name} is "${value}"; it must be a number from 1 up`);
+  }
+  return Number(value);
+}
+
+function ratio(value: string | undefined): number {
+  const number = Number(value ?? THRESHOLD);
+  if (number >= 1) return number;
+  throw new UsageError(`--threshold is "${value}"; it must be a ratio from 1 up, such as 1.10`);
+}

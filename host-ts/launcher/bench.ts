@@ -1,0 +1,60 @@
+/** The verb `bench`: measures round trips, writes what was asked for, compares two results. */
+import { writeFile } from "node:fs/promises";
+import { BackendError } from "../base/errors.ts";
+import { compareResults, renderComparison } from "./bench-compare.ts";
+import { type BenchResult, makeResult, parseResult } from "./bench-result.ts";
+import { measure } from "./bench-run.ts";
+import { renderMeasurements } from "./bench-table.ts";
+import { BENCH_HELP, type BenchCommand, type BenchFaultsCommand } from "./bench-usage.ts";
+import { EXIT_POWER_OFF } from "./exit-codes.ts";
+import { benchGuest, packageVersion, readWhole } from "./files.ts";
+
+/** Exit code of a comparison that found something slower. */
+export const EXIT_SLOWER = 1;
+
+/**
+ * Runs a bench command.
+ * @returns the process's exit code
+ */
+export async function runBench(command: BenchCommand): Promise<number> {
+  if (command.what === "help") process.stdout.write(BENCH_HELP);
+  else if (command.what === "faults") await benchFaults(command);
+  else {
+    const [before, after] = await Promise.all([
+      readResult(command.before),
+      readResult(command.after),
+    ]);
+    const rows = compareResults(before, after, command.threshold);
+    if (rows.length === 0) throw new BackendError("the two results have no scenario in common");
+    process.stdout.write(`${renderComparison(rows, command.threshold)}\n`);
+    return rows.some(({ isRegression }) => isRegression) ? EXIT_SLOWER : EXIT_POWER_OFF;
+  }
+  return EXIT_POWER_OFF;
+}
+
+async function benchFaults(command: BenchFaultsCommand): Promise<void> {
+  const kernel = await readWhole("bench guest", benchGuest());
+  const isWatched = process.stderr.isTTY;
+  const rows = measure(kernel, command, (name) => {
+    if (isWatched) process.stderr.write(`\rmeasuring ${name.padEnd(12)}`);
+  });
+  if (isWatched) process.stderr.write("\r".padEnd(24).concat("\r"));
+  const result = makeResult(rows, await packageVersion());
+  const { machine, versions } = result;
+  process.stdout.write(
+    `${machine.cpu}, ${machine.cpus} CPUs, load ${machine.load}; Node ${versions.node}\n` +
+      `per iteration, medians of ${command.repeats}; times are CPU time of the guest's thread\n\n` +
+      `${renderMeasurements(rows)}\n`,
+  );
+  if (command.jsonFile !== undefined)
+    await writeFile(command.jsonFile, `${JSON.stringify(result, null, 2)}\n`);
+}
+
+async function readResult(file: string): Promise<BenchResult> {
+  const text = new TextDecoder().decode(await readWhole("result", file));
+  try {
+    return parseResult(text);
+  } catch (error) {
+    throw new BackendError(`cannot use the result ${file}: ${(error as Error).message}`);
+  }
+}
