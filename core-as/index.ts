@@ -24,6 +24,7 @@ import {
   createVcpu,
   destroyGuest,
   destroyVcpu,
+  initVcpu,
   setLimits,
   setModel,
 } from "./switcher/vcpus.ts";
@@ -62,6 +63,10 @@ export function vcpuCreate(guest: usize, policy: u32): usize {
 /** Makes a vCPU that has not run one of CPU_MODEL_*; the default is CPU_MODEL_I686. */
 export function vcpuSetModel(v: usize, model: u32): void {
   setModel(v, model);
+}
+/** Applies the INIT signal to a vCPU of a plain machine that is not in the middle of an instruction. */
+export function vcpuInit(v: usize): void {
+  initVcpu(v);
 }
 export function vcpuDestroy(v: usize): void {
   destroyVcpu(v);

@@ -16,7 +16,7 @@ import {
   CPUID_VENDOR_ECX,
   CPUID_VENDOR_EDX,
 } from "../../abi/cpuid.ts";
-import { POLICY_NATIVE, VCPU_APIC_BASE, VCPU_POLICY } from "../../abi/vcpu.ts";
+import { POLICY_NATIVE, VCPU_APIC_BASE, VCPU_ID, VCPU_POLICY } from "../../abi/vcpu.ts";
 import {
   CR4_DE,
   CR4_MCE,
@@ -155,13 +155,14 @@ export function cpuid(v: usize, leaf: u32): void {
   if (leaf == 0) {
     answer(v, MAX_BASIC, CPUID_VENDOR_EBX, CPUID_VENDOR_ECX, CPUID_VENDOR_EDX);
   } else if (leaf == 1) {
-    // EBX: CLFLUSH line, one logical processor, APIC identifier 0.
+    // EBX: CLFLUSH line, and the initial APIC identifier, which is the vCPU's number.
     const ecx = load<u32>(model, ROW_ECX);
     const hasApic = (load<u32>(v, VCPU_APIC_BASE) & APIC_BASE_ENABLE) != 0;
     // Paravirtual kernels get their system calls through a gate.
     const hidden: u32 = load<u32>(v, VCPU_POLICY) == POLICY_NATIVE ? 0 : FEATURE_SEP;
     const edx = (load<u32>(model, ROW_EDX) & ~hidden) | (hasApic ? FEATURE_APIC : 0);
-    const ebx = edx & FEATURE_CLFLUSH ? CLFLUSH_LINE : 0;
+    const line: u32 = edx & FEATURE_CLFLUSH ? CLFLUSH_LINE : 0;
+    const ebx = line | (load<u32>(v, VCPU_ID) << 24);
     answer(v, load<u32>(model, ROW_SIGNATURE), ebx, ecx, edx);
   } else if (leaf == CPUID_HYPERVISOR_LEAF) {
     const top = CPUID_HYPERVISOR_LEAF;

@@ -5,6 +5,7 @@
 import { MXCSR_INIT } from "../../abi/sse.ts";
 import {
   CPU_MODEL_I686,
+  EVENT_NONE,
   GUEST_FRAME_ROOT,
   GUEST_ID,
   GUEST_LIMIT_FRAMES,
@@ -13,31 +14,52 @@ import {
   GUEST_RAM_FRAMES,
   GUEST_VCPUS,
   NO_VECTOR,
+  PAGING_NONE,
   POLICY_NATIVE,
   VCPU_COUNTERS,
   VCPU_CPL,
   VCPU_CPU_MODEL,
   VCPU_CR0,
+  VCPU_CR2,
+  VCPU_CR3,
   VCPU_CR4,
+  VCPU_DEBUG,
+  VCPU_DEBUG_SHADOW,
   VCPU_DELIVERING,
+  VCPU_DR0,
   VCPU_DR6,
   VCPU_DR7,
+  VCPU_EFER,
   VCPU_EFLAGS,
   VCPU_EIP,
+  VCPU_EVENT,
   VCPU_FCW,
   VCPU_FTW,
+  VCPU_GDTR_BASE,
+  VCPU_GDTR_LIMIT,
+  VCPU_GPR,
   VCPU_GUEST,
+  VCPU_HALTED,
   VCPU_ID,
+  VCPU_IDTR_BASE,
   VCPU_IDTR_LIMIT,
+  VCPU_MMIO_COUNT,
   VCPU_MXCSR,
+  VCPU_NMI_BLOCKED,
+  VCPU_PAGING,
   VCPU_POLICY,
+  VCPU_RESUME,
   VCPU_SHADOW,
   VCPU_TSC_RATIO,
+  VCPU_WANT_WINDOW,
+  VCPU_ZERO,
 } from "../../abi/vcpu.ts";
 import {
   ATTR_P,
+  CR0_CD,
   CR0_ET,
   CR0_NE,
+  CR0_NW,
   CR0_PE,
   CR0_WP,
   CR4_OSFXSR,
@@ -57,7 +79,7 @@ import {
 } from "../../abi/x86.ts";
 import { releaseFrames } from "../mmu/frames.ts";
 import { allocFrame, nextGuestId, releaseFrame } from "../mmu/pool.ts";
-import { forgetVcpu } from "../mmu/tlb.ts";
+import { flushAllTranslations, forgetVcpu } from "../mmu/tlb.ts";
 import { modelSignature } from "../protect/cpuid.ts";
 import { setArithFlags } from "../state/flags.ts";
 import { setReg, setSeg, updateMode } from "../state/vcpu.ts";
@@ -112,12 +134,8 @@ export function createVcpu(guest: usize, policy: u32): usize {
   const id = load<u32>(guest, GUEST_VCPUS);
   store<u32>(guest, id + 1, GUEST_VCPUS);
   store<u32>(v, id, VCPU_ID);
-  setArithFlags(v, 0);
   store<u32>(v, 1, VCPU_TSC_RATIO);
-  store<u32>(v, NO_VECTOR, VCPU_DELIVERING);
-  store<u64>(v, ~(<u64>0), VCPU_SHADOW);
-  store<u32>(v, DR6_RESET, VCPU_DR6);
-  store<u32>(v, DR7_RESET, VCPU_DR7);
+  clearEvents(v);
   store<u32>(v, FCW_RESET, VCPU_FCW);
   store<u32>(v, FTW_EMPTY, VCPU_FTW);
   store<u32>(v, MXCSR_INIT, VCPU_MXCSR);
@@ -127,10 +145,49 @@ export function createVcpu(guest: usize, policy: u32): usize {
   return v;
 }
 
+/** Nothing is pending, nothing is held off, no breakpoint is set. */
+function clearEvents(v: usize): void {
+  setArithFlags(v, 0);
+  store<u32>(v, EVENT_NONE, VCPU_EVENT);
+  store<u32>(v, NO_VECTOR, VCPU_DELIVERING);
+  store<u64>(v, ~(<u64>0), VCPU_SHADOW);
+  store<u64>(v, 0, VCPU_DEBUG_SHADOW);
+  store<u64>(v, 0, VCPU_RESUME);
+  store<u32>(v, 0, VCPU_DEBUG);
+  store<u32>(v, 0, VCPU_MMIO_COUNT);
+  store<u32>(v, 0, VCPU_NMI_BLOCKED);
+  store<u32>(v, 0, VCPU_WANT_WINDOW);
+  store<u32>(v, 0, VCPU_HALTED);
+  store<u32>(v, DR6_RESET, VCPU_DR6);
+  store<u32>(v, DR7_RESET, VCPU_DR7);
+}
+
+/**
+ * The INIT signal, for a vCPU of a plain machine: as after reset, but the x87, MMX and SSE registers, the time-stamp counter, the cache
+ * bits of CR0 and the MSRs other than EFER stay (SDM 3A, "Processor State After Reset"; EFER as AMD documents it).
+ */
+export function initVcpu(v: usize): void {
+  memory.fill(v + VCPU_GPR, 0, VCPU_ZERO - VCPU_GPR);
+  memory.fill(v + VCPU_DR0, 0, 16);
+  clearEvents(v);
+  store<u32>(v, 0, VCPU_CPL);
+  store<u32>(v, 0, VCPU_CR2);
+  store<u32>(v, 0, VCPU_CR3);
+  store<u32>(v, 0, VCPU_CR4);
+  store<u32>(v, 0, VCPU_EFER);
+  store<u32>(v, PAGING_NONE, VCPU_PAGING);
+  store<u32>(v, 0, VCPU_GDTR_BASE);
+  store<u32>(v, 0xffff, VCPU_GDTR_LIMIT);
+  store<u32>(v, 0, VCPU_IDTR_BASE);
+  resetNative(v);
+  updateMode(v);
+  flushAllTranslations(v);
+}
+
 /** SDM 3A, "Processor State After Reset". */
 function resetNative(v: usize): void {
   store<u32>(v, EFLAGS_FIXED, VCPU_EFLAGS);
-  store<u32>(v, CR0_ET, VCPU_CR0);
+  store<u32>(v, (load<u32>(v, VCPU_CR0) & (CR0_CD | CR0_NW)) | CR0_ET, VCPU_CR0);
   store<u32>(v, 0xfff0, VCPU_EIP);
   setReg(v, REG_EDX, modelSignature(v));
   store<u32>(v, 0x3ff, VCPU_IDTR_LIMIT);

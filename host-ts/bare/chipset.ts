@@ -16,7 +16,7 @@ import { DebugPorts } from "../devices/legacy/debug-ports.ts";
 import { FwCfg } from "../devices/legacy/fw-cfg.ts";
 import { Ioapic } from "../devices/legacy/ioapic.ts";
 import { type ResetKind, SystemControl } from "../devices/legacy/keyboard.ts";
-import { APIC_TIMER, type ApicMessage, Lapic } from "../devices/legacy/lapic.ts";
+import { APIC_TIMER, type ApicMessage, Lapic, receivers } from "../devices/legacy/lapic.ts";
 import { PicPair } from "../devices/legacy/pic.ts";
 import { PIT_TIMER, Pit } from "../devices/legacy/pit.ts";
 import { type PortDevice, PortMap } from "../devices/legacy/port-map.ts";
@@ -24,21 +24,20 @@ import { RTC_TIMER, Rtc } from "../devices/legacy/rtc.ts";
 import { TestDevice } from "../devices/legacy/test-device.ts";
 import { Uart } from "../devices/legacy/uart.ts";
 
-const SHORTHAND_ALL_BUT_SELF = 3;
 const FOUR_GIB = 2 ** 32;
 
 /** How the chips reach the rest of the machine. */
 export interface ChipsetOptions {
   readonly host: PersonalityHost;
-  /** Address of the local APIC's registers, undefined while it is disabled. */
+  /** Address of the registers of the local APIC of the processor that runs, undefined while it is disabled. */
   readonly apicGpa: () => number | undefined;
   readonly print: (byte: number) => void;
   readonly exit: (code: number) => void;
   readonly reset: (kind: ResetKind) => void;
   /** The guest asked ACPI for the sleep of this type. */
   readonly sleep: (type: number) => void;
-  /** An interrupt that starts or resets processors. */
-  readonly processorMessage: (message: ApicMessage) => void;
+  /** A message that may start or reset processor `id`. */
+  readonly processorMessage: (id: number, message: ApicMessage) => void;
   /** The ROM whose other image ends at 4 GiB, if there is one. */
   readonly rom: Uint8Array | undefined;
 }
@@ -54,7 +53,8 @@ interface Window {
 /** All chips of one machine. */
 export class Chipset {
   readonly pic = new PicPair();
-  readonly lapic: Lapic;
+  /** By number of the processor. */
+  readonly lapics: readonly Lapic[];
   readonly debug: DebugPorts;
   readonly rtc: Rtc;
   readonly #ports = new PortMap();
@@ -71,13 +71,17 @@ export class Chipset {
     const { clock, timers, memory } = host;
     const ramBytes = memory.ramBytes;
     this.#ioapic = new Ioapic((message) => this.#send(message));
-    this.lapic = new Lapic({
-      id: 0,
-      clock,
-      timers,
-      send: (message) => this.#send(message),
-      ended: (vector) => this.#ioapic.ended(vector),
-    });
+    this.lapics = host.vcpus.map(
+      ({ id }) =>
+        new Lapic({
+          id,
+          clock,
+          timers,
+          send: (message) => this.#send(message, id),
+          ended: (vector) => this.#ioapic.ended(vector),
+        }),
+    );
+    this.lapics[0]?.setUpByFirmware();
     this.debug = new DebugPorts({ print, exit: options.exit });
     this.rtc = new Rtc({ irq: this.#line(IRQ_RTC), clock, timers, ramBytes });
     this.#pit = new Pit({ irq: this.#line(IRQ_PIT), clock, timers });
@@ -91,7 +95,7 @@ export class Chipset {
       this.debug,
       new SystemControl(options.reset),
       new AcpiPm(options.sleep),
-      new FwCfg({ ramBytes, cpus: 1 }),
+      new FwCfg({ ramBytes, cpus: host.vcpus.length }),
       test,
     ];
     for (const device of this.#devices) this.#ports.add(device);
@@ -123,7 +127,7 @@ export class Chipset {
   /** Where nobody answers a read gives all ones. */
   mmioRead(gpa: number, size: number): number {
     const apicOffset = this.#apicOffset(gpa);
-    if (apicOffset !== undefined) return this.lapic.read(apicOffset);
+    if (apicOffset !== undefined) return this.#ownLapic.read(apicOffset);
     const window = this.#windowAt(gpa);
     return window === undefined ? 2 ** (8 * size) - 1 : window.read(gpa - window.start, size);
   }
@@ -131,7 +135,7 @@ export class Chipset {
   mmioWrite(gpa: number, size: number, value: number): void {
     const apicOffset = this.#apicOffset(gpa);
     if (apicOffset !== undefined) {
-      this.lapic.write(apicOffset, value);
+      this.#ownLapic.write(apicOffset, value);
       return;
     }
     const window = this.#windowAt(gpa);
@@ -141,7 +145,8 @@ export class Chipset {
   timerExpired(name: string): void {
     if (name === PIT_TIMER) this.#pit.timerExpired();
     else if (name === RTC_TIMER) this.rtc.timerExpired();
-    else if (name === APIC_TIMER) this.lapic.timerExpired();
+    else if (name.startsWith(APIC_TIMER))
+      this.lapics[Number(name.slice(APIC_TIMER.length))]?.timerExpired();
   }
 
   /** Host-side news. */
@@ -157,7 +162,7 @@ export class Chipset {
   save(): Record<string, unknown> {
     return {
       devices: Object.fromEntries(this.#devices.map((device) => [device.name, device.save()])),
-      lapic: this.lapic.save(),
+      lapics: this.lapics.map((lapic) => lapic.save()),
       ioapic: this.#ioapic.save(),
     };
   }
@@ -165,7 +170,8 @@ export class Chipset {
   restore(state: Record<string, unknown>): void {
     const devices = state.devices as Record<string, Record<string, unknown>>;
     for (const device of this.#devices) device.restore(devices[device.name] ?? {});
-    this.lapic.restore(state.lapic as Record<string, unknown>);
+    const lapics = state.lapics as Record<string, unknown>[];
+    for (const [id, lapic] of this.lapics.entries()) lapic.restore(lapics[id] ?? {});
     this.#ioapic.restore(state.ioapic as Record<string, unknown>);
   }
 
@@ -179,12 +185,17 @@ export class Chipset {
     this.#ioapic.setLine(irq === IRQ_PIT ? IOAPIC_TIMER_PIN : irq, isHigh);
   }
 
-  /** One processor: a message is for it or for nobody. */
-  #send(message: ApicMessage): void {
-    if (message.shorthand === SHORTHAND_ALL_BUT_SELF) return;
-    if (message.shorthand === 0 && !this.lapic.matches(message)) return;
-    this.lapic.accept(message.mode, message.vector, message.isLevel);
-    this.#options.processorMessage(message);
+  /** The local APIC that the processor which runs sees. */
+  get #ownLapic(): Lapic {
+    return this.lapics[this.#options.host.vcpu.id]!;
+  }
+
+  /** A message of the I/O APIC has no sender. */
+  #send(message: ApicMessage, sender?: number): void {
+    for (const lapic of receivers(this.lapics, message, sender)) {
+      lapic.accept(message.mode, message.vector, message.isLevel);
+      this.#options.processorMessage(lapic.id, message);
+    }
   }
 
   #apicOffset(gpa: number): number | undefined {

@@ -3,19 +3,20 @@
  * serial port, timers, interrupt controllers, and the ports by which test kernels report and end.
  */
 import { SLP_TYP_S5 } from "../../abi/acpi.ts";
-import { APIC_BASE_BSP, APIC_BASE_ENABLE, DELIVERY_INIT } from "../../abi/apic.ts";
+import { APIC_BASE_BSP, APIC_BASE_ENABLE } from "../../abi/apic.ts";
 import { KILL_BAD_ADDRESS, VCPU_APIC_BASE, VCPU_HALTED } from "../../abi/vcpu.ts";
 import type { Personality, PersonalityHost } from "../base/personality.ts";
 import type { HostInput } from "../base/ports.ts";
+import type { VcpuBlock } from "../base/vcpu-block.ts";
 import type { ResetKind } from "../devices/legacy/keyboard.ts";
 import { checkVersion } from "../devices/records.ts";
 import { APIC_RESET_GPA, Chipset } from "./chipset.ts";
-import { BareInterrupts } from "./interrupts.ts";
 import { Output } from "./output.ts";
+import { Processor } from "./processor.ts";
 import { type Domain, startOfDay } from "./start-of-day.ts";
 
 const PAGE_MASK = 0xfffff000;
-const STATE_VERSION = 1;
+const STATE_VERSION = 2;
 
 /** What the personality is told besides the domain. */
 export interface BareSettings {
@@ -30,8 +31,10 @@ export function createBare(
   settings: BareSettings,
 ): Personality {
   startOfDay(host, domain);
-  const base = BigInt(APIC_RESET_GPA + APIC_BASE_ENABLE + APIC_BASE_BSP);
-  host.vcpu.setU64(VCPU_APIC_BASE, base);
+  for (const vcpu of host.vcpus) {
+    const flags = APIC_BASE_ENABLE + (vcpu.id === 0 ? APIC_BASE_BSP : 0);
+    vcpu.setU64(VCPU_APIC_BASE, BigInt(APIC_RESET_GPA + flags));
+  }
   const isRom = domain.image.protocol === "reset-vector";
   return new Bare(host, settings, isRom ? domain.image.segments[0]?.bytes : undefined);
 }
@@ -42,7 +45,8 @@ class Bare implements Personality {
   readonly #host: PersonalityHost;
   readonly #settings: BareSettings;
   readonly #chipset: Chipset;
-  readonly #interrupts: BareInterrupts;
+  /** By number: the first one starts by itself, the others wait for it. */
+  readonly #processors: readonly Processor[];
   readonly #output: Output;
 
   constructor(host: PersonalityHost, settings: BareSettings, rom: Uint8Array | undefined) {
@@ -53,17 +57,18 @@ class Bare implements Personality {
       host,
       rom,
       apicGpa: () => this.#apicGpa,
-      print: (byte) => this.#output.put(byte, host.vcpu.retired),
+      print: (byte) => this.#output.put(byte, host.clock.retired),
       exit: (code) => this.#end("exit", `the guest exits with code ${code}`, code),
       reset: (kind) => this.#reset(kind),
       sleep: (type) => {
         if (type === SLP_TYP_S5) this.#end("power-off", "the guest powered off");
       },
-      processorMessage: ({ mode }) => {
-        if (mode === DELIVERY_INIT) this.#reset("processor");
-      },
+      processorMessage: (id, message) => this.#processors[id]!.receive(message),
     });
-    this.#interrupts = new BareInterrupts(host, this.#chipset.pic, this.#chipset.lapic);
+    const { pic, lapics } = this.#chipset;
+    this.#processors = host.vcpus.map(
+      (vcpu) => new Processor(host.core, vcpu, pic, lapics[vcpu.id]!),
+    );
   }
 
   runHypercalls(): void {}
@@ -74,22 +79,24 @@ class Bare implements Personality {
   requestHypercalls(): void {}
 
   deliverInterrupts(): void {
-    this.#output.settle(this.#host.vcpu.retired);
-    if (this.#interrupts.deliver()) return;
+    this.#output.settle(this.#host.clock.retired);
+    const processor = this.#own;
+    if (processor.obeySignals() === "initialised") this.#bootstrap();
+    if (processor.isWaiting || processor.interrupts.deliver()) return;
     this.#output.flush();
     this.#host.killFromCore();
   }
 
-  get isHalted(): boolean {
-    return this.#host.vcpu.u32(VCPU_HALTED) !== 0;
+  isHalted(vcpu: VcpuBlock): boolean {
+    return this.#processors[vcpu.id]!.isHalted;
   }
 
-  get canWake(): boolean {
-    return this.#interrupts.canWake;
+  canWake(vcpu: VcpuBlock): boolean {
+    return this.#processors[vcpu.id]!.canWake;
   }
 
   get sliceLimit(): number {
-    return this.#interrupts.sliceLimit;
+    return this.#own.interrupts.sliceLimit;
   }
 
   timerExpired(name: string): void {
@@ -107,7 +114,7 @@ class Bare implements Personality {
   halt(): void {
     this.#host.vcpu.setU32(VCPU_HALTED, 1);
     this.#output.flush();
-    if (!this.#interrupts.isDeaf) return;
+    if (!this.#processors.every((processor) => processor.isStuck)) return;
     const code = this.#chipset.debug.postCodes.at(-1);
     const progress = code === undefined ? "" : `, last progress code 0x${code.toString(16)}`;
     this.#end("deadlocked", `halted with interrupts off: nothing can wake it${progress}`);
@@ -150,17 +157,30 @@ class Bare implements Personality {
   }
 
   save(): Record<string, unknown> {
-    return { version: STATE_VERSION, chipset: this.#chipset.save() };
+    const processors = this.#processors.map((processor) => processor.save());
+    return { version: STATE_VERSION, chipset: this.#chipset.save(), processors };
   }
 
   restore(state: Record<string, unknown>): void {
     checkVersion(state, "the plain machine", STATE_VERSION);
     this.#chipset.restore(state.chipset as Record<string, unknown>);
+    const processors = state.processors as Record<string, unknown>[];
+    for (const [id, processor] of this.#processors.entries())
+      processor.restore(processors[id] ?? {});
+  }
+
+  get #own(): Processor {
+    return this.#processors[this.#host.vcpu.id]!;
   }
 
   get #apicGpa(): number | undefined {
     const base = this.#host.vcpu.u32(VCPU_APIC_BASE);
     return (base & APIC_BASE_ENABLE) === 0 ? undefined : (base & PAGE_MASK) >>> 0;
+  }
+
+  /** The first processor is at its reset state: without firmware that would go on from there, the machine starts again. */
+  #bootstrap(): void {
+    this.#reset("processor");
   }
 
   #reset(kind: ResetKind): void {

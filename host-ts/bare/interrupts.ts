@@ -13,18 +13,21 @@ import {
   VCPU_WANT_WINDOW,
 } from "../../abi/vcpu.ts";
 import { EFLAGS_IF, VECTOR_NMI } from "../../abi/x86.ts";
-import type { PersonalityHost } from "../base/personality.ts";
+import type { Core } from "../base/core.ts";
+import type { VcpuBlock } from "../base/vcpu-block.ts";
 import type { Lapic } from "../devices/legacy/lapic.ts";
 import type { PicPair } from "../devices/legacy/pic.ts";
 
 /** One processor's interrupts. */
 export class BareInterrupts {
-  readonly #host: PersonalityHost;
+  readonly #core: Core;
+  readonly #vcpu: VcpuBlock;
   readonly #pic: PicPair;
   readonly #lapic: Lapic;
 
-  constructor(host: PersonalityHost, pic: PicPair, lapic: Lapic) {
-    this.#host = host;
+  constructor(core: Core, vcpu: VcpuBlock, pic: PicPair, lapic: Lapic) {
+    this.#core = core;
+    this.#vcpu = vcpu;
     this.#pic = pic;
     this.#lapic = lapic;
   }
@@ -36,7 +39,7 @@ export class BareInterrupts {
 
   /** Whether anything but a reset could ever wake a halted processor. */
   get isDeaf(): boolean {
-    return (this.#host.vcpu.u32(VCPU_EFLAGS) & EFLAGS_IF) === 0 && !this.#lapic.hasNmi;
+    return (this.#vcpu.u32(VCPU_EFLAGS) & EFLAGS_IF) === 0 && !this.#lapic.hasNmi;
   }
 
   /** While an NMI waits for the end of another one the Host looks after every instruction: its IRET tells nobody. */
@@ -46,7 +49,7 @@ export class BareInterrupts {
 
   /** Delivers what may be delivered now. @returns false when the core could not. */
   deliver(): boolean {
-    const { vcpu } = this.#host;
+    const vcpu = this.#vcpu;
     if (this.#canTakeNmi) {
       this.#lapic.takeNmi();
       vcpu.setU32(VCPU_NMI_BLOCKED, 1);
@@ -59,31 +62,30 @@ export class BareInterrupts {
   }
 
   #enter(vector: number): boolean {
-    const { vcpu, core } = this.#host;
-    vcpu.setU32(VCPU_HALTED, 0);
-    return core.exports.deliverInterrupt(vcpu.ptr, vector) !== 0;
+    this.#vcpu.setU32(VCPU_HALTED, 0);
+    return this.#core.exports.deliverInterrupt(this.#vcpu.ptr, vector) !== 0;
   }
 
   get #canTakeNmi(): boolean {
-    return this.#lapic.hasNmi && this.#host.vcpu.u32(VCPU_NMI_BLOCKED) === 0 && !this.#isInShadow;
+    return this.#lapic.hasNmi && this.#vcpu.u32(VCPU_NMI_BLOCKED) === 0 && !this.#isInShadow;
   }
 
   /** A halted processor has executed its HLT: the shadow of an STI before it is over. */
   get #isOpen(): boolean {
-    return (this.#host.vcpu.u32(VCPU_EFLAGS) & EFLAGS_IF) !== 0 && !this.#isInShadow;
+    return (this.#vcpu.u32(VCPU_EFLAGS) & EFLAGS_IF) !== 0 && !this.#isInShadow;
   }
 
   get #isInShadow(): boolean {
-    const { vcpu } = this.#host;
-    return vcpu.u64(VCPU_SHADOW) === vcpu.u64(VCPU_RETIRED);
+    return this.#vcpu.u64(VCPU_SHADOW) === this.#vcpu.u64(VCPU_RETIRED);
   }
 
   get #hasApic(): boolean {
-    return (this.#host.vcpu.u32(VCPU_APIC_BASE) & APIC_BASE_ENABLE) !== 0;
+    return (this.#vcpu.u32(VCPU_APIC_BASE) & APIC_BASE_ENABLE) !== 0;
   }
 
   get #hasRequest(): boolean {
-    if (!this.#hasApic) return this.#pic.hasRequest;
+    // Without APICs the pair is wired to the first processor alone.
+    if (!this.#hasApic) return this.#vcpu.id === 0 && this.#pic.hasRequest;
     if (this.#lapic.request !== undefined) return true;
     return this.#lapic.acceptsExternal && this.#pic.hasRequest;
   }

@@ -50,7 +50,6 @@ export interface Domain {
 
 /** Where information goes when the kernel leaves room there: conventional memory past the firmware's data. */
 const INFO_GPA = 0x9000;
-const CPUS = 1;
 const KERNEL_CS = 0x08;
 const KERNEL_DS = 0x10;
 const TASK_LIMIT = 0x67;
@@ -60,12 +59,13 @@ const TASK_LIMIT = 0x67;
  * @throws ImageError when kernel and modules do not fit the guest's memory.
  */
 export function startOfDay(host: PersonalityHost, domain: Domain): void {
-  const { memory, vcpu } = host;
+  const { memory } = host;
+  const vcpu = host.vcpus[0]!;
   const { image } = domain;
   requireFit(image, memory.ramBytes);
   for (const { gpa, bytes } of image.segments) memory.write(gpa, bytes);
   if (image.protocol === "reset-vector") {
-    setResetState(vcpu);
+    setRealState(vcpu, PC_RESET_SELECTOR, PC_RESET_OFFSET);
   } else {
     const modules = placeModules(host, domain);
     const build = image.protocol === "pvh" ? buildStartInfo : buildMultibootInfo;
@@ -102,7 +102,7 @@ function placeModules({ memory }: PersonalityHost, { image, modules }: Domain): 
 
 /** @returns the address of the root pointer, 0 when the kernel or a module lies where the tables go */
 function placeAcpiTables(
-  { memory }: PersonalityHost,
+  { memory, vcpus }: PersonalityHost,
   image: KernelImage,
   modules: readonly PlacedModule[],
 ): BootInfo["rsdpGpa"] {
@@ -110,7 +110,7 @@ function placeAcpiTables(
     image.segments.every(({ gpa, memSize }) => !meetsTables(gpa, memSize)) &&
     modules.every(({ gpa, sizeBytes }) => !meetsTables(gpa, sizeBytes));
   if (!isFree || memory.ramBytes < ACPI_TABLES_END) return 0;
-  memory.write(ACPI_TABLES_GPA, buildAcpiTables(ACPI_TABLES_GPA, CPUS));
+  memory.write(ACPI_TABLES_GPA, buildAcpiTables(ACPI_TABLES_GPA, vcpus.length));
   return ACPI_TABLES_GPA;
 }
 
@@ -165,12 +165,13 @@ function setProtectedState(vcpu: VcpuBlock, entry: number): void {
 }
 
 /**
- * DEVIATION: CS has the base that a far jump would give it, not the one of the reset: the image of the ROM below 4 GiB is data
- * only, and no program can tell but by a near jump past the reset vector's 16 bytes.
+ * Points a processor at its reset state to CS:IP in real mode; the caller has the core update the mode.
+ *
+ * DEVIATION: at the reset vector CS has the base that a far jump would give it, not the one of the reset: the image of the ROM below
+ * 4 GiB is data only, and no program can tell but by a near jump past the reset vector's 16 bytes.
  */
-function setResetState(vcpu: VcpuBlock): void {
+export function setRealState(vcpu: VcpuBlock, selector: number, offset: number): void {
   const attr = ATTR_P | DESC_S | DESC_WRITABLE | DESC_ACCESSED;
-  const base = PC_RESET_SELECTOR * 16;
-  vcpu.setSegment(SEG_CS, { selector: PC_RESET_SELECTOR, base, limit: 0xffff, attr });
-  vcpu.setU32(VCPU_EIP, PC_RESET_OFFSET);
+  vcpu.setSegment(SEG_CS, { selector, base: selector * 16, limit: 0xffff, attr });
+  vcpu.setU32(VCPU_EIP, offset);
 }

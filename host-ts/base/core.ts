@@ -45,6 +45,8 @@ export interface CoreExports {
   ): number;
   /** CPU_MODEL_* of a vCPU that has not run. */
   vcpuSetModel(vcpu: number, model: number): void;
+  /** The INIT signal, for POLICY_NATIVE, between two instructions. */
+  vcpuInit(vcpu: number): void;
   vcpuDestroy(vcpu: number): void;
   updateMode(vcpu: number): void;
 }

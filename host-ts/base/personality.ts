@@ -17,6 +17,9 @@ export interface PersonalityHost {
   readonly core: Core;
   /** Pointer of the guest block. */
   readonly guest: number;
+  /** All vCPUs, by number. */
+  readonly vcpus: readonly VcpuBlock[];
+  /** The vCPU whose turn it is. It changes between two instructions only, while the personality is not at work. */
   readonly vcpu: VcpuBlock;
   readonly memory: FrameMemory;
   readonly clock: GuestClock;
@@ -34,11 +37,16 @@ export interface PersonalityHost {
   print(bytes: Uint8Array): void;
   /** A notification that no device took. */
   notifyLauncher(address: number): void;
+  /** The vCPU that runs gives up the rest of its turn; another one that can run comes first. */
+  endTurn(): void;
   /** Counts one call performed by the Host, by its ABI name. */
   countHypercall(name: string): void;
 }
 
-/** One guest's personality. Every method returns for whatever the guest does. */
+/**
+ * One guest's personality. Every method returns for whatever the guest does, and acts for the vCPU whose turn it is
+ * (`PersonalityHost.vcpu`) unless it is given one.
+ */
 export interface Personality {
   readonly name: string;
   /** Performs the calls that the last exit asked for, if any. */
@@ -47,10 +55,10 @@ export interface Personality {
   deliverNotify(): void;
   /** Chooses a deliverable interrupt and delivers it. */
   deliverInterrupts(): void;
-  /** Whether the guest waits for an interrupt. */
-  readonly isHalted: boolean;
-  /** The second look: whether an interrupt would wake the halted guest now. */
-  readonly canWake: boolean;
+  /** Whether a vCPU waits: for an interrupt, or to be started at all. It gets no turn then. */
+  isHalted(vcpu: VcpuBlock): boolean;
+  /** Whether deliverInterrupts would make a vCPU that waits go on. */
+  canWake(vcpu: VcpuBlock): boolean;
   /** Most instructions to run before the Host must look again; Infinity when nothing waits. */
   readonly sliceLimit: number;
   /** A timer that this personality set has expired. */

@@ -2,6 +2,9 @@
  * Guest time. Every clock the guest sees is `retired instructions x ratio + offset`: the time-stamp counter in the core and
  * the nanoseconds here are the same number. Virtual time moves the offset only when the guest idles; real time moves it at
  * slice boundaries, forwards only, to follow the monotonic clock.
+ *
+ * The vCPUs of a guest take turns on one thread, and the retired instructions of all of them count: while one runs, the others stand
+ * still and time passes for them. Their time-stamp counters show the same number, but for what the guest wrote into one.
  */
 
 import { VCPU_TSC_OFFSET, VCPU_TSC_RATIO } from "../../abi/vcpu.ts";
@@ -18,14 +21,18 @@ export type MonotonicMs = () => number;
 export class GuestClock {
   readonly isVirtual: boolean;
   readonly nsPerInstruction: number;
-  readonly #vcpu: VcpuBlock;
+  readonly #vcpus: readonly VcpuBlock[];
   readonly #startTimeMs: number;
   readonly #hostMs: MonotonicMs;
+  /** The vCPU whose turn it is, what the others have retired, and when each had its last turn. */
+  #vcpu: VcpuBlock;
+  #othersRetired = 0;
+  readonly #leftNs: number[];
   #offsetNs = 0;
   #anchorMs: number | undefined;
 
   constructor(
-    vcpu: VcpuBlock,
+    vcpus: readonly [VcpuBlock, ...VcpuBlock[]],
     options: {
       readonly time: "virtual" | "real";
       readonly nsPerInstruction: number;
@@ -33,18 +40,36 @@ export class GuestClock {
     },
     hostMs: MonotonicMs,
   ) {
-    this.#vcpu = vcpu;
+    this.#vcpus = vcpus;
+    this.#vcpu = vcpus[0];
+    this.#leftNs = vcpus.map(() => 0);
     this.isVirtual = options.time === "virtual";
     this.nsPerInstruction = options.nsPerInstruction;
     this.#startTimeMs = options.startTimeMs;
     this.#hostMs = hostMs;
-    vcpu.setU32(VCPU_TSC_RATIO, this.nsPerInstruction);
-    vcpu.setU64(VCPU_TSC_OFFSET, 0n);
+    for (const vcpu of vcpus) {
+      vcpu.setU32(VCPU_TSC_RATIO, this.nsPerInstruction);
+      vcpu.setU64(VCPU_TSC_OFFSET, 0n);
+    }
+  }
+
+  /** Instructions retired by all vCPUs of the guest. */
+  get retired(): number {
+    return this.#othersRetired + this.#vcpu.retired;
   }
 
   /** Guest nanoseconds now. */
   get nowNs(): number {
-    return this.#vcpu.retired * this.nsPerInstruction + this.#offsetNs;
+    return this.retired * this.nsPerInstruction + this.#offsetNs;
+  }
+
+  /** It is the turn of `vcpu`, one of the guest's: its time-stamp counter catches up with the time that it stood still. */
+  switchTo(vcpu: VcpuBlock): void {
+    const { nowNs, retired } = this;
+    this.#leftNs[this.#vcpus.indexOf(this.#vcpu)] = nowNs;
+    this.#vcpu = vcpu;
+    this.#othersRetired = retired - vcpu.retired;
+    this.#advanceTsc(nowNs - this.#leftNs[this.#vcpus.indexOf(vcpu)]!);
   }
 
   /** Real time: catches up with the host's clock. Virtual time: nothing. Called at slice boundaries only. */
@@ -65,20 +90,32 @@ export class GuestClock {
     const ahead = ns - this.nowNs;
     if (ahead <= 0) return;
     this.#offsetNs += ahead;
-    // The guest may have set its counter: what it wrote stays as a difference.
-    const offset = this.#vcpu.u64(VCPU_TSC_OFFSET) + BigInt(ahead);
-    this.#vcpu.setU64(VCPU_TSC_OFFSET, BigInt.asUintN(64, offset));
+    this.#advanceTsc(ahead);
   }
 
-  /** Serialisable state besides the vCPU block. */
+  /** Serialisable state besides the vCPU blocks: the offset, whose turn it is, and when each vCPU had its last. */
   save(): Record<string, number> {
-    return { offsetNs: this.#offsetNs };
+    const left = this.#leftNs.map((ns, index) => [`leftNs${index}`, ns] as const);
+    const turn = this.#vcpus.indexOf(this.#vcpu);
+    return { offsetNs: this.#offsetNs, turn, ...Object.fromEntries(left) };
   }
 
-  /** Continues from saved state; the vCPU block must already be that of the snapshot. Real time goes on from now. */
+  /** Continues from saved state; the vCPU blocks must already be those of the snapshot. Real time goes on from now. */
   restore(state: Record<string, number>): void {
     this.#offsetNs = state.offsetNs ?? 0;
+    this.#vcpu = this.#vcpus[state.turn ?? 0]!;
+    this.#othersRetired = 0;
+    for (const [index, vcpu] of this.#vcpus.entries()) {
+      this.#leftNs[index] = state[`leftNs${index}`] ?? 0;
+      if (vcpu !== this.#vcpu) this.#othersRetired += vcpu.retired;
+    }
     this.#anchorMs = undefined;
+  }
+
+  /** The guest may have set its counter: what it wrote stays as a difference. */
+  #advanceTsc(ns: number): void {
+    const offset = this.#vcpu.u64(VCPU_TSC_OFFSET) + BigInt(ns);
+    this.#vcpu.setU64(VCPU_TSC_OFFSET, BigInt.asUintN(64, offset));
   }
 
   /** Instructions that fit before `ns`, at least 1. */

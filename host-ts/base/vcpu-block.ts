@@ -19,6 +19,7 @@ import {
   VCPU_FLAG_AUX,
   VCPU_FLAG_RES,
   VCPU_GPR,
+  VCPU_ID,
   VCPU_RETIRED,
   VCPU_SEGS,
   VCPU_SIZE,
@@ -88,6 +89,11 @@ export class VcpuBlock {
   constructor(core: Core, ptr: number) {
     this.#core = core;
     this.ptr = ptr;
+  }
+
+  /** Number within the guest, from 0. */
+  get id(): number {
+    return this.u32(VCPU_ID);
   }
 
   get #view(): DataView {

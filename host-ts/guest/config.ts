@@ -6,7 +6,7 @@
 import { LGUEST_IRQ_BASE, LGUEST_SYSCALL_VECTOR } from "../../abi/lguest.ts";
 import { PAGE_BYTES } from "../../abi/memory.ts";
 import { parseAddress } from "../backends/net-peer.ts";
-import { ConfigError } from "../base/errors.ts";
+import { ConfigError, UnsupportedError } from "../base/errors.ts";
 import type { StampedInput } from "../base/inputs.ts";
 import { refuseUnknownOptions } from "./option-names.ts";
 import {
@@ -27,6 +27,7 @@ export interface GuestConfig {
   readonly memoryBytes: number;
   readonly abi: Abi;
   readonly cpu: Cpu;
+  readonly vcpus: number;
   readonly name: string;
   readonly block: readonly (BlockOptions & { readonly access: "rw" | "ro" | "overlay" })[];
   readonly net: readonly (NetOptions & { readonly macBytes: Uint8Array })[];
@@ -61,6 +62,7 @@ export interface GuestConfig {
 const MIB = 0x100000;
 /** Limits and defaults of the numeric options, as a table. */
 export const LIMITS = {
+  vcpus: { min: 1, max: 8, default: 1 },
   memoryBytes: { min: MIB, max: 1024 * MIB, default: 64 * MIB },
   nsPerInstruction: { min: 1, max: 1000, default: 1 },
   seed: { min: 0, max: 0xffffffff, default: 0 },
@@ -78,7 +80,7 @@ const MAX_MODULES = 16;
 
 /**
  * Checks options and fills in the defaults.
- * @throws ConfigError naming the option, what was found and what was wanted.
+ * @throws ConfigError naming the option, what was found and what was wanted; UnsupportedError for what a personality lacks.
  */
 export function resolveConfig(options: GuestOptions): GuestConfig {
   refuseUnknownOptions(options);
@@ -89,6 +91,12 @@ export function resolveConfig(options: GuestOptions): GuestConfig {
   }
   if (options.abi === "bare" && (options.block?.length || options.net?.length)) {
     throw new ConfigError('abi "bare" has no disks and no network; leave block and net out');
+  }
+  const vcpus = integer("vcpus", options.vcpus);
+  if (vcpus > 1 && options.abi !== "bare") {
+    throw new UnsupportedError(
+      `vcpus is ${vcpus}, but a guest of abi "${options.abi ?? ABIS[0]}" has one; only "bare" takes more`,
+    );
   }
   const memoryBytes = integer("memoryBytes", options.memoryBytes);
   if (memoryBytes % PAGE_BYTES !== 0) {
@@ -101,6 +109,7 @@ export function resolveConfig(options: GuestOptions): GuestConfig {
     memoryBytes,
     abi: choice("abi", options.abi, ABIS),
     cpu: choice("cpu", options.cpu, CPU_NAMES),
+    vcpus,
     name,
     block: list("block", options.block, MAX_DISKS).map(disk),
     net: list("net", options.net, MAX_PORTS).map((port, index) => netPort(port, index, name)),

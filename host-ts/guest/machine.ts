@@ -1,5 +1,5 @@
 /**
- * One life of a guest: its memory, vCPU, clock, devices and personality, built in order and taken down in reverse. A reboot
+ * One life of a guest: its memory, vCPUs, clock, devices and personality, built in order and taken down in reverse. A reboot
  * is a new Machine from the same configuration.
  */
 
@@ -34,6 +34,7 @@ import { VirtioRng } from "../devices/virtio-rng.ts";
 import { createLguest } from "../lguest/index.ts";
 import type { GuestConfig } from "./config.ts";
 import { CPUS } from "./options.ts";
+import { Scheduler } from "./scheduler.ts";
 import { Vcpu } from "./vcpu.ts";
 
 const POLICIES: Readonly<Record<GuestConfig["abi"], number>> = {
@@ -67,7 +68,9 @@ export interface Death {
 export class Machine implements PersonalityHost {
   readonly core: Core;
   readonly guest: number;
-  readonly vcpu: VcpuBlock;
+  readonly vcpus: readonly [VcpuBlock, ...VcpuBlock[]];
+  /** The vCPU whose turn it is: only schedule() changes it. */
+  vcpu: VcpuBlock;
   readonly memory: FrameMemory;
   readonly clock: GuestClock;
   readonly timers = new Timers();
@@ -78,6 +81,7 @@ export class Machine implements PersonalityHost {
   readonly #config: GuestConfig;
   readonly #parts: MachineParts;
   readonly #unwinder = new Unwinder();
+  readonly #scheduler: Scheduler;
   #death: Death | undefined;
 
   /** Throws ConfigError, ImageError or OutOfMemoryError; whatever was built by then is taken down again. */
@@ -90,18 +94,17 @@ export class Machine implements PersonalityHost {
       this.guest = verbs.guestCreate(config.memoryBytes >>> PAGE_BITS) >>> 0;
       if (this.guest === 0) throw outOfMemory(config.memoryBytes);
       this.#unwinder.push(() => verbs.guestDestroy(this.guest));
-      const vcpuPtr = verbs.vcpuCreate(this.guest, POLICIES[config.abi]) >>> 0;
-      if (vcpuPtr === 0) throw outOfMemory(config.memoryBytes);
-      this.#unwinder.push(() => verbs.vcpuDestroy(vcpuPtr));
-      verbs.vcpuSetModel(vcpuPtr, CPUS[config.cpu]);
-      this.vcpu = new VcpuBlock(parts.core, vcpuPtr);
+      const first = this.#createVcpu();
+      this.vcpus = [first, ...Array.from({ length: config.vcpus - 1 }, () => this.#createVcpu())];
+      this.vcpu = first;
+      this.#scheduler = new Scheduler(this.vcpus);
       this.memory = new FrameMemory(
         parts.core,
         this.guest,
         config.memoryBytes,
         (kind, gpa, length) => this.#killBadAccess(kind, gpa, length),
       );
-      this.clock = new GuestClock(this.vcpu, config, parts.hostMs);
+      this.clock = new GuestClock(this.vcpus, config, parts.hostMs);
       this.#setDebug();
       this.devices = this.#createDevices();
       this.personality = this.#createPersonality();
@@ -154,6 +157,10 @@ export class Machine implements PersonalityHost {
     this.#parts.onNotify(address);
   }
 
+  endTurn(): void {
+    this.#scheduler.endTurn(this.clock.retired);
+  }
+
   countHypercall(name: string): void {
     this.hostCalls.set(name, (this.hostCalls.get(name) ?? 0) + 1);
   }
@@ -161,7 +168,7 @@ export class Machine implements PersonalityHost {
   /** Takes what the outside world and the clock have to say: the only place where news enters. */
   takeNews(): void {
     this.clock.sync();
-    const inputs = this.#parts.inputs.take(this.vcpu.retired, this.clock);
+    const inputs = this.#parts.inputs.take(this.clock.retired, this.clock);
     for (const name of this.timers.takeDue(this.clock.nowNs)) this.personality.timerExpired(name);
     for (const input of inputs) {
       const device = this.devices.find((each) => each.name === input.device);
@@ -170,18 +177,28 @@ export class Machine implements PersonalityHost {
     }
   }
 
+  /** Between two instructions: chooses the vCPU whose turn it is. */
+  schedule(): void {
+    if (this.vcpus.length === 1) return;
+    const isReady = (vcpu: VcpuBlock) => this.#isReady(vcpu);
+    const next = this.#scheduler.choose(this.vcpu, this.clock.retired, isReady);
+    if (next === this.vcpu) return;
+    this.clock.switchTo(next);
+    this.vcpu = next;
+  }
+
   /**
-   * The guest is halted: says until when it sleeps, after a second look. Virtual time jumps to the next timer instead of
+   * The vCPU whose turn it is, and thereby every one, is halted: says until when it sleeps, after a second look. Virtual time jumps to the next timer instead of
    * sleeping, unless the guest is on a network whose peers take real time to answer. A guest that nothing can wake any more
    * is dead.
    */
   sleepUntil(): "awake" | { readonly untilNs: number | undefined } {
     const { inputs } = this.#parts;
     this.#parts.onHalted?.();
-    if (this.personality.canWake || inputs.hasWaiting) return "awake";
+    if (this.vcpus.some((vcpu) => this.#isReady(vcpu)) || inputs.hasWaiting) return "awake";
     const timerNs = this.timers.nextNs();
     const stamp = inputs.nextStamp();
-    if (stamp !== undefined && stamp.atInstruction <= this.vcpu.retired) {
+    if (stamp !== undefined && stamp.atInstruction <= this.clock.retired) {
       if (timerNs !== undefined && timerNs <= stamp.atNs) this.clock.jumpTo(timerNs);
       return "awake";
     }
@@ -223,11 +240,13 @@ export class Machine implements PersonalityHost {
     if (this.isMidInstruction) return 1;
     const { sliceInstructions } = this.#config;
     let budget = Math.min(sliceInstructions, this.personality.sliceLimit);
+    if (this.vcpus.length > 1)
+      budget = Math.min(budget, this.#scheduler.instructionsLeft(this.clock.retired));
     const timer = this.timers.nextNs();
     if (timer !== undefined) budget = Math.min(budget, this.clock.instructionsUntil(timer));
     const stamp = this.#parts.inputs.nextStamp();
     if (stamp !== undefined)
-      budget = Math.min(budget, Math.max(1, stamp.atInstruction - this.vcpu.retired));
+      budget = Math.min(budget, Math.max(1, stamp.atInstruction - this.clock.retired));
     return budget;
   }
 
@@ -242,10 +261,26 @@ export class Machine implements PersonalityHost {
     this.kill(this.personality.killText(code, [gpa, length]));
   }
 
+  #isReady(vcpu: VcpuBlock): boolean {
+    return !this.personality.isHalted(vcpu) || this.personality.canWake(vcpu);
+  }
+
+  #createVcpu(): VcpuBlock {
+    const { abi, cpu, memoryBytes } = this.#config;
+    const verbs = this.core.exports;
+    const ptr = verbs.vcpuCreate(this.guest, POLICIES[abi]) >>> 0;
+    if (ptr === 0) throw outOfMemory(memoryBytes);
+    this.#unwinder.push(() => verbs.vcpuDestroy(ptr));
+    verbs.vcpuSetModel(ptr, CPUS[cpu]);
+    return new VcpuBlock(this.core, ptr);
+  }
+
   #setDebug(): void {
     const { chaosSeed } = this.#config.debug;
-    this.vcpu.setU32(VCPU_CHAOS, chaosSeed === 0 ? 0 : 1);
-    this.vcpu.setU32(VCPU_CHAOS_SEED, chaosSeed);
+    for (const vcpu of this.vcpus) {
+      vcpu.setU32(VCPU_CHAOS, chaosSeed === 0 ? 0 : 1);
+      vcpu.setU32(VCPU_CHAOS_SEED, chaosSeed);
+    }
   }
 
   #createPersonality(): Personality {

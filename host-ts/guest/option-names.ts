@@ -20,6 +20,7 @@ const GUEST: NamesOf<GuestOptions> = {
   memoryBytes: true,
   abi: true,
   cpu: true,
+  vcpus: true,
   name: true,
   block: true,
   net: true,

@@ -91,6 +91,11 @@ export interface GuestOptions {
   readonly abi?: Abi | undefined;
   /** The processor a guest sees: without MMX and SSE, with both, or with SSE2 too. Default "i686". */
   readonly cpu?: Cpu | undefined;
+  /**
+   * Virtual processors, 1 to 8: only abi "bare" takes more than one. They take turns on one thread, and time passes for all of
+   * them with the instructions of each. Default 1.
+   */
+  readonly vcpus?: number | undefined;
   /** A name for messages and for MAC addresses. Default "guest". */
   readonly name?: string | undefined;
   /** Disks, in the order in which the guest sees them. At most 8. */

@@ -4,9 +4,9 @@
  *     while the guest lives:
  *         run the hypercalls it asked for           (a notify goes to its device, or out to the launcher)
  *         stop if the embedder paused or aborted
- *         choose a deliverable interrupt and deliver it
+ *         choose the vCPU whose turn it is, then a deliverable interrupt, and deliver it
  *         stop if one of those killed it
- *         if it is halted: sleep until a timer or an interrupt; look once more before sleeping
+ *         if all of it is halted: sleep until a timer or an interrupt; look once more before sleeping
  *         enter the core with an instruction budget, and handle what made it come back
  */
 
@@ -31,10 +31,13 @@ export function runGuest(machine: Machine, isTurnOver: () => boolean): LoopOutco
 
     machine.takeNews();
     // An instruction that waits for its device access is half done: nothing may come between.
-    if (!machine.isMidInstruction) personality.deliverInterrupts();
+    if (!machine.isMidInstruction) {
+      machine.schedule();
+      personality.deliverInterrupts();
+    }
     if (machine.isDead) break;
 
-    if (personality.isHalted) {
+    if (personality.isHalted(machine.vcpu)) {
       const nap = machine.sleepUntil();
       if (nap === "awake") continue;
       return { kind: "asleep", untilNs: nap.untilNs };

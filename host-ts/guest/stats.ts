@@ -23,7 +23,7 @@ export type Counts = Readonly<Record<string, number>>;
 
 /** Counters of one life of a guest. */
 export interface GuestStats {
-  /** Guest instructions retired. */
+  /** Guest instructions retired, by all vCPUs. */
   readonly instructions: number;
   /** Host time spent running the guest, core and Host together, in seconds. */
   readonly coreSeconds: number;
@@ -70,8 +70,10 @@ export function collectStats(
   seconds: { readonly core: number; readonly host: number },
   droppedOutputBytes: number,
 ): GuestStats {
-  const { vcpu, personality, hostCalls, clock, core, guest } = machine;
-  const instructions = vcpu.retired;
+  const { vcpus, personality, hostCalls, clock, core, guest } = machine;
+  const instructions = clock.retired;
+  const counter = (offset: number) =>
+    vcpus.reduce((total, vcpu) => total + vcpu.counter(offset), 0);
   const exits = countTable(EXIT_REASONS, COUNTER_EXITS, (n) => EXITS[n]?.name ?? `exit ${n}`);
   const calls = personality.coreCalls;
   return {
@@ -86,7 +88,7 @@ export function collectStats(
     coreCalls: countTable(calls.length, COUNTER_CORE_CALLS, (n) => calls[n] ?? `call ${n}`),
     traps: countTable(VECTORS, COUNTER_TRAPS, String),
     core: Object.fromEntries(
-      Object.entries(CORE_COUNTERS).map(([name, offset]) => [name, vcpu.counter(offset)]),
+      Object.entries(CORE_COUNTERS).map(([name, offset]) => [name, counter(offset)]),
     ),
     framesHeld: core
       .words(guest + GUEST_FRAMES_HELD + 4)
@@ -97,7 +99,7 @@ export function collectStats(
   function countTable(size: number, offset: number, name: (index: number) => string): Counts {
     const table: Record<string, number> = {};
     for (let index = 0; index < size; index++) {
-      const count = vcpu.counter(offset + 8 * index);
+      const count = counter(offset + 8 * index);
       if (count !== 0) table[name(index)] = count;
     }
     return table;

@@ -1,4 +1,4 @@
-/** One vCPU: enters the core, and says by table what each exit means. */
+/** Enters the core for the vCPU whose turn it is, and says by table what each exit means. */
 
 import {
   EXIT_BUDGET,
@@ -47,7 +47,7 @@ export const EXITS: Readonly<Record<number, { readonly name: string; readonly ha
     [EXIT_MSR]: { name: "msr", handle: (v) => v.host.kill("access to an unknown MSR") },
   };
 
-/** One vCPU of one guest. */
+/** The vCPUs of one guest, as one after the other has its turn. */
 export class Vcpu {
   readonly host: PersonalityHost;
   readonly personality: Personality;
@@ -120,6 +120,7 @@ function outOfMemory({ host }: Vcpu): void {
   host.kill(EXHAUSTED_REASON);
 }
 
-function livelock({ host: { clock } }: Vcpu): void {
-  clock.jumpTo(clock.nowNs + LIVELOCK_NS);
+function livelock({ host }: Vcpu): void {
+  host.clock.jumpTo(host.clock.nowNs + LIVELOCK_NS);
+  host.endTurn();
 }

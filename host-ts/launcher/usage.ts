@@ -37,6 +37,7 @@ export type Command =
 const OPTIONS = {
   abi: { type: "string" },
   cpu: { type: "string" },
+  cpus: { type: "string" },
   module: { type: "string", multiple: true },
   "triple-fault": { type: "string" },
   kernel: { type: "string", short: "k" },
@@ -78,6 +79,7 @@ Guest
       --abi lguest|bare    paravirtual interface (lguest is the default), or a plain machine with a serial
                            port, whose debug-exit port sets the exit code
       --cpu NAME           i686 (the default), pentium3 (with MMX and SSE) or pentium4 (with SSE2)
+      --cpus N             virtual processors, 1 (the default) to 8 (bare)
       --module FILE        further module after the initial RAM disk (bare); may be repeated
       --triple-fault HOW   kill (the default) or restart (bare)
       --bus auto|page|pci  lguest devices: descriptor page (Linux up to 4.0), PCI (4.1 and later), or
@@ -154,6 +156,7 @@ export function parseCommandLine(args: string[]): Command {
     options: {
       abi: choice("--abi", values.abi, ABIS),
       cpu: choice("--cpu", values.cpu, CPU_NAMES),
+      vcpus: count("--cpus", values.cpus),
       commandLine: values.append,
       memoryBytes: size("--memory", values.memory),
       block: (values.block ?? []).map(disk),

@@ -21,6 +21,7 @@ import {
   VCPU_LG_PAE,
 } from "../../abi/vcpu.ts";
 import type { Personality, PersonalityHost } from "../base/personality.ts";
+import type { VcpuBlock } from "../base/vcpu-block.ts";
 import { checkVersion } from "../devices/records.ts";
 import { type LguestBuses, planBuses } from "./buses.ts";
 import { shakeHands, type Variety } from "./handshake.ts";
@@ -127,12 +128,11 @@ class Lguest implements Personality, CallContext {
     if (this.#interrupts.deliver() === "refused") this.host.killFromCore();
   }
 
-  get isHalted(): boolean {
-    const { vcpu } = this.host;
+  isHalted(vcpu: VcpuBlock): boolean {
     return vcpu.u32(VCPU_HALTED) !== 0 && vcpu.u32(VCPU_LG_DRAINING) === 0;
   }
 
-  get canWake(): boolean {
+  canWake(): boolean {
     return this.#interrupts.canWake;
   }
 

@@ -20,6 +20,7 @@ import {
   VCPU_WANT_WINDOW,
   VCPU_ZERO,
 } from "../../abi/vcpu.ts";
+import type { VcpuBlock } from "../base/vcpu-block.ts";
 import type { Machine } from "../guest/machine.ts";
 
 /** [from, to) byte ranges of the vCPU block that are state; EIP, EFLAGS and CPL are added in decoded form. */
@@ -38,13 +39,13 @@ const BLOCK_RANGES: readonly (readonly [number, number])[] = [
 /** 32 hexadecimal digits; equal states give equal digests. Costs one pass over the touched memory. */
 export function digestState(machine: Machine): string {
   const lanes = new Lanes();
-  addVcpu(lanes, machine);
+  for (const vcpu of machine.vcpus) addVcpu(lanes, machine, vcpu);
   addMemory(lanes, machine);
   addRecords(lanes, machine);
   return lanes.toString();
 }
 
-function addVcpu(lanes: Lanes, { core, vcpu }: Machine): void {
+function addVcpu(lanes: Lanes, { core }: Machine, vcpu: VcpuBlock): void {
   const block = core.bytes(vcpu.ptr + VCPU_SIZE).slice(vcpu.ptr, vcpu.ptr + VCPU_SIZE);
   for (const [from, to] of BLOCK_RANGES) lanes.addWords(block.slice(from, to));
   const { eip, eflags, cpl } = vcpu.registers();

@@ -10,6 +10,7 @@ import {
   VCPU_EIP,
   VCPU_EXIT_ARG,
   VCPU_EXIT_REASON,
+  VCPU_ID,
   VCPU_RETIRED,
 } from "../../abi/vcpu.ts";
 import { Core, type CoreExports } from "../../host-ts/base/core.ts";
@@ -17,7 +18,9 @@ import { VcpuBlock } from "../../host-ts/base/vcpu-block.ts";
 
 const GUEST = 0x1000;
 const VCPU = 0x2000;
-const FRAMES = 0x4000;
+/** Blocks lie one page apart. */
+const VCPU_STRIDE = 0x1000;
+const FRAMES = 0x10000;
 
 /** What one entry does: gets the budget, changes the block, returns EXIT_*. */
 export type Step = (vcpu: VcpuBlock, budget: number) => number;
@@ -39,6 +42,7 @@ export class FakeCore {
   guestPtr = GUEST;
   readonly #frames = new Map<number, number>();
   readonly #memory = new WebAssembly.Memory({ initial: 2, maximum: 1024, shared: true });
+  #vcpus = 0;
   #next = FRAMES;
   #limitFrames = 0;
 
@@ -78,7 +82,12 @@ export class FakeCore {
       guestSetLimits: (_guest, limitFrames) => {
         this.#limitFrames = limitFrames;
       },
-      vcpuCreate: () => VCPU,
+      vcpuCreate: () => {
+        const id = this.#vcpus++;
+        const ptr = VCPU + id * VCPU_STRIDE;
+        new VcpuBlock(this.core, ptr).setU32(VCPU_ID, id);
+        return ptr;
+      },
       run: (ptr, budget) => {
         this.budgets.push(budget);
         const vcpu = new VcpuBlock(this.core, ptr);
@@ -102,6 +111,7 @@ export class FakeCore {
         return this.accepts ? 1 : 0;
       },
       vcpuSetModel: () => {},
+      vcpuInit: never,
       vcpuDestroy: () => {},
       updateMode: () => {},
     };

@@ -116,17 +116,20 @@ test("a writer to the serial port waits once 64 KiB lie there unread", async () 
   expect((await ended).kind).toBe("shutdown");
 });
 
-/** By name: how many checks pass; undefined where the test prints none and its exit code alone counts. */
-const CHECKS: readonly (readonly [string, number | undefined])[] = [
-  ["realmode", 127],
-  ["taskswitch", undefined],
-  ["taskswitch2", 13],
-  ["cmpxchg8b", 1],
-  ["setjmp", 10],
-  ["eventinj", 15],
-  ["umip", 11],
-  ["la57", 1],
-  ["vmexit", undefined],
+/** Name, how many checks pass (undefined where the test prints none and its exit code alone counts), and processors. */
+const CHECKS: readonly (readonly [string, number | undefined, number])[] = [
+  ["realmode", 127, 1],
+  ["taskswitch", undefined, 1],
+  ["taskswitch2", 13, 1],
+  ["cmpxchg8b", 1, 1],
+  ["setjmp", 10, 1],
+  ["eventinj", 15, 1],
+  ["umip", 11, 1],
+  ["la57", 1, 1],
+  ["vmexit", undefined, 1],
+  ["vmexit", undefined, 2],
+  ["smptest", 1, 2],
+  ["smptest", 1, 3],
 ];
 /** Exit code of success, and of a suite that found nothing to test: (0 << 1) | 1. */
 const SUCCESS = 1;
@@ -134,13 +137,14 @@ const SUCCESS = 1;
 const missing = KVM_UNIT_TESTS === undefined ? "WASMVISOR_KVM_UNIT_TESTS is not set" : undefined;
 describe.skipIf(missing)(`kvm-unit-tests${missing ? ` (${missing})` : ""}`, () => {
   test.each(CHECKS)(
-    "%s",
-    async (name, checks) => {
+    "%s (%s checks, %s processors)",
+    async (name, checks, vcpus) => {
       const file = join(KVM_UNIT_TESTS ?? "", `${name}.flat`);
       expect(existsSync(file), `${file} exists`).toBe(true);
       const { end, text } = await run(readFileSync(file), {
         memoryBytes: 128 << 20,
         cpu: "pentium4",
+        vcpus,
       });
       expect(text).not.toMatch(/^FAIL/m);
       expect([end.kind, end.exitCode], text.slice(-2000)).toEqual(["exit", SUCCESS]);

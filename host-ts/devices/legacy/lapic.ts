@@ -35,6 +35,7 @@ import {
   APIC_VERSION_VALUE,
   DELIVERY_EXTINT,
   DELIVERY_FIXED,
+  DELIVERY_INIT,
   DELIVERY_LOWEST,
   DELIVERY_NMI,
 } from "../../../abi/apic.ts";
@@ -42,7 +43,7 @@ import type { Timers } from "../../base/time.ts";
 import { checkVersion } from "../records.ts";
 
 const STATE_VERSION = 1;
-/** Name of the timer of the local APIC. */
+/** Names of the local APICs' timers: this and the APIC's identifier. */
 export const APIC_TIMER = "apic";
 const REGISTER_BYTES = 16;
 const VECTOR_MIN = 16;
@@ -56,6 +57,8 @@ const LVT_WRITABLE: ReadonlyMap<number, number> = new Map([
   [APIC_LVT_ERROR, 0x100ff],
 ]);
 const ICR_LOW_WRITABLE = 0xccfff;
+const ICR_ASSERT = 0x4000;
+const ICR_LEVEL = 0x8000;
 const SPURIOUS_WRITABLE = 0x1ff;
 const SPURIOUS_RESET = 0xff;
 const BROADCAST = 0xff;
@@ -77,6 +80,7 @@ export interface LapicOptions {
   readonly id: number;
   readonly clock: { readonly nowNs: number };
   readonly timers: Timers;
+  /** An interrupt for other APICs, or by shorthand for this one too. */
   readonly send: (message: ApicMessage) => void;
   /** A level-triggered interrupt ended: the I/O APIC looks again. */
   readonly ended: (vector: number) => void;
@@ -97,24 +101,35 @@ export class Lapic {
   constructor(options: LapicOptions) {
     this.id = options.id;
     this.#options = options;
+    this.#registers.set(APIC_ID, this.id * 2 ** 24);
     this.reset();
   }
 
-  /** Registers as after reset, but LINT0 and LINT1 as firmware leaves them: the 8259 pair and NMIs come through. */
+  /** As firmware leaves it on the bootstrap processor: the 8259 pair comes through LINT0 and NMIs through LINT1. */
+  setUpByFirmware(): void {
+    this.#registers.set(APIC_LVT_LINT0, APIC_LVT_EXTINT);
+    this.#registers.set(APIC_LVT_LINT1, DELIVERY_NMI << 8);
+  }
+
+  /** Registers as after INIT, which leaves the identifier as it was written last. */
   reset(): void {
+    const id = this.#get(APIC_ID);
     this.#registers.clear();
-    this.#registers.set(APIC_ID, this.id << 24);
+    this.#registers.set(APIC_ID, id);
     this.#registers.set(APIC_DFR, 0xffffffff);
     this.#registers.set(APIC_SPURIOUS, SPURIOUS_RESET);
     for (const lvt of LVT_WRITABLE.keys()) this.#registers.set(lvt, APIC_LVT_MASKED);
-    this.#registers.set(APIC_LVT_LINT0, APIC_LVT_EXTINT);
-    this.#registers.set(APIC_LVT_LINT1, DELIVERY_NMI << 8);
     this.#irr.clear();
     this.#isr.clear();
     this.#tmr.clear();
     this.#errors = 0;
     this.#isNmiPending = false;
-    this.#options.timers.cancel(APIC_TIMER);
+    this.#options.timers.cancel(this.#timer);
+  }
+
+  /** What an arbitration for the lowest priority goes by; undefined while it takes no interrupts. */
+  get arbitration(): number | undefined {
+    return this.#isEnabled ? this.#processorPriority : undefined;
   }
 
   /** Whether the interrupts of the 8259 pair pass LINT0. */
@@ -181,7 +196,7 @@ export class Lapic {
       const periodNs = this.#get(APIC_TIMER_INITIAL) * this.#tickNs;
       const elapsed = this.#options.clock.nowNs - this.#timerStartNs;
       this.#timerStartNs += Math.floor(elapsed / periodNs) * periodNs;
-      this.#options.timers.set(APIC_TIMER, this.#timerStartNs + periodNs);
+      this.#options.timers.set(this.#timer, this.#timerStartNs + periodNs);
     }
     if ((lvt & APIC_LVT_MASKED) === 0) this.accept(DELIVERY_FIXED, lvt & 0xff, false);
   }
@@ -245,6 +260,10 @@ export class Lapic {
     this.#isNmiPending = state.isNmiPending as boolean;
   }
 
+  get #timer(): string {
+    return `${APIC_TIMER}${this.id}`;
+  }
+
   #get(register: number): number {
     return this.#registers.get(register) ?? 0;
   }
@@ -287,6 +306,8 @@ export class Lapic {
       this.#error(APIC_ESR_ILLEGAL_SEND);
       return;
     }
+    // The end of a level-triggered INIT only synchronised the arbitration of older buses.
+    if (mode === DELIVERY_INIT && (low & ICR_LEVEL) !== 0 && (low & ICR_ASSERT) === 0) return;
     this.#options.send({
       mode,
       vector,
@@ -315,8 +336,8 @@ export class Lapic {
   #startTimer(initial: number): void {
     this.#registers.set(APIC_TIMER_INITIAL, initial);
     this.#timerStartNs = this.#options.clock.nowNs;
-    if (initial === 0) this.#options.timers.cancel(APIC_TIMER);
-    else this.#options.timers.set(APIC_TIMER, this.#timerStartNs + initial * this.#tickNs);
+    if (initial === 0) this.#options.timers.cancel(this.#timer);
+    else this.#options.timers.set(this.#timer, this.#timerStartNs + initial * this.#tickNs);
   }
 
   get #currentCount(): number {
@@ -326,6 +347,34 @@ export class Lapic {
     const isPeriodic = (this.#get(APIC_LVT_TIMER) & APIC_LVT_PERIODIC) !== 0;
     return isPeriodic ? initial - (elapsed % initial) : Math.max(0, initial - elapsed);
   }
+}
+
+/** Shorthands of the interrupt command register; 0 goes by destination. */
+const SHORTHAND_SELF = 1;
+const SHORTHAND_OTHERS = 3;
+
+/**
+ * Whom a message is for. One in lowest-priority mode goes to the one whose processor works at the lowest priority, by number where
+ * several do.
+ */
+export function receivers(
+  lapics: readonly Lapic[],
+  message: ApicMessage,
+  sender: number | undefined,
+): readonly Lapic[] {
+  const { shorthand, mode } = message;
+  const matching = lapics.filter((lapic) => {
+    if (shorthand === SHORTHAND_SELF) return lapic.id === sender;
+    if (shorthand === SHORTHAND_OTHERS) return lapic.id !== sender;
+    return shorthand !== 0 || lapic.matches(message);
+  });
+  if (mode !== DELIVERY_LOWEST) return matching;
+  let winner: Lapic | undefined;
+  for (const lapic of matching) {
+    if (lapic.arbitration === undefined) continue;
+    if (winner === undefined || lapic.arbitration < winner.arbitration!) winner = lapic;
+  }
+  return winner === undefined ? [] : [winner];
 }
 
 function highest(vectors: ReadonlySet<number>): number {

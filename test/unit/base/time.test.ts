@@ -9,7 +9,7 @@ function clock(time: "virtual" | "real", nsPerInstruction = 1) {
   const vcpu = new VcpuBlock(fake.core, fake.core.exports.vcpuCreate(0, 0));
   const host = { ms: 5000 };
   const options = { time, nsPerInstruction, startTimeMs: 1_000_999 };
-  return { vcpu, host, clock: new GuestClock(vcpu, options, () => host.ms) };
+  return { vcpu, host, clock: new GuestClock([vcpu], options, () => host.ms) };
 }
 
 test("virtual time follows instructions and ignores the host's clock", () => {

@@ -1,12 +1,14 @@
 /** The chips of a plain machine, one rule each, without a machine. */
 import { describe, expect, test } from "vitest";
 import {
+  APIC_DFR,
   APIC_EOI,
   APIC_ESR,
   APIC_ICR_LOW,
   APIC_ID,
   APIC_IRR,
   APIC_ISR,
+  APIC_LDR,
   APIC_LVT_ERROR,
   APIC_LVT_LINT0,
   APIC_LVT_MASKED,
@@ -25,7 +27,7 @@ import { DebugPorts } from "../../../host-ts/devices/legacy/debug-ports.ts";
 import { FwCfg } from "../../../host-ts/devices/legacy/fw-cfg.ts";
 import { Ioapic } from "../../../host-ts/devices/legacy/ioapic.ts";
 import { SystemControl } from "../../../host-ts/devices/legacy/keyboard.ts";
-import { type ApicMessage, Lapic } from "../../../host-ts/devices/legacy/lapic.ts";
+import { type ApicMessage, Lapic, receivers } from "../../../host-ts/devices/legacy/lapic.ts";
 import { PicPair } from "../../../host-ts/devices/legacy/pic.ts";
 import { Pit } from "../../../host-ts/devices/legacy/pit.ts";
 import { type PortDevice, PortMap } from "../../../host-ts/devices/legacy/port-map.ts";
@@ -388,12 +390,77 @@ describe("local APIC", () => {
 
   test("disabled by software it takes nothing and masks its table", () => {
     const { apic } = machine();
+    expect(apic.acceptsExternal).toBe(false);
+    apic.setUpByFirmware();
     expect(apic.acceptsExternal).toBe(true);
     apic.write(APIC_SPURIOUS, 0xff);
     apic.accept(0, 0x40, false);
     expect([apic.request, apic.acceptsExternal]).toEqual([undefined, false]);
     expect(apic.read(APIC_LVT_LINT0) & APIC_LVT_MASKED).toBe(APIC_LVT_MASKED);
     expectRestorable(apic, () => apic.write(APIC_ID, 0x05000000));
+  });
+});
+
+describe("messages between local APICs", () => {
+  const bus = (count: number) => {
+    const sent: ApicMessage[] = [];
+    const lapics = Array.from({ length: count }, (_, id) => {
+      const none = { clock: { nowNs: 0 }, timers: new Timers(), ended: () => {} };
+      const apic = new Lapic({ id, ...none, send: (message) => sent.push(message) });
+      apic.write(APIC_SPURIOUS, 0x1ff);
+      return apic;
+    });
+    const message = { mode: 0, vector: 0x50, isLevel: false, destination: 0, isLogical: false };
+    const to = (change: Partial<ApicMessage>, sender?: number) =>
+      receivers(lapics, { ...message, shorthand: 0, ...change }, sender).map(({ id }) => id);
+    return { lapics, sent, to };
+  };
+
+  test("shorthands: self, all, all but self", () => {
+    const { to } = bus(3);
+    expect([1, 2, 3].map((shorthand) => to({ shorthand }, 1))).toEqual([[1], [0, 1, 2], [0, 2]]);
+  });
+
+  test("physical destinations are identifiers, and 0xff is everybody", () => {
+    const { to } = bus(3);
+    expect([2, 7, 0xff].map((destination) => to({ destination }))).toEqual([[2], [], [0, 1, 2]]);
+  });
+
+  test("logical destinations are masks, flat or by cluster", () => {
+    const { lapics, to } = bus(3);
+    for (const apic of lapics) apic.write(APIC_LDR, 1 << (24 + apic.id));
+    expect(to({ isLogical: true, destination: 5 })).toEqual([0, 2]);
+    for (const apic of lapics) {
+      apic.write(APIC_DFR, 0);
+      apic.write(APIC_LDR, (apic.id << 28) | (1 << 24));
+    }
+    expect(to({ isLogical: true, destination: 0x11 })).toEqual([1]);
+  });
+
+  test("the lowest priority wins, by number between equals; who is disabled does not count", () => {
+    const { lapics, to } = bus(3);
+    const everybody = { mode: 1, shorthand: 2 };
+    expect(to(everybody)).toEqual([0]);
+    lapics[0]!.write(APIC_TPR, 0x20);
+    expect(to(everybody)).toEqual([1]);
+    lapics[1]!.write(APIC_SPURIOUS, 0xff);
+    expect(to(everybody)).toEqual([2]);
+  });
+
+  test("the end of a level-triggered INIT is no message", () => {
+    const { lapics, sent } = bus(2);
+    lapics[0]!.write(APIC_ICR_LOW, 0x8500);
+    expect(sent).toEqual([]);
+    lapics[0]!.write(APIC_ICR_LOW, 0xc500);
+    expect(sent.map(({ mode }) => mode)).toEqual([5]);
+  });
+
+  test("INIT leaves the identifier that was written", () => {
+    const [apic] = bus(1).lapics;
+    apic!.write(APIC_ID, 0x07000000);
+    apic!.write(APIC_TPR, 0x40);
+    apic!.reset();
+    expect([apic!.read(APIC_ID), apic!.read(APIC_TPR)]).toEqual([0x07000000, 0]);
   });
 });
 

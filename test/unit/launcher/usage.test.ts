@@ -33,7 +33,7 @@ test("every option reaches the guest's options", () => {
       "peer:192.168.7.1",
     ],
     ...["--time", "real", "--bus", "pci", "--reboot", "--stats", "--seed", "7", "--slice", "5000"],
-    ...["--cpu", "pentium4"],
+    ...["--cpu", "pentium4", "--cpus", "2"],
     ...["--module", "m1", "--module", "m2", "--triple-fault", "restart"],
     ...["--no-worker", "--chaos", "9", "--symbols", "System.map", "--debug"],
   );
@@ -48,6 +48,7 @@ test("every option reaches the guest's options", () => {
     options: {
       abi: "lguest",
       cpu: "pentium4",
+      vcpus: 2,
       commandLine: "quiet init=/x",
       memoryBytes: 128 * 2 ** 20,
       block: [

@@ -73,10 +73,10 @@ describe("base", () => {
       fc.property(fc.nat(1e6), fc.nat(1e9), fc.nat(1e9), (retired, jump, later) => {
         const { vcpu } = new TestGuest().machine;
         retire(vcpu, retired);
-        const first = new GuestClock(vcpu, options, () => 0);
+        const first = new GuestClock([vcpu], options, () => 0);
         first.jumpTo(jump);
         const offset = vcpu.u64(VCPU_TSC_OFFSET);
-        const second = new GuestClock(vcpu, options, () => 0);
+        const second = new GuestClock([vcpu], options, () => 0);
         vcpu.setU64(VCPU_TSC_OFFSET, offset);
         second.restore(plain(first.save()));
         expect(second.nowNs).toBe(first.nowNs);
