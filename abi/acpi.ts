@@ -65,6 +65,7 @@ export const GAS_BYTE_ACCESS = 1;
 /** Firmware ACPI Control Structure, aligned to 64 bytes. */
 export const FACS_BYTES = 64;
 export const FACS_LENGTH = 4;
+export const FACS_WAKING_VECTOR = 12;
 export const FACS_VERSION = 32;
 
 /** Multiple APIC Description Table: after its header the local APICs' address and flags, then entries. */
@@ -96,13 +97,17 @@ export const PORT_PM1_CNT = 0x604;
 export const PM1_CNT_BYTES = 2;
 /** The system control interrupt. */
 export const IRQ_SCI = 9;
+/** PM1 status and enable: the alarm of the clock rang; status only: the machine woke up. */
+export const PM1_RTC = 0x0400;
+export const PM1_WAK = 0x8000;
 /** PM1 control: ACPI mode is on; type of sleep, and go. */
 export const PM1_SCI_EN = 0x0001;
 export const PM1_SLP_TYP_SHIFT = 10;
 export const PM1_SLP_TYP_MASK = 0x1c00;
 export const PM1_SLP_EN = 0x2000;
-/** Type of sleep that switches the machine off, as the DSDT says. */
+/** Types of sleep, as the DSDT says: the machine is switched off, or suspended to memory. */
 export const SLP_TYP_S5 = 0;
+export const SLP_TYP_S3 = 1;
 
 /** AML: a name, a package, the constant zero. */
 export const AML_ZERO = 0x00;

@@ -11,6 +11,14 @@ export const PC_HIGH_RAM_START = 0x100000;
 export const PC_ROM_BYTES_MAX = 0x20000;
 export const PC_RESET_SELECTOR = 0xf000;
 export const PC_RESET_OFFSET = 0xfff0;
+/** Where the firmware begins in real mode, F000:FFF0 and FFFF:0000. */
+export const PC_FIRMWARE_ENTRY = 0xffff0;
+/** Real-mode pointer at 40:67, offset first: where firmware goes on after a reset with one of the shutdown codes below. */
+export const PC_WARM_RESET_VECTOR = 0x467;
+/** The byte of battery-backed memory in which a program leaves word for the firmware, and codes: go on, with an end of interrupt first. */
+export const CMOS_SHUTDOWN = 0x0f;
+export const SHUTDOWN_JUMP_EOI = 0x05;
+export const SHUTDOWN_JUMP = 0x0a;
 
 /** Address range types of memory maps. */
 export const MEMORY_RAM = 1;
@@ -35,6 +43,9 @@ export const PORT_RTC_INDEX = 0x70;
 export const PORT_RTC_DATA = 0x71;
 export const PORT_POST = 0x80;
 export const PORT_SYSTEM_CONTROL_A = 0x92;
+/** Commands to the firmware, and the one that its own entry point gives. */
+export const PORT_SMI_COMMAND = 0xb2;
+export const SMI_START_OVER = 0x5a;
 export const PORT_TEST_POST = 0x190;
 export const PORT_DEBUG_CONSOLE = 0xe9;
 export const PORT_DEBUG_EXIT = 0xf4;

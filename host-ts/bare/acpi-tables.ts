@@ -1,6 +1,6 @@
 /**
  * The ACPI tables of a plain machine as one piece of memory: root pointer, RSDT and XSDT, FADT with FACS, MADT, and a DSDT that knows
- * how to switch off. There is no power-management timer: ACPI leaves it out where others are better, and kernels spend a second on
+ * how to switch off and to suspend. There is no power-management timer: ACPI leaves it out where others are better, and kernels spend a second on
  * measuring it.
  * Source: ACPI 6, "ACPI Software Programming Model".
  */
@@ -77,6 +77,7 @@ import {
   SDT_OEM_REVISION,
   SDT_OEM_TABLE_ID,
   SDT_REVISION,
+  SLP_TYP_S3,
   SLP_TYP_S5,
 } from "../../abi/acpi.ts";
 import { APIC_GPA, IOAPIC_GPA } from "../../abi/apic.ts";
@@ -112,7 +113,8 @@ export function buildAcpiTables(gpa: number, cpus: number): Uint8Array {
   const rsdp = new Uint8Array(RSDP_BYTES);
   place(rsdp);
   const facsGpa = place(facs());
-  const dsdtGpa = place(table("DSDT", 1, sleepPackage("_S5_", SLP_TYP_S5)));
+  const sleeps = [sleepPackage("_S3_", SLP_TYP_S3), sleepPackage("_S5_", SLP_TYP_S5)];
+  const dsdtGpa = place(table("DSDT", 1, Uint8Array.from(sleeps.flatMap((aml) => [...aml]))));
   const tables = [place(fadt(facsGpa, dsdtGpa)), place(madt(cpus))];
   const rsdtGpa = place(table("RSDT", 1, pointers(tables, 4)));
   const xsdtGpa = place(table("XSDT", 1, pointers(tables, 8)));

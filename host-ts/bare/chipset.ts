@@ -1,4 +1,5 @@
 /** The chips of a plain machine, wired: ports, memory-mapped registers, interrupt lines and timers to the chips that answer. */
+import { IRQ_SCI } from "../../abi/acpi.ts";
 import { APIC_BYTES, APIC_GPA, IOAPIC_BYTES, IOAPIC_GPA } from "../../abi/apic.ts";
 import {
   IOAPIC_TIMER_PIN,
@@ -20,9 +21,10 @@ import { APIC_TIMER, type ApicMessage, Lapic, receivers } from "../devices/legac
 import { PicPair } from "../devices/legacy/pic.ts";
 import { PIT_TIMER, Pit } from "../devices/legacy/pit.ts";
 import { type PortDevice, PortMap } from "../devices/legacy/port-map.ts";
-import { RTC_TIMER, Rtc } from "../devices/legacy/rtc.ts";
+import { RTC_SECOND_TIMER, RTC_TIMER, Rtc } from "../devices/legacy/rtc.ts";
 import { TestDevice } from "../devices/legacy/test-device.ts";
 import { Uart } from "../devices/legacy/uart.ts";
+import { FirmwarePort } from "./firmware.ts";
 
 const FOUR_GIB = 2 ** 32;
 
@@ -34,8 +36,11 @@ export interface ChipsetOptions {
   readonly print: (byte: number) => void;
   readonly exit: (code: number) => void;
   readonly reset: (kind: ResetKind) => void;
-  /** The guest asked ACPI for the sleep of this type. */
+  /** The guest asked ACPI for the sleep of this type; an event came that ends it. */
   readonly sleep: (type: number) => void;
+  readonly wake: () => void;
+  /** The firmware's stub asks for the kernel to be started over. */
+  readonly startOver: () => void;
   /** A message that may start or reset processor `id`. */
   readonly processorMessage: (id: number, message: ApicMessage) => void;
   /** The ROM whose other image ends at 4 GiB, if there is one. */
@@ -57,6 +62,7 @@ export class Chipset {
   readonly lapics: readonly Lapic[];
   readonly debug: DebugPorts;
   readonly rtc: Rtc;
+  readonly acpi: AcpiPm;
   readonly #ports = new PortMap();
   readonly #devices: readonly PortDevice[];
   readonly #ioapic: Ioapic;
@@ -83,7 +89,10 @@ export class Chipset {
     );
     this.lapics[0]?.setUpByFirmware();
     this.debug = new DebugPorts({ print, exit: options.exit });
-    this.rtc = new Rtc({ irq: this.#line(IRQ_RTC), clock, timers, ramBytes });
+    const alarm = () => this.acpi.alarm();
+    this.rtc = new Rtc({ irq: this.#line(IRQ_RTC), clock, timers, ramBytes, alarm });
+    const { sleep, wake } = options;
+    this.acpi = new AcpiPm({ sleep, wake, irq: this.#line(IRQ_SCI) });
     this.#pit = new Pit({ irq: this.#line(IRQ_PIT), clock, timers });
     this.#com1 = new Uart({ name: "com1", port: PORT_COM1, irq: this.#line(IRQ_COM1), print });
     const test = new TestDevice((line, isHigh) => this.#setLine(line, isHigh));
@@ -94,7 +103,8 @@ export class Chipset {
       this.#com1,
       this.debug,
       new SystemControl(options.reset),
-      new AcpiPm(options.sleep),
+      this.acpi,
+      new FirmwarePort(options.startOver),
       new FwCfg({ ramBytes, cpus: host.vcpus.length }),
       test,
     ];
@@ -145,6 +155,7 @@ export class Chipset {
   timerExpired(name: string): void {
     if (name === PIT_TIMER) this.#pit.timerExpired();
     else if (name === RTC_TIMER) this.rtc.timerExpired();
+    else if (name === RTC_SECOND_TIMER) this.rtc.secondBegan();
     else if (name.startsWith(APIC_TIMER))
       this.lapics[Number(name.slice(APIC_TIMER.length))]?.timerExpired();
   }

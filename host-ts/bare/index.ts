@@ -2,8 +2,14 @@
  * The `bare` personality: a plain machine for kernels that expect hardware. Multiboot 1, PVH or a ROM at the reset vector;
  * serial port, timers, interrupt controllers, and the ports by which test kernels report and end.
  */
-import { SLP_TYP_S5 } from "../../abi/acpi.ts";
+import { SLP_TYP_S3, SLP_TYP_S5 } from "../../abi/acpi.ts";
 import { APIC_BASE_BSP, APIC_BASE_ENABLE } from "../../abi/apic.ts";
+import {
+  PC_RESET_OFFSET,
+  PC_RESET_SELECTOR,
+  PORT_PIC_MASTER,
+  PORT_PIC_SLAVE,
+} from "../../abi/pc.ts";
 import { KILL_BAD_ADDRESS, VCPU_APIC_BASE, VCPU_HALTED } from "../../abi/vcpu.ts";
 import type { Personality, PersonalityHost } from "../base/personality.ts";
 import type { HostInput } from "../base/ports.ts";
@@ -11,17 +17,21 @@ import type { VcpuBlock } from "../base/vcpu-block.ts";
 import type { ResetKind } from "../devices/legacy/keyboard.ts";
 import { checkVersion } from "../devices/records.ts";
 import { APIC_RESET_GPA, Chipset } from "./chipset.ts";
+import { type Resume, takeWarmReset, wakingVector } from "./firmware.ts";
 import { Output } from "./output.ts";
 import { Processor } from "./processor.ts";
 import { type Domain, startOfDay } from "./start-of-day.ts";
 
 const PAGE_MASK = 0xfffff000;
 const STATE_VERSION = 2;
+const PIC_END_OF_INTERRUPT = 0x20;
 
 /** What the personality is told besides the domain. */
 export interface BareSettings {
   /** What a triple fault is: the guest's death, or a restart as on hardware. */
   readonly onTripleFault: "kill" | "restart";
+  /** What a jump to the firmware's entry point does: the kernel starts over in memory as it is, or the life ends as a restart. */
+  readonly onFirmwareEntry: "start over" | "restart";
 }
 
 /** Builds the machine in fresh guest memory. Throws ImageError when kernel and modules do not fit. */
@@ -31,37 +41,47 @@ export function createBare(
   settings: BareSettings,
 ): Personality {
   startOfDay(host, domain);
-  for (const vcpu of host.vcpus) {
+  placeApics(host);
+  return new Bare(host, domain, settings);
+}
+
+function placeApics({ vcpus }: PersonalityHost): void {
+  for (const vcpu of vcpus) {
     const flags = APIC_BASE_ENABLE + (vcpu.id === 0 ? APIC_BASE_BSP : 0);
     vcpu.setU64(VCPU_APIC_BASE, BigInt(APIC_RESET_GPA + flags));
   }
-  const isRom = domain.image.protocol === "reset-vector";
-  return new Bare(host, settings, isRom ? domain.image.segments[0]?.bytes : undefined);
 }
 
 class Bare implements Personality {
   readonly name = "bare";
   readonly coreCalls = [];
   readonly #host: PersonalityHost;
+  readonly #domain: Domain;
   readonly #settings: BareSettings;
   readonly #chipset: Chipset;
   /** By number: the first one starts by itself, the others wait for it. */
   readonly #processors: readonly Processor[];
   readonly #output: Output;
+  /** Suspended to memory: no processor runs until an event comes. */
+  #isAsleep = false;
+  #mustStartOver = false;
 
-  constructor(host: PersonalityHost, settings: BareSettings, rom: Uint8Array | undefined) {
+  constructor(host: PersonalityHost, domain: Domain, settings: BareSettings) {
     this.#host = host;
+    this.#domain = domain;
     this.#settings = settings;
     this.#output = new Output((bytes) => host.print(bytes));
     this.#chipset = new Chipset({
       host,
-      rom,
+      rom: this.#isRom ? domain.image.segments[0]?.bytes : undefined,
       apicGpa: () => this.#apicGpa,
       print: (byte) => this.#output.put(byte, host.clock.retired),
       exit: (code) => this.#end("exit", `the guest exits with code ${code}`, code),
       reset: (kind) => this.#reset(kind),
-      sleep: (type) => {
-        if (type === SLP_TYP_S5) this.#end("power-off", "the guest powered off");
+      sleep: (type) => this.#sleep(type),
+      wake: () => this.#wake(),
+      startOver: () => {
+        this.#mustStartOver = true;
       },
       processorMessage: (id, message) => this.#processors[id]!.receive(message),
     });
@@ -80,19 +100,20 @@ class Bare implements Personality {
 
   deliverInterrupts(): void {
     this.#output.settle(this.#host.clock.retired);
+    if (this.#mustStartOver) this.#startOver();
     const processor = this.#own;
     if (processor.obeySignals() === "initialised") this.#bootstrap();
-    if (processor.isWaiting || processor.interrupts.deliver()) return;
+    if (this.#isAsleep || processor.isWaiting || processor.interrupts.deliver()) return;
     this.#output.flush();
     this.#host.killFromCore();
   }
 
   isHalted(vcpu: VcpuBlock): boolean {
-    return this.#processors[vcpu.id]!.isHalted;
+    return this.#isAsleep || this.#processors[vcpu.id]!.isHalted;
   }
 
   canWake(vcpu: VcpuBlock): boolean {
-    return this.#processors[vcpu.id]!.canWake;
+    return !this.#isAsleep && this.#processors[vcpu.id]!.canWake;
   }
 
   get sliceLimit(): number {
@@ -158,12 +179,20 @@ class Bare implements Personality {
 
   save(): Record<string, unknown> {
     const processors = this.#processors.map((processor) => processor.save());
-    return { version: STATE_VERSION, chipset: this.#chipset.save(), processors };
+    return {
+      version: STATE_VERSION,
+      chipset: this.#chipset.save(),
+      processors,
+      isAsleep: this.#isAsleep,
+      mustStartOver: this.#mustStartOver,
+    };
   }
 
   restore(state: Record<string, unknown>): void {
     checkVersion(state, "the plain machine", STATE_VERSION);
     this.#chipset.restore(state.chipset as Record<string, unknown>);
+    this.#isAsleep = state.isAsleep as boolean;
+    this.#mustStartOver = state.mustStartOver as boolean;
     const processors = state.processors as Record<string, unknown>[];
     for (const [id, processor] of this.#processors.entries())
       processor.restore(processors[id] ?? {});
@@ -178,13 +207,69 @@ class Bare implements Personality {
     return (base & APIC_BASE_ENABLE) === 0 ? undefined : (base & PAGE_MASK) >>> 0;
   }
 
-  /** The first processor is at its reset state: without firmware that would go on from there, the machine starts again. */
-  #bootstrap(): void {
-    this.#reset("processor");
+  /** The guest's own firmware is its kernel. */
+  get #isRom(): boolean {
+    return this.#domain.image.protocol === "reset-vector";
   }
 
+  /**
+   * The first processor is at its reset state: a ROM goes on from there; else it goes where the guest left word to go on, and
+   * without such word the machine restarts.
+   */
+  #bootstrap(): void {
+    if (this.#isRom) this.#processors[0]!.goTo(PC_RESET_SELECTOR, PC_RESET_OFFSET);
+    else if (!this.#resume(takeWarmReset(this.#chipset.rtc, this.#host.memory)))
+      this.#end("restart", "the guest reset its processor");
+  }
+
+  /** @returns whether there was somewhere to go on. */
+  #resume(resume: Resume | undefined): boolean {
+    if (resume === undefined) return false;
+    if (resume.endsInterrupt) {
+      for (const port of [PORT_PIC_SLAVE, PORT_PIC_MASTER])
+        this.#chipset.ioWrite(port, 1, PIC_END_OF_INTERRUPT);
+    }
+    this.#processors[0]!.goTo(resume.selector, resume.offset);
+    return true;
+  }
+
+  /** The line that resets the processor goes to all of them. */
   #reset(kind: ResetKind): void {
-    this.#end("restart", `the guest reset its ${kind}`);
+    if (kind === "machine") this.#end("restart", "the guest reset its machine");
+    else for (const processor of this.#processors) processor.init();
+  }
+
+  /** Power off, or suspend to memory; other types of sleep do not exist. */
+  #sleep(type: number): void {
+    if (type === SLP_TYP_S5) this.#end("power-off", "the guest powered off");
+    if (type !== SLP_TYP_S3) return;
+    this.#output.flush();
+    this.#isAsleep = true;
+  }
+
+  /** Memory and chips are as they were; the processors are not, and firmware sends the first one to the waking vector. */
+  #wake(): void {
+    if (!this.#isAsleep) return;
+    this.#isAsleep = false;
+    this.#chipset.acpi.noteWake();
+    for (const processor of this.#processors) processor.reset();
+    if (this.#isRom) this.#processors[0]!.goTo(PC_RESET_SELECTOR, PC_RESET_OFFSET);
+    else if (!this.#resume(wakingVector(this.#host.memory)))
+      this.#end("restart", "the guest slept and left no waking vector");
+  }
+
+  /** As firmware does that is entered by a program: memory and chips stay, processors and their APICs begin anew. */
+  #startOver(): void {
+    this.#mustStartOver = false;
+    if (this.#isRom) return;
+    if (this.#settings.onFirmwareEntry === "restart") {
+      this.#end("restart", "the guest started its firmware over");
+      return;
+    }
+    for (const processor of this.#processors) processor.reset();
+    placeApics(this.#host);
+    this.#chipset.lapics[0]!.setUpByFirmware();
+    startOfDay(this.#host, this.#domain, false);
   }
 
   #end(

@@ -70,20 +70,29 @@ export class Processor {
    * @returns "initialised" when the first processor was, which then goes on where firmware begins.
    */
   obeySignals(): "initialised" | undefined {
-    const wasInit = this.#mustInit;
-    if (wasInit) {
-      this.#mustInit = false;
-      this.#core.exports.vcpuInit(this.#vcpu.ptr);
-      this.#lapic.reset();
+    if (this.#mustInit) {
+      this.reset();
       if (this.#vcpu.id === 0) return "initialised";
-      this.#isWaiting = true;
     }
     if (this.#startPage === undefined) return undefined;
-    setRealState(this.#vcpu, this.#startPage * 0x100, 0);
-    this.#core.exports.updateMode(this.#vcpu.ptr);
+    this.goTo(this.#startPage * 0x100, 0);
     this.#startPage = undefined;
     this.#isWaiting = false;
     return undefined;
+  }
+
+  /** What INIT does, at once: between two instructions, or while it does not run. */
+  reset(): void {
+    this.#mustInit = false;
+    this.#core.exports.vcpuInit(this.#vcpu.ptr);
+    this.#lapic.reset();
+    this.#isWaiting = this.#vcpu.id !== 0;
+  }
+
+  /** Continues at CS:IP in real mode, from the reset state. */
+  goTo(selector: number, offset: number): void {
+    setRealState(this.#vcpu, selector, offset);
+    this.#core.exports.updateMode(this.#vcpu.ptr);
   }
 
   save(): Record<string, unknown> {

@@ -36,6 +36,7 @@ import type { PersonalityHost } from "../base/personality.ts";
 import type { VcpuBlock } from "../base/vcpu-block.ts";
 import { type KernelImage, requireFit } from "../boot/image.ts";
 import { buildAcpiTables } from "./acpi-tables.ts";
+import { placeFirmware } from "./firmware.ts";
 import type { BootInfo, PlacedModule } from "./memory-map.ts";
 import { buildMultibootInfo } from "./multiboot-info.ts";
 import { buildStartInfo } from "./pvh-info.ts";
@@ -55,15 +56,19 @@ const KERNEL_DS = 0x10;
 const TASK_LIMIT = 0x67;
 
 /**
- * Places everything in fresh, zeroed memory and sets the processor to its entry.
+ * Places everything in memory, which is fresh or that of a kernel to be started over, and sets the first processor, which is at its
+ * reset state, to its entry.
  * @throws ImageError when kernel and modules do not fit the guest's memory.
  */
-export function startOfDay(host: PersonalityHost, domain: Domain): void {
+export function startOfDay(host: PersonalityHost, domain: Domain, isFresh = true): void {
   const { memory } = host;
   const vcpu = host.vcpus[0]!;
   const { image } = domain;
   requireFit(image, memory.ramBytes);
-  for (const { gpa, bytes } of image.segments) memory.write(gpa, bytes);
+  for (const { gpa, bytes, memSize } of image.segments) {
+    memory.write(gpa, bytes);
+    if (!isFresh) memory.fill(gpa + bytes.length, memSize - bytes.length, 0);
+  }
   if (image.protocol === "reset-vector") {
     setRealState(vcpu, PC_RESET_SELECTOR, PC_RESET_OFFSET);
   } else {
@@ -75,6 +80,7 @@ export function startOfDay(host: PersonalityHost, domain: Domain): void {
     const info = (gpa: number) => build(gpa, boot);
     const infoGpa = findRoom(host, image, modules, info(0).length);
     memory.write(infoGpa, info(infoGpa));
+    placeFirmware(memory, image);
     setProtectedState(vcpu, image.entry);
     vcpu.setGpr(REG_EAX, image.protocol === "pvh" ? 0 : MULTIBOOT_BOOT_MAGIC);
     vcpu.setGpr(REG_EBX, infoGpa);

@@ -1,5 +1,5 @@
 /**
- * The MC146818 clock with its 128 bytes of battery-backed memory: date and time of the guest's wall clock, periodic and
+ * The MC146818 clock with its 128 bytes of battery-backed memory: date and time of the guest's wall clock, alarm, periodic and
  * update-ended interrupts.
  * Source: Motorola MC146818 datasheet; the century byte and the memory sizes are where PC firmware keeps them.
  */
@@ -10,21 +10,29 @@ import { checkVersion } from "../records.ts";
 import type { PortDevice } from "./port-map.ts";
 
 const STATE_VERSION = 1;
-/** Name of the clock's timer. */
+/** Names of the clock's timers: the periodic interrupt, and the next second. */
 export const RTC_TIMER = "rtc";
+export const RTC_SECOND_TIMER = "rtc second";
 const NS_PER_SECOND = 1e9;
+/** An update is announced 244 microseconds ahead and takes 1,984; the time is new at its end. */
+const UPDATE_NS = 2_228_000;
 const RTC_HZ = 32768;
 
 const REG_A = 0x0a;
 const REG_B = 0x0b;
 const REG_C = 0x0c;
 const REG_D = 0x0d;
-/** The byte in which a program leaves word for the firmware after a reset. */
-export const CMOS_SHUTDOWN = 0x0f;
 const CMOS_CENTURY = 0x32;
 const CMOS_BYTES = 128;
 
+/** Seconds, minutes and hours, each before the byte that the alarm compares with it. */
+const ALARM_FIELDS = [0x00, 0x02, 0x04] as const;
+/** In an alarm byte: any value will do. */
+const ANY = 0xc0;
+
+const A_UPDATING = 0x80;
 const B_PERIODIC = 0x40;
+const B_ALARM = 0x20;
 const B_UPDATE = 0x10;
 const B_BINARY = 0x04;
 const B_24_HOURS = 0x02;
@@ -34,9 +42,14 @@ const D_VALID = 0x80;
 /** What the chip needs of its machine. */
 export interface RtcOptions {
   readonly irq: IrqPort;
-  readonly clock: { readonly nowNs: number; wallClock(): { readonly seconds: number } };
+  readonly clock: {
+    readonly nowNs: number;
+    wallClock(): { readonly seconds: number; readonly nanoseconds: number };
+  };
   readonly timers: Timers;
   readonly ramBytes: number;
+  /** The alarm rings, for whoever it may wake. */
+  readonly alarm?: () => void;
 }
 
 /** The chip. */
@@ -47,6 +60,7 @@ export class Rtc implements PortDevice {
   readonly #irq: IrqPort;
   readonly #clock: RtcOptions["clock"];
   readonly #timers: Timers;
+  readonly #alarm: () => void;
   readonly #cmos = new Uint8Array(CMOS_BYTES);
   #index = 0;
 
@@ -54,6 +68,7 @@ export class Rtc implements PortDevice {
     this.#irq = options.irq;
     this.#clock = options.clock;
     this.#timers = options.timers;
+    this.#alarm = options.alarm ?? (() => {});
     this.#cmos[REG_A] = 0x26;
     this.#cmos[REG_B] = B_24_HOURS;
     const kib = Math.min(0xffff, options.ramBytes / 1024 - 1024);
@@ -68,9 +83,27 @@ export class Rtc implements PortDevice {
     return this.#cmos[index] ?? 0;
   }
 
-  /** The periodic interrupt, or the end of an update, is due. */
+  /** The firmware writes a byte of it. */
+  setCmos(index: number, value: number): void {
+    this.#cmos[index] = value;
+  }
+
+  /** The periodic interrupt is due. */
   timerExpired(): void {
-    this.#cmos[REG_C]! |= this.#cmos[REG_B]! & (B_PERIODIC | B_UPDATE);
+    this.#cmos[REG_C]! |= B_PERIODIC;
+    this.#update();
+    this.#arm();
+  }
+
+  /** An update ended: a new second has begun. */
+  secondBegan(): void {
+    this.#cmos[REG_C]! |= B_UPDATE;
+    const rings = ALARM_FIELDS.every((field) => {
+      const wanted = this.#cmos[field + 1]!;
+      return (wanted & ANY) === ANY || wanted === this.#timeField(field);
+    });
+    if (rings) this.#cmos[REG_C]! |= B_ALARM;
+    if (rings && (this.#cmos[REG_B]! & B_ALARM) !== 0) this.#alarm();
     this.#update();
     this.#arm();
   }
@@ -85,6 +118,7 @@ export class Rtc implements PortDevice {
       return causes;
     }
     if (index === REG_D) return D_VALID;
+    if (index === REG_A) return this.#cmos[REG_A]! | (this.#isUpdating ? A_UPDATING : 0);
     return this.#timeField(index) ?? this.#cmos[index]!;
   }
 
@@ -96,7 +130,7 @@ export class Rtc implements PortDevice {
     }
     const index = this.#index;
     if (index === REG_C || index === REG_D || this.#timeField(index) !== undefined) return;
-    this.#cmos[index] = value;
+    this.#cmos[index] = index === REG_A ? value & ~A_UPDATING : value;
     if (index === REG_A || index === REG_B) {
       this.#update();
       this.#arm();
@@ -152,13 +186,20 @@ export class Rtc implements PortDevice {
     const enabled = this.#cmos[REG_B]!;
     const rate = this.#cmos[REG_A]! & 15;
     const nowNs = this.#clock.nowNs;
-    const next = (periodNs: number) => (Math.floor(nowNs / periodNs) + 1) * periodNs;
+    if ((enabled & (B_UPDATE | B_ALARM)) !== 0) {
+      const leftNs = NS_PER_SECOND - this.#clock.wallClock().nanoseconds;
+      this.#timers.set(RTC_SECOND_TIMER, nowNs + leftNs);
+    } else this.#timers.cancel(RTC_SECOND_TIMER);
     if ((enabled & B_PERIODIC) !== 0 && rate !== 0) {
       // Rates 1 and 2 are those of 8 and 9.
       const divider = 2 ** ((rate < 3 ? rate + 7 : rate) - 1);
-      this.#timers.set(RTC_TIMER, Math.ceil(next((divider * NS_PER_SECOND) / RTC_HZ)));
-    } else if ((enabled & B_UPDATE) !== 0) this.#timers.set(RTC_TIMER, next(NS_PER_SECOND));
-    else this.#timers.cancel(RTC_TIMER);
+      const periodNs = (divider * NS_PER_SECOND) / RTC_HZ;
+      this.#timers.set(RTC_TIMER, Math.ceil((Math.floor(nowNs / periodNs) + 1) * periodNs));
+    } else this.#timers.cancel(RTC_TIMER);
+  }
+
+  get #isUpdating(): boolean {
+    return this.#clock.wallClock().nanoseconds >= NS_PER_SECOND - UPDATE_NS;
   }
 
   #update(): void {

@@ -52,10 +52,12 @@ test("the interrupt table has a local APIC per processor, and the timer at pin 2
   ]);
 });
 
-test("the fixed table points at the registers, and AML names the type of sleep that powers off", () => {
+test("the fixed table points at the registers, and AML names the types of sleep that suspend and power off", () => {
   const fadt = tablesOf(u(GPA + 16, 4), 4).get("FACP")!;
   expect([u(fadt + 4, 4), u(fadt + 46, 2), u(fadt + 48, 4)]).toEqual([244, 9, 0]);
   expect([u(fadt + 56, 4), u(fadt + 64, 4), u(fadt + 88, 2)]).toEqual([0x600, 0x604, 0x0204]);
   const dsdt = u(fadt + 40, 4);
-  expect(text(dsdt + 36, u(dsdt + 4, 4) - 36)).toBe("\x08_S5_\x12\x06\x04\0\0\0\0");
+  expect(text(dsdt + 36, u(dsdt + 4, 4) - 36)).toBe(
+    "\x08_S3_\x12\x06\x04\x01\x01\0\0\x08_S5_\x12\x06\x04\0\0\0\0",
+  );
 });

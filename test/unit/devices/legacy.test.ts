@@ -31,7 +31,7 @@ import { type ApicMessage, Lapic, receivers } from "../../../host-ts/devices/leg
 import { PicPair } from "../../../host-ts/devices/legacy/pic.ts";
 import { Pit } from "../../../host-ts/devices/legacy/pit.ts";
 import { type PortDevice, PortMap } from "../../../host-ts/devices/legacy/port-map.ts";
-import { Rtc } from "../../../host-ts/devices/legacy/rtc.ts";
+import { RTC_SECOND_TIMER, Rtc } from "../../../host-ts/devices/legacy/rtc.ts";
 import { TestDevice } from "../../../host-ts/devices/legacy/test-device.ts";
 import { Uart } from "../../../host-ts/devices/legacy/uart.ts";
 
@@ -48,7 +48,7 @@ class Line {
   }
 }
 
-const at = (seconds: number) => ({ nowNs: 0, wallClock: () => ({ seconds }) });
+const at = (seconds: number) => ({ nowNs: 0, wallClock: () => ({ seconds, nanoseconds: 0 }) });
 
 /** Saves a device, lets `disturb` change it, restores it, and expects the first state back. */
 function expectRestorable(device: Pick<PortDevice, "save" | "restore">, disturb: () => void): void {
@@ -312,6 +312,76 @@ describe("clock", () => {
   });
 });
 
+describe("clock alarm", () => {
+  const machine = () => {
+    const clock = {
+      nowNs: 0,
+      wallClock() {
+        return { seconds: 59 + Math.floor(this.nowNs / 1e9), nanoseconds: this.nowNs % 1e9 };
+      },
+    };
+    const irq = new Line();
+    const rings: number[] = [];
+    const timers = new Timers();
+    const alarm = () => rings.push(clock.nowNs);
+    const rtc = new Rtc({ irq, clock, timers, ramBytes: 64 << 20, alarm });
+    const set = (index: number, value: number) => {
+      rtc.write(0x70, 1, index);
+      rtc.write(0x71, 1, value);
+    };
+    const get = (index: number) => {
+      rtc.write(0x70, 1, index);
+      return rtc.read(0x71);
+    };
+    /** Lets time pass to the end of each of `count` seconds. */
+    const pass = (count: number) => {
+      for (let i = 0; i < count; i++) {
+        clock.nowNs = timers.nextNs()!;
+        for (const name of timers.takeDue(clock.nowNs)) {
+          if (name === RTC_SECOND_TIMER) rtc.secondBegan();
+          else rtc.timerExpired();
+        }
+      }
+    };
+    return { clock, irq, rings, rtc, set, get, pass };
+  };
+
+  test("rings when seconds, minutes and hours agree, and not before", () => {
+    const { set, get, pass, rings, irq } = machine();
+    for (const [index, value] of [
+      [1, 0x02],
+      [3, 0x01],
+      [5, 0x00],
+      [0x0b, 0x22],
+    ] as const)
+      set(index, value);
+    pass(2);
+    expect([rings, irq.isHigh, get(0x0c) & 0xf0]).toEqual([[], false, 0x10]);
+    pass(1);
+    expect([rings, irq.isHigh, get(0x0c)]).toEqual([[3e9], true, 0xb0]);
+    expect(irq.isHigh).toBe(false);
+  });
+
+  test("where any value will do it rings every second", () => {
+    const { set, pass, rings } = machine();
+    for (const index of [1, 3, 5]) set(index, 0xff);
+    set(0x0b, 0x22);
+    pass(3);
+    expect(rings).toEqual([1e9, 2e9, 3e9]);
+  });
+
+  test("an update is announced before the second ends", () => {
+    const { clock, get } = machine();
+    const isUpdating = (nowNs: number) => {
+      clock.nowNs = nowNs;
+      return (get(0x0a) & 0x80) !== 0;
+    };
+    expect([0, 5e8, 997_000_000, 998_000_000, 1e9].map(isUpdating)).toEqual([
+      ...[false, false, false, true, false],
+    ]);
+  });
+});
+
 describe("local APIC", () => {
   const machine = () => {
     const clock = { nowNs: 0 };
@@ -548,9 +618,27 @@ describe("ports", () => {
 });
 
 describe("ACPI registers", () => {
+  test("the alarm of the clock wakes and interrupts once it is enabled, until its status is written", () => {
+    const irq = new Line();
+    let wakes = 0;
+    const pm = new AcpiPm({ sleep: () => {}, wake: () => wakes++, irq });
+    const map = new PortMap();
+    map.add(pm);
+    pm.alarm();
+    expect([map.read(0x600, 2), wakes, irq.isHigh]).toEqual([0x400, 0, false]);
+    map.write(0x602, 2, 0x400);
+    expect(irq.isHigh).toBe(true);
+    map.write(0x600, 2, 0x400);
+    expect([map.read(0x600, 2), irq.isHigh]).toEqual([0, false]);
+    pm.alarm();
+    pm.noteWake();
+    expect([map.read(0x600, 2), wakes]).toEqual([0x8400, 1]);
+    expectRestorable(pm, () => map.write(0x600, 2, 0x400));
+  });
+
   test("ACPI mode is on, no event is pending, and SLP_EN asks for the sleep of its type", () => {
     const sleeps: number[] = [];
-    const pm = new AcpiPm((type) => sleeps.push(type));
+    const pm = new AcpiPm({ sleep: (type) => sleeps.push(type), wake: () => {}, irq: new Line() });
     const map = new PortMap();
     map.add(pm);
     expect([map.read(0x600, 4), map.read(0x604, 2)]).toEqual([0, 1]);
