@@ -173,8 +173,6 @@ export const VCPU_LG_DATA = 0x358;
 /** u32, SS and ESP of the last SET_STACK. */
 export const VCPU_LG_STACK_SS = 0x35c;
 export const VCPU_LG_STACK_ESP = 0x360;
-/** u32, FAULT_PATH_*. */
-export const VCPU_FAULT_PATH = 0x364;
 /** u32, first address of the guest kernel (lguest_data.kernel_address). */
 export const VCPU_LG_KERNEL = 0x368;
 /** u32, the system-call vector accepted at LGUEST_INIT. */
@@ -224,6 +222,32 @@ export const VCPU_INNER_ESP = 0x3fc;
 export const VCPU_HELD_GDT = 0x400;
 /** u32[32], bit n: translations of a large page in the n-th 4 MiB may be cached, so one INVLPG there drops them all. */
 export const VCPU_LARGE_PAGES = 0x500;
+
+// ---------------------------------------------------------------------------------------------------------------
+// vCPU block: which way traps and calls take (how a guest is run, and no part of its state)
+// ---------------------------------------------------------------------------------------------------------------
+
+/**
+ * u32[8], bit n: a trap with vector n leaves with EXIT_TRAP, unless its gate is one that the processor enters without the Host. With bit 14
+ * a TLB miss of the guest leaves too, with EXIT_SHADOW_FAULT. The Host writes both masks from its table of policies.
+ */
+export const VCPU_LEAVING_TRAPS = 0x700;
+/** u32, bit n: hypercall n leaves with EXIT_HYPERCALL. Bit 0 (FLUSH_ASYNC) stands for the asynchronous ring: the Host drains it. */
+export const VCPU_LEAVING_CALLS = 0x720;
+/** u32, not 0 while guest instructions are executed whose TLB misses leave. */
+export const VCPU_SHADOW_FAULTS = 0x724;
+/** u64 and u32, VCPU_RETIRED at the last trap that was delivered, and how many came before it at the same count. */
+export const VCPU_IDLE_TRAPS_AT = 0x728;
+export const VCPU_IDLE_TRAPS = 0x730;
+/**
+ * u32 count, u64 VCPU_RETIRED, u32[SHADOW_GRANTS_MAX] page and PFERR_* kind: what the Host has mapped for one instruction. A miss there is
+ * filled without leaving again, so that an instruction whose pages drive each other out of the TLB gets on.
+ */
+export const VCPU_SHADOW_GRANTS = 0x734;
+export const VCPU_SHADOW_GRANTS_AT = 0x738;
+export const VCPU_SHADOW_GRANT = 0x740;
+export const SHADOW_GRANTS_MAX = 16;
+
 /** 256 gates of 8 bytes, present bit clear when empty: the interrupt table that lguest and Xen guests register by hypercall. */
 export const VCPU_HELD_IDT = 0x800;
 export const HELD_GATE_BYTES = 8;
@@ -264,11 +288,6 @@ export const POLICY_XEN = 2;
 /** Every trap leaves with EXIT_TRAP: the Host judges (CPU tests, tracing). */
 export const POLICY_EXIT = 3;
 
-/** VCPU_FAULT_PATH: where the traps and the page-table calls of a paravirtual guest are judged. */
-export const FAULT_PATH_SWITCHER = 0;
-/** The classic path: each leaves to the Host, which sends it back through deliverTrap or performCall. */
-export const FAULT_PATH_HOST = 1;
-
 /** VCPU_LG_PAE. */
 export const LG_PAE_AUTO = 0;
 export const LG_PAE_ON = 1;
@@ -293,12 +312,14 @@ export const EVENT_KILL = 4;
 export const EVENT_EXIT = 5;
 /** A trap that is delivered after the instruction retired (INT n, INTO, single step). */
 export const EVENT_TRAP = 6;
+/** A TLB miss that the Host fills: the exit record is filled, the instruction is executed again. */
+export const EVENT_SHADOW_FAULT = 7;
 
 /** VCPU_EXIT_REASON and the meaning of VCPU_EXIT_ARG[0..]. */
 export const EXIT_BUDGET = 0;
 /** [0] number, [1..5] arguments: a call the core leaves to the Host. EIP is past the instruction. */
 export const EXIT_HYPERCALL = 1;
-/** [0] vector, [1] error code, [2] address: a trap the Host must judge; EIP is at the instruction. */
+/** [0] vector, [1] error code, [2] address: a trap the Host must judge; EIP is at the instruction, or past an INT n. */
 export const EXIT_TRAP = 2;
 /** HLT or a halting hypercall. EIP is past the instruction. */
 export const EXIT_HALT = 3;
@@ -325,7 +346,12 @@ export const EXIT_OUT_OF_MEMORY = 11;
 export const EXIT_LIVELOCK = 12;
 /** [0] MSR index, [1] 1 for a write, [2] value low, [3] value high: an MSR of the hypervisor range (0x40000000). EIP is past the instruction. */
 export const EXIT_MSR = 13;
-export const EXIT_REASONS = 14;
+/**
+ * [0] PFERR_WRITE, PFERR_USER, PFERR_FETCH: the kind of access, [1] linear address: a TLB miss that the Host fills (mapPage) or that is the
+ * guest's own fault (reflectPageFault). EIP is at the instruction; go on with resume.
+ */
+export const EXIT_SHADOW_FAULT = 14;
+export const EXIT_REASONS = 15;
 
 /** EXIT_KILL reasons raised inside the core. The text belongs to the personality's table. */
 export const KILL_BAD_PGD = 1;

@@ -2,23 +2,28 @@
  * Everything the Host may call. Pointers are offsets in linear memory; abi/vcpu.ts says what they point at.
  */
 import { VCPU_FAULT_ADDRESS } from "../abi/vcpu.ts";
+import { PFERR_USER } from "../abi/x86.ts";
 import { resetCodeCache } from "./decode/cache.ts";
 import { ARENA_BYTES, PAGE_SIZE } from "./layout.ts";
 import { dropCode, touchesCode } from "./mmu/code-pages.ts";
 import { frameForRead as readFrame, frameForWrite as writeFrame } from "./mmu/frames.ts";
 import { allocRun, poolInit as initPool } from "./mmu/pool.ts";
+import { accessOf, grant } from "./mmu/shadow-fault.ts";
 import {
   flushAllTranslations,
   flushGuestTranslations,
+  flushDirectory as flushOneDirectory,
   flushPageEverywhere,
+  flushPageOf,
+  knowsDirectory as knows,
   switchDirectory,
 } from "./mmu/tlb.ts";
-import { probe } from "./mmu/walker.ts";
+import { clearEvent, fillFrom, markEntry as mark, probe } from "./mmu/walker.ts";
 import { setArena } from "./state/thread.ts";
 import { updateMode as recomputeMode } from "./state/vcpu.ts";
-import { deliver, onInterrupt } from "./switcher/classify.ts";
-import { enter } from "./switcher/enter.ts";
-import { performForHost } from "./switcher/lguest-calls.ts";
+import { deliver, deliverPageFault, onInterrupt } from "./switcher/classify.ts";
+import { enter, resume as goOn } from "./switcher/enter.ts";
+import { pinPage as pin } from "./switcher/lguest-calls.ts";
 import {
   createGuest,
   createVcpu,
@@ -76,6 +81,10 @@ export function vcpuDestroy(v: usize): void {
 export function run(v: usize, budget: i32): u32 {
   return enter(v, budget);
 }
+/** Runs what is left of the slice that EXIT_TRAP, EXIT_SHADOW_FAULT or EXIT_HYPERCALL interrupted. @returns EXIT_*. */
+export function resume(v: usize): u32 {
+  return goOn(v);
+}
 
 /** @returns host pointer of frame `gfn` for reading, 0 when it is not memory. Valid until the guest runs again. */
 export function frameForRead(guest: usize, gfn: u32): usize {
@@ -106,16 +115,56 @@ export function flushPage(v: usize, lin: u32): void {
   flushPageEverywhere(v, lin);
 }
 
-/** Delivers a trap as if the instruction at EIP had raised it. @returns 1, or 0 with the exit record saying why not. */
-export function deliverTrap(v: usize, vector: u32, errorCode: u32, address: u32): bool {
+/** Drops the cached translations of one page in the directory at `cr3`, if that is known. */
+export function flushPageIn(v: usize, cr3: u32, lin: u32): void {
+  flushPageOf(v, cr3, lin);
+}
+/** Drops the cached translations of the directory at `cr3`, if that is known. */
+export function flushDirectory(v: usize, cr3: u32): void {
+  flushOneDirectory(v, cr3);
+}
+/** @returns whether translations of the directory at `cr3` may be cached. */
+export function knowsDirectory(v: usize, cr3: u32): bool {
+  return knows(v, cr3);
+}
+/** The Host wrote CR3 or the paging mode, or another vCPU has run since: makes the current directory's translations the active ones. */
+export function activateDirectory(v: usize): void {
   switchDirectory(v);
+}
+
+/**
+ * Maps a page for an access of the guest that missed the TLB, as the Host found it in the guest's tables. Only right after EXIT_SHADOW_FAULT.
+ * @param kind PFERR_* of the exit record @param entry effective PTE_RW and PTE_US, PTE_D, and PTE_NX_HIGH as in the high half of an entry
+ * @returns 1, or 0 with the exit record saying why not.
+ */
+export function mapPage(v: usize, lin: u32, kind: u32, gfn: u32, entry: u32): bool {
+  grant(v, lin, kind);
+  const ptr = fillFrom(v, lin, accessOf(kind), (kind & PFERR_USER) != 0, gfn, entry);
+  // Device memory is never mapped: the access finds that out by itself when it is made again.
+  if (ptr == 0) return false;
+  clearEvent(v);
+  return true;
+}
+/** Sets accessed and dirty bits in a table entry of the guest. @returns 1, or 0 with the exit record saying why not. */
+export function markEntry(v: usize, gpa: u32, bits: u32): bool {
+  return mark(v, gpa, bits);
+}
+/** A page of the stack that SET_STACK names. @returns 1 when the guest kernel may write it, or 0 with the exit record saying why not. */
+export function pinPage(v: usize, lin: u32): bool {
+  return pin(v, lin);
+}
+
+/**
+ * Delivers a trap as if the instruction at EIP had raised it; the vCPU is the one that ran last on this thread.
+ * @returns 1, or 0 with the exit record saying why not.
+ */
+export function deliverTrap(v: usize, vector: u32, errorCode: u32, address: u32): bool {
   store<u32>(v, address, VCPU_FAULT_ADDRESS);
   return deliver(v, vector, errorCode);
 }
-/** Performs one of the paravirtual calls that the core knows, for the classic path. @returns 1, or 0 with the exit record saying why not. */
-export function performCall(v: usize, number: u32, a1: u32, a2: u32, a3: u32, a4: u32): bool {
-  switchDirectory(v);
-  return performForHost(v, number, a1, a2, a3, a4);
+/** A TLB miss turned out to be the guest's own page fault: delivers it. @returns 1, or 0 with the exit record saying why not. */
+export function reflectPageFault(v: usize, lin: u32, errorCode: u32): bool {
+  return deliverPageFault(v, lin, errorCode);
 }
 /** Delivers interrupt `vector` between two instructions. @returns 1, or 0 with the exit record saying why not. */
 export function deliverInterrupt(v: usize, vector: u32): bool {

@@ -48,8 +48,9 @@ import {
 import { kill, raise, raiseGp } from "../state/faults.ts";
 import { reg, setExit } from "../state/vcpu.ts";
 import { dropCode, hasCode, isRunningIn, noteWritable, touchesCode } from "./code-pages.ts";
+import { ACCESS_FETCH, ACCESS_READ, ACCESS_WRITE } from "./shadow-fault.ts";
 import { checksAlignment } from "./tlb.ts";
-import { ACCESS_FETCH, ACCESS_READ, ACCESS_WRITE, clearEvent, FILL_MMIO, fill } from "./walker.ts";
+import { clearEvent, FILL_MMIO, fill } from "./walker.ts";
 import { noteAccess } from "./watch.ts";
 
 /** The TLB hit, inline. `tlb` is VCPU_TLB, which the interpreter keeps in a local. */

@@ -31,6 +31,7 @@ import {
   VCPU_PAGING,
   VCPU_PDPTE,
   VCPU_POLICY,
+  VCPU_SHADOW_FAULTS,
 } from "../../abi/vcpu.ts";
 import {
   CR0_WP,
@@ -67,13 +68,9 @@ import { count } from "../state/vcpu.ts";
 import { hasCode, noteWritable } from "./code-pages.ts";
 import { frameEntry, frameForWrite, populateFrame } from "./frames.ts";
 import { exhausted, hitsRunningCode, physicalForRead, physicalForWrite } from "./physical.ts";
+import { ACCESS_FETCH, ACCESS_READ, ACCESS_WRITE, isGranted, shadowFault } from "./shadow-fault.ts";
 import { flushGuestTranslations, noteLargePage } from "./tlb.ts";
 import { isWatchedPage } from "./watch.ts";
-
-/** Access kinds. */
-export const ACCESS_READ: u32 = 0;
-export const ACCESS_WRITE: u32 = 1;
-export const ACCESS_FETCH: u32 = 2;
 
 /** fill() returns this (never a valid host pointer) for device memory: VCPU_EXIT_ARG holds the guest-physical address. */
 export const FILL_MMIO: usize = 1;
@@ -284,11 +281,36 @@ function walkPae(v: usize, lin: u32, access: u32, user: bool, probe: bool): bool
 }
 
 /**
- * Walks the guest's tables for `lin` and fills the TLB of the given privilege.
+ * Walks the guest's tables for `lin` and fills the TLB of the given privilege; or leaves that to the Host, where the guest's policy says so.
  * @returns the host pointer of the byte at `lin`; 0 when an event was recorded; FILL_MMIO for device memory.
  */
 export function fill(v: usize, lin: u32, access: u32, user: bool): usize {
-  if (!walk(v, lin, access, user, false)) return 0;
+  if (load<u32>(v, VCPU_SHADOW_FAULTS) != 0 && !isGranted(v, lin, access, user)) {
+    return shadowFault(v, lin, access, user);
+  }
+  return walk(v, lin, access, user, false) ? install(v, lin, access, user) : 0;
+}
+
+/**
+ * Fills the TLB from a walk that the Host made.
+ * @param entry the entry that maps the page: effective PTE_RW and PTE_US, PTE_D, and PTE_NX_HIGH as it stands in the high half
+ * @returns as fill() does.
+ */
+export function fillFrom(v: usize, lin: u32, access: u32, user: bool, gfn: u32, entry: u32): usize {
+  Leaf.gfn = gfn;
+  Leaf.rights = entry & (PTE_RW | PTE_US | PTE_NX_HIGH);
+  Leaf.dirty = access == ACCESS_WRITE || (entry & PTE_D) != 0;
+  Leaf.isLarge = false;
+  return install(v, lin, access, user);
+}
+
+/** Sets bits in a table entry on behalf of the Host. @returns false when an event was recorded. */
+export function markEntry(v: usize, gpa: u32, bits: u32): bool {
+  return setTableBits(v, gpa, bits);
+}
+
+/** Enters what the walk found into the TLB. @returns as fill() does. */
+function install(v: usize, lin: u32, access: u32, user: bool): usize {
   const guest = load<usize>(v, VCPU_GUEST);
   const gfn = Leaf.gfn;
   const entry = frameEntry(guest, gfn);

@@ -9,7 +9,6 @@ import {
   EVENT_FAULT,
   EXIT_TRAP,
   EXIT_TRIPLE_FAULT,
-  FAULT_PATH_HOST,
   NO_VECTOR,
   POLICY_EXIT,
   POLICY_LGUEST,
@@ -25,9 +24,12 @@ import {
   VCPU_EVENT,
   VCPU_FAULT_ADDRESS,
   VCPU_FAULT_ERROR,
-  VCPU_FAULT_PATH,
   VCPU_FAULT_VECTOR,
+  VCPU_IDLE_TRAPS,
+  VCPU_IDLE_TRAPS_AT,
   VCPU_INT_EIP,
+  VCPU_LEAVING_TRAPS,
+  VCPU_MMIO_COUNT,
   VCPU_POLICY,
   VCPU_RETIRED,
 } from "../../abi/vcpu.ts";
@@ -43,13 +45,40 @@ import {
 } from "../../abi/x86.ts";
 import { clearEvent } from "../mmu/walker.ts";
 import { deliverThroughIdt, doubleFaultRule } from "../protect/gates.ts";
-import { leave, raise, TRAP_UNCHECKED } from "../state/faults.ts";
+import { leave, raise, raisePageFault, TRAP_UNCHECKED } from "../state/faults.ts";
 import { countTrap } from "../state/vcpu.ts";
 import { hypercall } from "./lguest-calls.ts";
-import { gateDpl, isGatePresent, reflect } from "./reflect.ts";
+import { gateDpl, isDirectTrap, isGatePresent, reflect } from "./reflect.ts";
 
 function hasErrorCode(vector: u32): bool {
   return vector < 32 && ((VECTORS_WITH_ERROR_CODE >>> vector) & 1) != 0;
+}
+
+/** @returns true when the guest's policy sends traps with `vector` to the Host. */
+export function leavesTrap(v: usize, vector: u32): bool {
+  const word = load<u32>(v + ((vector >>> 5) << 2), VCPU_LEAVING_TRAPS);
+  return ((word >>> (vector & 31)) & 1) != 0;
+}
+
+/** Puts a trap into an lguest guest, or leaves with it where the policy says so and the gate does not let it pass. */
+function reflectOrLeave(v: usize, vector: u32, error: u32): bool {
+  if (!leavesTrap(v, vector) || isDirectTrap(v, vector)) return reflect(v, vector, error);
+  leave(v, EXIT_TRAP, vector, error, load<u32>(v, VCPU_FAULT_ADDRESS));
+  return false;
+}
+
+/** Counts a delivered trap: many of them without one instruction retiring are a livelock. */
+export function noteTrap(v: usize): void {
+  const now = load<u64>(v, VCPU_RETIRED);
+  const isIdle = load<u64>(v, VCPU_IDLE_TRAPS_AT) == now;
+  store<u32>(v, isIdle ? load<u32>(v, VCPU_IDLE_TRAPS) + 1 : 0, VCPU_IDLE_TRAPS);
+  store<u64>(v, now, VCPU_IDLE_TRAPS_AT);
+}
+
+/** What an instruction touched before it faulted, it will touch again. */
+export function forgetPartialWork(v: usize): void {
+  store<u32>(v, 0, VCPU_MMIO_COUNT);
+  store<u32>(v, load<u32>(v, VCPU_DEBUG) & ~DEBUG_PENDING, VCPU_DEBUG);
 }
 
 /** A fault was recorded; EIP is at the instruction. @returns true when the guest goes on. */
@@ -58,10 +87,8 @@ export function onFault(v: usize): bool {
   const error = load<u32>(v, VCPU_FAULT_ERROR);
   clearEvent(v);
   switch (load<u32>(v, VCPU_POLICY)) {
-    case POLICY_LGUEST: {
-      if (load<u32>(v, VCPU_FAULT_PATH) == FAULT_PATH_HOST) break;
-      return reflect(v, vector, error);
-    }
+    case POLICY_LGUEST:
+      return reflectOrLeave(v, vector, error);
     case POLICY_EXIT:
       break;
     default:
@@ -73,8 +100,17 @@ export function onFault(v: usize): bool {
 
 /** The Host has judged a trap: into the guest with it. @returns true when the guest took it. */
 export function deliver(v: usize, vector: u32, error: u32): bool {
+  noteTrap(v);
   if (load<u32>(v, VCPU_POLICY) == POLICY_LGUEST) return reflect(v, vector, error);
   return deliverNative(v, vector, error, false, false);
+}
+
+/** The Host has walked the guest's tables for a TLB miss: it is the guest's own fault. @returns true when the guest took it. */
+export function deliverPageFault(v: usize, lin: u32, error: u32): bool {
+  forgetPartialWork(v);
+  raisePageFault(v, lin, error);
+  clearEvent(v);
+  return deliver(v, VECTOR_PF, error);
 }
 
 /** @returns true when a debug trap is due before the next instruction. */
@@ -87,19 +123,27 @@ export function inDebugShadow(v: usize): bool {
 }
 /** Delivers the debug trap that waits. @returns true when the guest goes on. */
 export function onDebugTrap(v: usize): bool {
+  takeDebugTrap(v);
+  return onFault(v);
+}
+/** Makes the debug trap that waits the recorded fault. */
+function takeDebugTrap(v: usize): void {
   const debug = load<u32>(v, VCPU_DEBUG);
   store<u32>(v, debug & ~DEBUG_PENDING, VCPU_DEBUG);
-  return onDebug(v, debug & DEBUG_PENDING);
+  raiseDebug(v, debug & DEBUG_PENDING);
 }
 /**
  * #DB for the conditions `bits` of DR6. Bits 0-3 tell this exception's breakpoints, the others stay until the guest clears them.
  * @returns true when the guest goes on.
  */
 export function onDebug(v: usize, bits: u32): bool {
+  raiseDebug(v, bits);
+  return onFault(v);
+}
+function raiseDebug(v: usize, bits: u32): void {
   store<u32>(v, (load<u32>(v, VCPU_DR6) & ~DR6_HITS) | bits, VCPU_DR6);
   store<u32>(v, load<u32>(v, VCPU_DR7) & ~DR7_GD, VCPU_DR7);
   raise(v, VECTOR_DB);
-  return onFault(v);
 }
 
 /** INT n, INT3 or INTO retired; EIP is past it. @returns true when the guest goes on. */
@@ -125,7 +169,7 @@ function lguestInterrupt(v: usize, vector: u32, checked: bool): bool {
   if (vector == LGUEST_TRAP_ENTRY && cpl == LGUEST_KERNEL_CPL) return hypercall(v);
   const isOpen =
     vector != LGUEST_TRAP_ENTRY && isGatePresent(v, vector) && gateDpl(v, vector) >= cpl;
-  if (isOpen || !checked) return reflect(v, vector, 0);
+  if (isOpen || !checked) return reflectOrLeave(v, vector, 0);
   rewind(v);
   store<u32>(v, VECTOR_GP, VCPU_FAULT_VECTOR);
   store<u32>(v, (vector << 3) | ERR_IDT, VCPU_FAULT_ERROR);
@@ -141,7 +185,12 @@ function rewind(v: usize): void {
 
 /** An interrupt the Host decided to deliver; a debug trap that waits comes first. @returns true when the guest took it. */
 export function onInterrupt(v: usize, vector: u32): bool {
-  if (hasDebugTrap(v) && !onDebugTrap(v)) return false;
+  if (hasDebugTrap(v)) {
+    // The Host is here already: nothing leaves to it.
+    takeDebugTrap(v);
+    clearEvent(v);
+    if (!deliver(v, VECTOR_DB, 0)) return false;
+  }
   if (load<u32>(v, VCPU_POLICY) == POLICY_LGUEST) return reflect(v, vector, 0);
   return deliverNative(v, vector, 0, false, true);
 }

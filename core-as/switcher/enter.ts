@@ -10,10 +10,12 @@ import {
   EVENT_KILL,
   EVENT_MMIO,
   EVENT_NONE,
+  EVENT_SHADOW_FAULT,
   EVENT_STEP,
   EVENT_TRAP,
   EXIT_BUDGET,
   EXIT_HALT,
+  EXIT_HYPERCALL,
   EXIT_INTERRUPT_WINDOW,
   EXIT_LIVELOCK,
   VCPU_BLOCK,
@@ -26,24 +28,31 @@ import {
   VCPU_EIP,
   VCPU_EVENT,
   VCPU_EXIT_REASON,
+  VCPU_IDLE_TRAPS,
+  VCPU_IDLE_TRAPS_AT,
   VCPU_LG_DRAINING,
   VCPU_MMIO_COUNT,
   VCPU_MMIO_CURSOR,
   VCPU_RETIRED,
   VCPU_SHADOW,
+  VCPU_SHADOW_FAULTS,
   VCPU_WANT_WINDOW,
 } from "../../abi/vcpu.ts";
-import { DR6_BS, DR7_ENABLES, EFLAGS_IF, EFLAGS_TF, SEG_CS } from "../../abi/x86.ts";
+import { DR6_BS, DR7_ENABLES, EFLAGS_IF, EFLAGS_TF, SEG_CS, VECTOR_PF } from "../../abi/x86.ts";
 import { resetCodeCache } from "../decode/cache.ts";
 import { interpret, RUN_EVENT } from "../exec/interpreter.ts";
+import { forgetGrants } from "../mmu/shadow-fault.ts";
 import { flushAllTranslations, switchDirectory } from "../mmu/tlb.ts";
 import { clearEvent } from "../mmu/walker.ts";
 import { armBreakpoints, executionHits } from "../mmu/watch.ts";
 import { isResuming } from "../state/flags.ts";
 import { count, segBase, setExit } from "../state/vcpu.ts";
 import {
+  forgetPartialWork,
   hasDebugTrap,
   inDebugShadow,
+  leavesTrap,
+  noteTrap,
   onDebug,
   onDebugTrap,
   onFault,
@@ -106,25 +115,33 @@ export function enter(v: usize, budget: i32): u32 {
   store<i32>(v, budget, VCPU_BUDGET);
   store<u32>(v, EVENT_NONE, VCPU_EVENT);
   store<u32>(v, 0, VCPU_MMIO_CURSOR);
-  let traps: u32 = 0;
-  let retired = load<u64>(v, VCPU_RETIRED);
-  let alone = false;
-  let trapped = false;
+  store<u32>(v, 0, VCPU_IDLE_TRAPS);
+  store<u64>(v, load<u64>(v, VCPU_RETIRED), VCPU_IDLE_TRAPS_AT);
   if ((load<u32>(v, VCPU_DR7) & DR7_ENABLES) != 0 || load<u32>(v, VCPU_DEBUG) != 0)
     armBreakpoints(v);
   if (load<u32>(v, VCPU_LG_DRAINING) != 0 && !resumeHypercall(v)) return leaveGuest(v);
+  return runSlice(v);
+}
 
+/**
+ * Goes on with a slice that the core left to have a trap, a TLB miss or a hypercall judged: what is left of its budget, with no look at the
+ * outside world in between.
+ * @returns EXIT_*, like enter().
+ */
+export function resume(v: usize): u32 {
+  store<u32>(v, EVENT_NONE, VCPU_EVENT);
+  store<u32>(v, 0, VCPU_MMIO_CURSOR);
+  return runSlice(v);
+}
+
+function runSlice(v: usize): u32 {
+  const missesLeave = leavesTrap(v, VECTOR_PF);
+  let alone = false;
   while (true) {
-    if (trapped) {
-      trapped = false;
-      const now = load<u64>(v, VCPU_RETIRED);
-      traps = now == retired ? traps + 1 : 0;
-      retired = now;
-      if (traps > MAX_IDLE_TRAPS) return exit(v, EXIT_LIVELOCK);
-    }
+    if (load<u32>(v, VCPU_IDLE_TRAPS) > MAX_IDLE_TRAPS) return exit(v, EXIT_LIVELOCK);
     if (hasDebugTrap(v)) {
       if (!onDebugTrap(v)) return leaveGuest(v);
-      trapped = true;
+      noteTrap(v);
       continue;
     }
     if (load<i32>(v, VCPU_BUDGET) <= 0) return exit(v, EXIT_BUDGET);
@@ -135,7 +152,7 @@ export function enter(v: usize, budget: i32): u32 {
       const found = breakpointsHere(v);
       if (found != 0) {
         if (!onDebug(v, found)) return leaveGuest(v);
-        trapped = true;
+        noteTrap(v);
         continue;
       }
       alone = true;
@@ -147,7 +164,9 @@ export function enter(v: usize, budget: i32): u32 {
     const inShadow =
       load<u32>(v, VCPU_WANT_WINDOW) != 0 && (load<u32>(v, VCPU_EFLAGS) & EFLAGS_IF) != 0;
     if (stepping || inShadow || load<u32>(v, VCPU_MMIO_COUNT) != 0) alone = true;
+    if (missesLeave) store<u32>(v, 1, VCPU_SHADOW_FAULTS);
     const outcome = interpret(v, alone ? 1 : chaos(v), alone);
+    store<u32>(v, 0, VCPU_SHADOW_FAULTS);
     // No block runs any more: what the switcher stores beside the interrupted code is no self-modification.
     store<usize>(v, 0, VCPU_BLOCK);
     const happened = load<u32>(v, VCPU_EVENT);
@@ -160,6 +179,7 @@ export function enter(v: usize, budget: i32): u32 {
         store<u32>(v, load<u32>(v, VCPU_DEBUG) | DR6_BS, VCPU_DEBUG);
       }
     }
+    if (missesLeave && !isToBeRepeated(outcome, happened)) forgetGrants(v);
     if (outcome != RUN_EVENT) continue;
 
     switch (happened) {
@@ -170,14 +190,16 @@ export function enter(v: usize, budget: i32): u32 {
       }
       case EVENT_FAULT: {
         alone = false;
-        store<u32>(v, 0, VCPU_MMIO_COUNT);
-        // What the instruction touched before it faulted, it will touch again.
-        store<u32>(v, load<u32>(v, VCPU_DEBUG) & ~DEBUG_PENDING, VCPU_DEBUG);
+        forgetPartialWork(v);
         if (!onFault(v)) return leaveGuest(v);
         break;
       }
       case EVENT_TRAP: {
-        if (!onSoftwareInterrupt(v)) return leaveGuest(v);
+        if (!onSoftwareInterrupt(v)) {
+          // The Host performs the call and the guest goes on: that is progress like a call completed here.
+          if (load<u32>(v, VCPU_EXIT_REASON) == EXIT_HYPERCALL) noteTrap(v);
+          return leaveGuest(v);
+        }
         break;
       }
       case EVENT_EXIT: {
@@ -188,12 +210,25 @@ export function enter(v: usize, budget: i32): u32 {
         }
         return leaveGuest(v);
       }
+      case EVENT_SHADOW_FAULT: {
+        // A trap that was there before the instruction stays, and waits for its end.
+        if (!inDebugShadow(v)) store<u32>(v, load<u32>(v, VCPU_DEBUG) & ~DEBUG_PENDING, VCPU_DEBUG);
+        return leaveGuest(v);
+      }
       case EVENT_MMIO:
       case EVENT_KILL:
         return leaveGuest(v);
       default:
         unreachable();
     }
-    trapped = true;
+    noteTrap(v);
   }
+}
+
+/** @returns true when the instruction at EIP was begun and is executed once more. */
+function isToBeRepeated(outcome: u32, happened: u32): bool {
+  return (
+    outcome == RUN_EVENT &&
+    (happened == EVENT_SHADOW_FAULT || happened == EVENT_MMIO || happened == EVENT_STEP)
+  );
 }

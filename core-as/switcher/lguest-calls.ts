@@ -1,6 +1,7 @@
 /**
  * The lguest hypercalls that only touch page tables, descriptors, flags or the TLB: they complete here, and so does the asynchronous ring
- * they arrive by. All others leave with EXIT_HYPERCALL, in the guest's order: the ring first, then the call itself.
+ * they arrive by. All others leave with EXIT_HYPERCALL, in the guest's order: the ring first, then the call itself. Which is which is the
+ * Host's table of policies, in VCPU_LEAVING_CALLS; on the classic path everything leaves at once, the ring included.
  */
 
 import {
@@ -32,7 +33,6 @@ import {
   COUNTER_CORE_CALLS,
   EVENT_NONE,
   EXIT_HYPERCALL,
-  FAULT_PATH_HOST,
   GUEST_LIMIT_FRAMES,
   GUEST_MMIO_END,
   GUEST_RAM_FRAMES,
@@ -59,11 +59,11 @@ import {
   VCPU_CR4,
   VCPU_EVENT,
   VCPU_EXIT_ARG,
-  VCPU_FAULT_PATH,
   VCPU_GPR,
   VCPU_GUEST,
   VCPU_HELD_GDT,
   VCPU_HELD_IDT,
+  VCPU_LEAVING_CALLS,
   VCPU_LG_DATA,
   VCPU_LG_DRAINING,
   VCPU_LG_KERNEL,
@@ -121,7 +121,7 @@ const PDPTE_FLAGS: u64 = 0xfff;
  */
 export function hypercall(v: usize): bool {
   // Before LGUEST_INIT there is no ring, and the Host judges every call.
-  if (load<u32>(v, VCPU_LG_DATA) == 0) {
+  if (load<u32>(v, VCPU_LG_DATA) == 0 || leavesCall(v, LHCALL_FLUSH_ASYNC)) {
     return toHost(v, reg(v, 0), reg(v, 3), reg(v, 1), reg(v, 2), reg(v, 6));
   }
   if (!snapshotRing(v)) return false;
@@ -182,17 +182,17 @@ function drainRing(v: usize): bool {
   }
 }
 
-/** Performs a call here or leaves to the Host with it; on the classic path every call leaves. @returns true when it is done. */
+/** @returns true when the guest's policy sends the call to the Host; those without a number of their own always go there. */
+function leavesCall(v: usize, number: u32): bool {
+  return number >= 32 || ((load<u32>(v, VCPU_LEAVING_CALLS) >>> number) & 1) != 0;
+}
+
+/** Performs a call here or leaves to the Host with it. @returns true when it is done. */
 function dispatch(v: usize, number: u32, a1: u32, a2: u32, a3: u32, a4: u32): bool {
-  if (load<u32>(v, VCPU_FAULT_PATH) == FAULT_PATH_HOST) return toHost(v, number, a1, a2, a3, a4);
+  if (leavesCall(v, number)) return toHost(v, number, a1, a2, a3, a4);
   const outcome = perform(v, number, a1, a2, a3, a4);
   if (outcome == CALL_FOR_HOST) return toHost(v, number, a1, a2, a3, a4);
   return outcome == CALL_DONE;
-}
-
-/** Performs a call on behalf of the Host. @returns false when the exit record says why not; the Host asks only for calls listed here. */
-export function performForHost(v: usize, number: u32, a1: u32, a2: u32, a3: u32, a4: u32): bool {
-  return perform(v, number, a1, a2, a3, a4) == CALL_DONE;
 }
 
 /** Performs a call that the core knows. */
@@ -339,15 +339,18 @@ function setStack(v: usize, ss: u32, esp: u32, pages: u32): void {
     return;
   }
   for (let i: u32 = 0; i < pages; i++) {
-    const lin = esp - 1 - (i << 12);
-    if (translateSystemWrite(v, lin, 1) == 0) {
-      clearEvent(v);
-      kill(v, KILL_BAD_STACK_PAGE, lin);
-      return;
-    }
+    if (!pinPage(v, esp - 1 - (i << 12))) return;
   }
   store<u32>(v, ss, VCPU_LG_STACK_SS);
   store<u32>(v, esp, VCPU_LG_STACK_ESP);
+}
+
+/** @returns true when the guest kernel may write at `lin`; else the guest is killed, because its stack is not there. */
+export function pinPage(v: usize, lin: u32): bool {
+  if (translateSystemWrite(v, lin, 1) != 0) return true;
+  clearEvent(v);
+  kill(v, KILL_BAD_STACK_PAGE, lin);
+  return false;
 }
 
 /** Stores a descriptor with lguest's fix-ups: no ring 0, and always accessed. Some entries are the Host's own. */

@@ -57,6 +57,12 @@ export function setLguestWord(v: usize, off: u32, value: u32): bool {
   return writePhysical<u32>(v, load<u32>(v, VCPU_LG_DATA) + off, value);
 }
 
+/** @returns true when the processor enters the handler of `vector` without the Host's help, on the classic path too. */
+export function isDirectTrap(v: usize, vector: u32): bool {
+  const high = gateHigh(v, vector);
+  return (high & HELD_GATE_PRESENT) != 0 && isDirect(v, vector, (high >>> 8) & 15);
+}
+
 /** Trap gates that the processor may enter without the Host's help: the interrupt flag stays as it is. */
 function isDirect(v: usize, vector: u32, type: u32): bool {
   if (type != SYSDESC_TRAP_GATE32) return false;

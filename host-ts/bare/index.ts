@@ -54,7 +54,7 @@ function placeApics({ vcpus }: PersonalityHost): void {
 
 class Bare implements Personality {
   readonly name = "bare";
-  readonly coreCalls = [];
+  readonly callNames = [];
   readonly #host: PersonalityHost;
   readonly #domain: Domain;
   readonly #settings: BareSettings;

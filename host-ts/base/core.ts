@@ -31,18 +31,26 @@ export interface CoreExports {
   walk(vcpu: number, lin: number, write: number, user: number): number;
   flushAll(vcpu: number): void;
   flushPage(vcpu: number, lin: number): void;
-  /** 1 when delivered; 0 when the exit record says why not. */
+  /** Runs what is left of a slice that a trap, a TLB miss or a hypercall interrupted, and returns EXIT_*. */
+  resume(vcpu: number): number;
+  /** Drops the translations of one page, and all of them, in the directory at `cr3` where that is known. */
+  flushPageIn(vcpu: number, cr3: number, lin: number): void;
+  flushDirectory(vcpu: number, cr3: number): void;
+  /** 1 when translations of the directory at `cr3` may be cached. */
+  knowsDirectory(vcpu: number, cr3: number): number;
+  /** After the Host wrote CR3 or the paging mode, and before verbs on translations where another vCPU may have run since. */
+  activateDirectory(vcpu: number): void;
+  /** Right after EXIT_SHADOW_FAULT: maps the page as the Host found it in the guest's tables; 0 when the exit record says why not. */
+  mapPage(vcpu: number, lin: number, kind: number, gfn: number, entry: number): number;
+  /** Sets accessed and dirty bits in a table entry of the guest; 0 when the exit record says why not. */
+  markEntry(vcpu: number, gpa: number, bits: number): number;
+  /** 1 when the guest kernel may write at `lin`; 0 with its death in the exit record. */
+  pinPage(vcpu: number, lin: number): number;
+  /** Right after EXIT_SHADOW_FAULT: the guest's own page fault; 0 when the exit record says why it could not take it. */
+  reflectPageFault(vcpu: number, lin: number, errorCode: number): number;
+  /** Of the vCPU that ran last on this thread. 1 when delivered; 0 when the exit record says why not. */
   deliverTrap(vcpu: number, vector: number, errorCode: number, address: number): number;
   deliverInterrupt(vcpu: number, vector: number): number;
-  /** Performs a paravirtual call that the core knows, for the classic path; 0 when the exit record says why not. */
-  performCall(
-    vcpu: number,
-    number: number,
-    arg1: number,
-    arg2: number,
-    arg3: number,
-    arg4: number,
-  ): number;
   /** CPU_MODEL_* of a vCPU that has not run. */
   vcpuSetModel(vcpu: number, model: number): void;
   /** The INIT signal, for POLICY_NATIVE, between two instructions. */
@@ -91,12 +99,27 @@ export class Core {
   readonly #memory: WebAssembly.Memory;
   #bytes: Uint8Array;
   #words: DataView;
+  #cells: Uint32Array;
 
   constructor(memory: WebAssembly.Memory, exports: CoreExports) {
     this.#memory = memory;
     this.exports = exports;
     this.#bytes = new Uint8Array(memory.buffer);
     this.#words = new DataView(memory.buffer);
+    this.#cells = new Uint32Array(memory.buffer);
+  }
+
+  /** The word at `ptr`, a multiple of 4, unsigned. */
+  cell(ptr: number): number {
+    const value = this.#cells[ptr >>> 2];
+    if (value !== undefined) return value;
+    this.#refresh(ptr + 4);
+    return this.#cells[ptr >>> 2]!;
+  }
+
+  /** Writes the word at `ptr`, which lies in a block that has been read. */
+  setCell(ptr: number, value: number): void {
+    this.#cells[ptr >>> 2] = value;
   }
 
   /** The whole memory as bytes, long enough to hold `end`; do not keep it across a call into the core. */
@@ -116,6 +139,7 @@ export class Core {
     if (this.#memory.buffer.byteLength < end) this.#memory.grow(0);
     this.#bytes = new Uint8Array(this.#memory.buffer);
     this.#words = new DataView(this.#memory.buffer);
+    this.#cells = new Uint32Array(this.#memory.buffer);
     if (this.#bytes.length < end) throw new BugError(`pointer past the end of memory: ${end}`);
   }
 }

@@ -101,7 +101,9 @@ export class FrameMemory implements GuestMemory {
   }
 
   writeU8(gpa: number, value: number): void {
-    this.write(gpa, Uint8Array.of(value));
+    if (!this.#check("write", gpa, 1)) return;
+    const ptr = this.#pointer("write", gpa, 1);
+    if (ptr !== 0) this.#core.bytes(ptr + 1)[ptr] = value;
   }
 
   writeU16(gpa: number, value: number): void {

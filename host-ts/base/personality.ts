@@ -39,8 +39,8 @@ export interface PersonalityHost {
   notifyLauncher(address: number): void;
   /** The vCPU that runs gives up the rest of its turn; another one that can run comes first. */
   endTurn(): void;
-  /** Counts one call performed by the Host, by its ABI name. */
-  countHypercall(name: string): void;
+  /** Counts one call performed by the Host, by its number (0-63). */
+  countHypercall(number: number): void;
 }
 
 /**
@@ -63,6 +63,11 @@ export interface Personality {
   readonly sliceLimit: number;
   /** A timer that this personality set has expired. */
   timerExpired(name: string): void;
+  /**
+   * Runs the guest for at most `budget` instructions and returns EXIT_*, in place of the core's verb: for a personality that serves
+   * some exits itself, within the slice.
+   */
+  run?(budget: number): number;
   /** A hypercall exit: remembered for the next runHypercalls. */
   requestHypercalls(): void;
   /** HLT, as an instruction. */
@@ -82,8 +87,8 @@ export interface Personality {
   mmioWrite(gpa: number, size: number, value: number): void;
   /** The words for a death that the core found: KILL_* and its arguments. */
   killText(code: number, args: readonly number[]): string;
-  /** Names of the calls that the core performs, by number, for statistics. */
-  readonly coreCalls: readonly (string | undefined)[];
+  /** Names of the calls by number, for statistics. */
+  readonly callNames: readonly (string | undefined)[];
   /** Plain serialisable state besides the vCPU block and guest memory. */
   save(): Record<string, unknown>;
   /**

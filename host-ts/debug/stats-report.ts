@@ -1,28 +1,7 @@
 /** The table that --stats prints: what the guest did and what it cost. Pure text from the public metrics. */
 import { LGUEST_IRQ_BASE, LGUEST_SYSCALL_VECTOR } from "../../abi/lguest.ts";
+import { VECTOR_NAMES } from "../base/vector-names.ts";
 import type { Counts, GuestStats } from "../guest/stats.ts";
-
-/** Mnemonics of the vectors (SDM 3A, "Exception and Interrupt Vectors"). */
-const VECTOR_NAMES: Readonly<Record<number, string>> = {
-  0: "#DE divide error",
-  1: "#DB debug",
-  2: "NMI",
-  3: "#BP breakpoint",
-  4: "#OF overflow",
-  5: "#BR bound range",
-  6: "#UD invalid opcode",
-  7: "#NM device not available",
-  8: "#DF double fault",
-  10: "#TS invalid TSS",
-  11: "#NP segment not present",
-  12: "#SS stack fault",
-  13: "#GP general protection",
-  14: "#PF page fault",
-  16: "#MF x87 error",
-  17: "#AC alignment check",
-  18: "#MC machine check",
-  19: "#XM SIMD error",
-};
 
 const BAR_CELLS = 24;
 const WIDTH = 72;

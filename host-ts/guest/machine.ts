@@ -6,6 +6,7 @@
 import { PAGE_BITS } from "../../abi/memory.ts";
 import {
   EXIT_KILL,
+  EXIT_OUT_OF_MEMORY,
   EXIT_TRIPLE_FAULT,
   KILL_BAD_READ,
   KILL_BAD_WRITE,
@@ -42,6 +43,9 @@ const POLICIES: Readonly<Record<GuestConfig["abi"], number>> = {
   bare: POLICY_NATIVE,
 };
 
+/** Numbers that hypercalls have at most. */
+const MAX_CALLS = 64;
+
 /** What outlives one life: the thread's core, the parsed kernel, the host side of the devices. */
 export interface MachineParts {
   readonly core: Core;
@@ -77,7 +81,8 @@ export class Machine implements PersonalityHost {
   readonly devices: readonly VirtioDevice[];
   readonly personality: Personality;
   readonly vcpuRunner: Vcpu;
-  readonly hostCalls = new Map<string, number>();
+  /** Calls performed by the Host, by number. */
+  readonly hostCalls = new Float64Array(MAX_CALLS);
   readonly #config: GuestConfig;
   readonly #parts: MachineParts;
   readonly #unwinder = new Unwinder();
@@ -140,6 +145,10 @@ export class Machine implements PersonalityHost {
       this.personality.tripleFault();
       return;
     }
+    if (exitReason === EXIT_OUT_OF_MEMORY) {
+      this.kill(EXHAUSTED_REASON);
+      return;
+    }
     const isKill = exitReason === EXIT_KILL;
     const [code = 0, ...args] = [0, 1, 2, 3, 4].map((index) => this.vcpu.exitArg(index));
     this.kill(isKill ? this.personality.killText(code, args) : "a trap could not be delivered");
@@ -161,8 +170,8 @@ export class Machine implements PersonalityHost {
     this.#scheduler.endTurn(this.clock.retired);
   }
 
-  countHypercall(name: string): void {
-    this.hostCalls.set(name, (this.hostCalls.get(name) ?? 0) + 1);
+  countHypercall(number: number): void {
+    this.hostCalls[number]! += 1;
   }
 
   /** Takes what the outside world and the clock have to say: the only place where news enters. */

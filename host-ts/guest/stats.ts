@@ -75,7 +75,8 @@ export function collectStats(
   const counter = (offset: number) =>
     vcpus.reduce((total, vcpu) => total + vcpu.counter(offset), 0);
   const exits = countTable(EXIT_REASONS, COUNTER_EXITS, (n) => EXITS[n]?.name ?? `exit ${n}`);
-  const calls = personality.coreCalls;
+  const calls = personality.callNames;
+  const callName = (n: number) => calls[n] ?? `call ${n}`;
   return {
     instructions,
     coreSeconds: seconds.core,
@@ -84,8 +85,10 @@ export function collectStats(
     mips: seconds.core === 0 ? 0 : instructions / seconds.core / 1e6,
     crossings: Object.values(exits).reduce((total, count) => total + count, 0),
     exits,
-    hostCalls: Object.fromEntries(hostCalls),
-    coreCalls: countTable(calls.length, COUNTER_CORE_CALLS, (n) => calls[n] ?? `call ${n}`),
+    hostCalls: Object.fromEntries(
+      [...hostCalls].flatMap((count, n) => (count === 0 ? [] : [[callName(n), count]])),
+    ),
+    coreCalls: countTable(calls.length, COUNTER_CORE_CALLS, callName),
     traps: countTable(VECTORS, COUNTER_TRAPS, String),
     core: Object.fromEntries(
       Object.entries(CORE_COUNTERS).map(([name, offset]) => [name, counter(offset)]),

@@ -13,6 +13,7 @@ import {
   EXIT_MMIO_WRITE,
   EXIT_MSR,
   EXIT_OUT_OF_MEMORY,
+  EXIT_SHADOW_FAULT,
   EXIT_TRAP,
   EXIT_TRIPLE_FAULT,
   VCPU_MMIO_COUNT,
@@ -44,6 +45,7 @@ export const EXITS: Readonly<Record<number, { readonly name: string; readonly ha
     [EXIT_INTERRUPT_WINDOW]: { name: "interrupt-window", handle: () => {} },
     [EXIT_OUT_OF_MEMORY]: { name: "out-of-memory", handle: outOfMemory },
     [EXIT_LIVELOCK]: { name: "livelock", handle: livelock },
+    [EXIT_SHADOW_FAULT]: { name: "shadow-fault", handle: shadowFault },
     [EXIT_MSR]: { name: "msr", handle: (v) => v.host.kill("access to an unknown MSR") },
   };
 
@@ -59,7 +61,8 @@ export class Vcpu {
 
   /** Runs the guest for at most `budget` instructions and acts upon what made it come back. */
   enter(budget: number): void {
-    const reason = this.host.core.exports.run(this.host.vcpu.ptr, budget);
+    const reason =
+      this.personality.run?.(budget) ?? this.host.core.exports.run(this.host.vcpu.ptr, budget);
     const exit = EXITS[reason];
     if (exit === undefined) throw new BugError(`the core left with unknown reason ${reason}`);
     exit.handle(this);
@@ -68,6 +71,10 @@ export class Vcpu {
 
 function trap({ host: { vcpu }, personality }: Vcpu): void {
   personality.trap(vcpu.exitArg(0), vcpu.exitArg(1), vcpu.exitArg(2));
+}
+
+function shadowFault(): never {
+  throw new BugError("a TLB miss left to a personality that does not fill it");
 }
 
 function ioIn({ host: { vcpu }, personality }: Vcpu): void {

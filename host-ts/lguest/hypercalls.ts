@@ -1,13 +1,12 @@
 /**
- * The hypercall table: one row per call. Rows marked "core" are performed inside Wasm, with the asynchronous ring, and are
- * here for their names; the Host performs the others. A handler returns for every argument a guest can pass.
+ * The hypercall table: one handler per call. The Host performs some calls on either fault path, and all of them on the classic
+ * one. A handler returns for every argument a guest can pass.
  */
 
 import {
   LGUEST_POWER_DOWN,
   LGUEST_SHUTDOWN_RESTART,
   LGUEST_SHUTDOWN_TEXT_BYTES,
-  LHCALL_COUNT,
   LHCALL_FLUSH_ASYNC,
   LHCALL_FLUSH_TLB,
   LHCALL_HALT,
@@ -28,7 +27,17 @@ import {
 } from "../../abi/lguest.ts";
 import { VCPU_HALTED, VCPU_LG_DATA } from "../../abi/vcpu.ts";
 import type { PersonalityHost } from "../base/personality.ts";
+import { loadGdtEntry, loadIdtEntry, loadTls } from "./descriptor-calls.ts";
 import { DEATHS } from "./kill-reasons.ts";
+import {
+  flushTlb,
+  newPageTable,
+  setPgd,
+  setPmd,
+  setPte,
+  setStack,
+  setTaskSwitched,
+} from "./table-calls.ts";
 
 /** What the handlers reach besides the Host. */
 export interface CallContext {
@@ -41,73 +50,67 @@ export interface CallContext {
   readonly hasNotify: boolean;
 }
 
-type Handler = (context: CallContext, arg1: number, arg2: number) => void;
+type Handler = (
+  context: CallContext,
+  arg1: number,
+  arg2: number,
+  arg3: number,
+  arg4: number,
+) => void;
 
-type Args = [number, number, number, number];
-
-interface Row {
-  readonly name: string;
-  readonly by: "core" | Handler;
-}
-
-const CLOCK_EVENT = "clock event";
-
-/** By call number; unused numbers are absent. */
-export const HYPERCALLS: Readonly<Record<number, Row>> = {
-  [LHCALL_FLUSH_ASYNC]: { name: "FLUSH_ASYNC", by: "core" },
-  [LHCALL_LGUEST_INIT]: { name: "LGUEST_INIT", by: initialise },
-  [LHCALL_SHUTDOWN]: { name: "SHUTDOWN", by: shutdown },
-  [LHCALL_NEW_PGTABLE]: { name: "NEW_PGTABLE", by: "core" },
-  [LHCALL_FLUSH_TLB]: { name: "FLUSH_TLB", by: "core" },
-  [LHCALL_LOAD_IDT_ENTRY]: { name: "LOAD_IDT_ENTRY", by: "core" },
-  [LHCALL_SET_STACK]: { name: "SET_STACK", by: "core" },
-  [LHCALL_TS]: { name: "TS", by: "core" },
-  [LHCALL_SET_CLOCKEVENT]: { name: "SET_CLOCKEVENT", by: setClockEvent },
-  [LHCALL_HALT]: { name: "HALT", by: halt },
-  [LHCALL_SET_PMD]: { name: "SET_PMD", by: "core" },
-  [LHCALL_SET_PTE]: { name: "SET_PTE", by: "core" },
-  [LHCALL_SET_PGD]: { name: "SET_PGD", by: "core" },
-  [LHCALL_LOAD_TLS]: { name: "LOAD_TLS", by: "core" },
-  [LHCALL_NOTIFY]: { name: "NOTIFY", by: notify },
-  [LHCALL_LOAD_GDT_ENTRY]: { name: "LOAD_GDT_ENTRY", by: "core" },
-  // Having trapped is all it is for: the run loop delivers interrupts next.
-  [LHCALL_SEND_INTERRUPTS]: { name: "SEND_INTERRUPTS", by: () => {} },
+/** By call number; unused numbers are absent. Where each is performed on which fault path is in trap-policy.ts. */
+export const HANDLERS: Readonly<Record<number, Handler>> = {
+  // Having trapped is all that these two are for: the ring is drained by then, and the run loop delivers interrupts next.
+  [LHCALL_FLUSH_ASYNC]: () => {},
+  [LHCALL_SEND_INTERRUPTS]: () => {},
+  [LHCALL_LGUEST_INIT]: initialise,
+  [LHCALL_SHUTDOWN]: shutdown,
+  [LHCALL_NEW_PGTABLE]: ({ host }, top) => newPageTable(host, top),
+  [LHCALL_FLUSH_TLB]: ({ host }, all) => flushTlb(host, all),
+  [LHCALL_LOAD_IDT_ENTRY]: ({ host }, vector, low, high) => loadIdtEntry(host, vector, low, high),
+  [LHCALL_SET_STACK]: ({ host }, ss, esp, pages) => setStack(host, ss, esp, pages),
+  [LHCALL_TS]: ({ host }, isSet) => setTaskSwitched(host, isSet),
+  [LHCALL_SET_CLOCKEVENT]: setClockEvent,
+  [LHCALL_HALT]: halt,
+  [LHCALL_SET_PMD]: ({ host }, table, index) => setPmd(host, table, index),
+  [LHCALL_SET_PTE]: ({ host }, top, lin, pte, high) => setPte(host, top, lin, pte, high),
+  [LHCALL_SET_PGD]: ({ host }, top, index) => setPgd(host, top, index),
+  [LHCALL_LOAD_TLS]: ({ host }, gpa) => loadTls(host, gpa),
+  [LHCALL_NOTIFY]: notify,
+  [LHCALL_LOAD_GDT_ENTRY]: ({ host }, index, low, high) => loadGdtEntry(host, index, low, high),
 };
 
-/** Names by number, for statistics. */
-export const CALL_NAMES: readonly (string | undefined)[] = Array.from(
-  { length: LHCALL_COUNT },
-  (_, number) => HYPERCALLS[number]?.name,
-);
-
 /** The timer of SET_CLOCKEVENT. */
-export const CLOCK_EVENT_TIMER = CLOCK_EVENT;
+export const CLOCK_EVENT_TIMER = "clock event";
 
 /** Performs the call in the exit record: number, then the arguments. */
 export function performHypercall(context: CallContext): void {
   const { host } = context;
-  const number = host.vcpu.exitArg(0);
-  const isInitialised = host.vcpu.u32(VCPU_LG_DATA) !== 0;
-  if (!isInitialised && number !== LHCALL_LGUEST_INIT) {
+  const { vcpu } = host;
+  const number = vcpu.exitArg(0);
+  if (vcpu.u32(VCPU_LG_DATA) === 0 && number !== LHCALL_LGUEST_INIT) {
     host.kill(DEATHS.beforeInit(number));
     return;
   }
-  const row = HYPERCALLS[number];
-  if (row === undefined) {
-    host.kill(DEATHS.badHypercall(number));
+  performCall(context, number, vcpu.exitArg(1), vcpu.exitArg(2), vcpu.exitArg(3), vcpu.exitArg(4));
+}
+
+/** Performs one call, synchronous or from the ring. */
+export function performCall(
+  context: CallContext,
+  number: number,
+  arg1: number,
+  arg2: number,
+  arg3: number,
+  arg4: number,
+): void {
+  const handler = HANDLERS[number];
+  if (handler === undefined) {
+    context.host.kill(DEATHS.badHypercall(number));
     return;
   }
-  const { vcpu } = host;
-  if (row.by === "core") {
-    // The classic path: the call came out here only to be performed by the core's verb.
-    const [arg1, arg2, arg3, arg4] = [1, 2, 3, 4].map((index) => vcpu.exitArg(index)) as Args;
-    if (host.core.exports.performCall(vcpu.ptr, number, arg1, arg2, arg3, arg4) === 0) {
-      host.killFromCore();
-    }
-    return;
-  }
-  host.countHypercall(row.name);
-  row.by(context, vcpu.exitArg(1), vcpu.exitArg(2));
+  context.host.countHypercall(number);
+  handler(context, arg1, arg2, arg3, arg4);
 }
 
 function initialise(context: CallContext, dataGpa: number): void {
@@ -129,8 +132,8 @@ function shutdown({ host }: CallContext, textGpa: number, reason: number): void 
 }
 
 function setClockEvent({ host }: CallContext, deltaNs: number): void {
-  if (deltaNs === 0) host.timers.cancel(CLOCK_EVENT);
-  else host.timers.set(CLOCK_EVENT, host.clock.nowNs + deltaNs);
+  if (deltaNs === 0) host.timers.cancel(CLOCK_EVENT_TIMER);
+  else host.timers.set(CLOCK_EVENT_TIMER, host.clock.nowNs + deltaNs);
 }
 
 function halt({ host }: CallContext): void {

@@ -8,28 +8,28 @@ import { LGUEST_TIMER_IRQ } from "../../abi/lguest.ts";
 import {
   EXIT_BUDGET,
   EXIT_HYPERCALL,
-  FAULT_PATH_HOST,
-  FAULT_PATH_SWITCHER,
   LG_PAE_AUTO,
   LG_PAE_OFF,
   LG_PAE_ON,
   VCPU_EXIT_REASON,
-  VCPU_FAULT_PATH,
   VCPU_HALTED,
   VCPU_LG_DRAINING,
   VCPU_LG_NOTIFY,
   VCPU_LG_PAE,
 } from "../../abi/vcpu.ts";
+import { BugError } from "../base/errors.ts";
 import type { Personality, PersonalityHost } from "../base/personality.ts";
 import type { VcpuBlock } from "../base/vcpu-block.ts";
 import { checkVersion } from "../devices/records.ts";
 import { type LguestBuses, planBuses } from "./buses.ts";
+import { ClassicPath } from "./classic-path.ts";
 import { shakeHands, type Variety } from "./handshake.ts";
-import { CALL_NAMES, type CallContext, CLOCK_EVENT_TIMER, performHypercall } from "./hypercalls.ts";
+import { type CallContext, CLOCK_EVENT_TIMER, performHypercall } from "./hypercalls.ts";
 import { LguestInterrupts } from "./interrupts.ts";
 import { readPort, writePort } from "./io-ports.ts";
 import { coreDeathText, DEATHS } from "./kill-reasons.ts";
 import { type Domain, startOfDay } from "./start-of-day.ts";
+import { CALL_NAMES, type FaultPath, setFaultPath } from "./trap-policy.ts";
 
 const STATE_VERSION = 1;
 
@@ -39,11 +39,10 @@ export interface LguestSettings {
   /** A system-call vector accepted besides 0x80. */
   readonly syscallVector: number;
   /** Where traps and page-table calls are judged. */
-  readonly faultPath: "switcher" | "host";
+  readonly faultPath: FaultPath;
   readonly pae: "auto" | "on" | "off";
 }
 
-const FAULT_PATHS = { switcher: FAULT_PATH_SWITCHER, host: FAULT_PATH_HOST } as const;
 const PAE_MODES = { auto: LG_PAE_AUTO, on: LG_PAE_ON, off: LG_PAE_OFF } as const;
 
 /** Builds the domain in fresh guest memory. Throws ImageError or ConfigError when it does not fit. */
@@ -55,18 +54,20 @@ export function createLguest(
   const interrupts = new LguestInterrupts(host);
   const buses = planBuses(host, interrupts, settings.bus);
   startOfDay(host, domain);
-  host.vcpu.setU32(VCPU_FAULT_PATH, FAULT_PATHS[settings.faultPath]);
+  setFaultPath(host.vcpu, settings.faultPath);
   host.vcpu.setU32(VCPU_LG_PAE, PAE_MODES[settings.pae]);
   return new Lguest(host, interrupts, buses, settings);
 }
 
 class Lguest implements Personality, CallContext {
   readonly name = "lguest";
-  readonly coreCalls = CALL_NAMES;
+  readonly callNames = CALL_NAMES;
   readonly host: PersonalityHost;
   readonly #interrupts: LguestInterrupts;
   readonly #buses: LguestBuses;
   readonly #settings: LguestSettings;
+  /** On the host path: runs the guest in place of the core's own verb. */
+  readonly run?: (budget: number) => number;
 
   constructor(
     host: PersonalityHost,
@@ -78,6 +79,10 @@ class Lguest implements Personality, CallContext {
     this.#interrupts = interrupts;
     this.#buses = buses;
     this.#settings = settings;
+    if (settings.faultPath === "host") {
+      const classic = new ClassicPath(this);
+      this.run = (budget) => classic.run(budget);
+    }
   }
 
   /** The exit record itself remembers the call. */
@@ -148,12 +153,8 @@ class Lguest implements Personality, CallContext {
     this.host.vcpu.setU32(VCPU_HALTED, 1);
   }
 
-  /** The classic path: a trap that belongs to the guest came out to the Host and goes back in. */
-  trap(vector: number, errorCode: number, address: number): void {
-    const { core, vcpu } = this.host;
-    if (core.exports.deliverTrap(vcpu.ptr, vector, errorCode, address) === 0) {
-      this.host.killFromCore();
-    }
+  trap(vector: number): never {
+    throw new BugError(`trap ${vector} left to the run loop, where no fault path sends it`);
   }
 
   ioRead(port: number, size: number): number {

@@ -12,6 +12,8 @@ import {
   VCPU_GPR,
   VCPU_HELD_GDT,
   VCPU_HELD_GDT_COUNT,
+  VCPU_HELD_IDT,
+  VCPU_LEAVING_TRAPS,
   VCPU_NMI_BLOCKED,
   VCPU_RETIRED,
   VCPU_SEGS,
@@ -33,7 +35,8 @@ const BLOCK_RANGES: readonly (readonly [number, number])[] = [
   [VCPU_NMI_BLOCKED, VCPU_NMI_BLOCKED + 4],
   [VCPU_FCW, VCPU_HELD_GDT_COUNT],
   [VCPU_HELD_GDT_COUNT, VCPU_BOUNCE],
-  [VCPU_HELD_GDT, VCPU_SIZE],
+  [VCPU_HELD_GDT, VCPU_LEAVING_TRAPS],
+  [VCPU_HELD_IDT, VCPU_SIZE],
 ];
 
 /** 32 hexadecimal digits; equal states give equal digests. Costs one pass over the touched memory. */

@@ -105,7 +105,15 @@ export class FakeCore {
         this.flushes.push(lin.toString(16));
       },
       deliverTrap: never,
-      performCall: () => 1,
+      resume: never,
+      flushPageIn: never,
+      flushDirectory: never,
+      knowsDirectory: never,
+      activateDirectory: never,
+      mapPage: never,
+      markEntry: never,
+      pinPage: never,
+      reflectPageFault: never,
       deliverInterrupt: (_vcpu, vector) => {
         this.delivered.push(vector);
         return this.accepts ? 1 : 0;

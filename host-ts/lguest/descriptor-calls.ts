@@ -1,0 +1,84 @@
+/** The calls that load descriptors and gates, performed by the Host on the classic path: words of the vCPU block, with lguest's fix-ups. */
+
+import {
+  LGUEST_GDT_ENTRIES,
+  LGUEST_GDT_IGNORED,
+  LGUEST_IDT_IGNORED,
+  LGUEST_KERNEL_CPL,
+  LGUEST_TLS_ENTRIES,
+  LGUEST_TLS_FIRST,
+} from "../../abi/lguest.ts";
+import {
+  HELD_GATE_BYTES,
+  HELD_GATE_PRESENT,
+  KILL_BAD_GDT_INDEX,
+  KILL_BAD_IDT_TYPE,
+  KILL_BAD_IDT_VECTOR,
+  VCPU_HELD_GDT,
+  VCPU_HELD_IDT,
+} from "../../abi/vcpu.ts";
+import { SYSDESC_INT_GATE32, SYSDESC_TRAP_GATE32 } from "../../abi/x86.ts";
+import type { PersonalityHost } from "../base/personality.ts";
+import { coreDeathText } from "./kill-reasons.ts";
+
+const DESCRIPTOR_BYTES = 8;
+const DPL_HIGH = 0x6000;
+const DPL_HIGH_SHIFT = 13;
+const ACCESSED_HIGH = 0x100;
+/** LOAD_IDT_ENTRY keeps the offset, P, DPL and type. */
+const GATE_HIGH_MASK = 0xffffef00;
+const VECTOR_MAX = 255;
+
+/** LOAD_GDT_ENTRY. */
+export function loadGdtEntry(
+  host: PersonalityHost,
+  index: number,
+  low: number,
+  high: number,
+): void {
+  if (index >= LGUEST_GDT_ENTRIES) host.kill(coreDeathText(KILL_BAD_GDT_INDEX, [index]));
+  else setDescriptor(host, index, low, high);
+}
+
+/** LOAD_TLS: three descriptors of the running thread. */
+export function loadTls(host: PersonalityHost, gpa: number): void {
+  const { memory } = host;
+  const words = new Uint32Array(2 * LGUEST_TLS_ENTRIES);
+  memory.readInto(gpa, new Uint8Array(words.buffer));
+  if (host.isDead) return;
+  for (let entry = 0; entry < LGUEST_TLS_ENTRIES; entry++) {
+    setDescriptor(host, LGUEST_TLS_FIRST + entry, words[2 * entry]!, words[2 * entry + 1]!);
+  }
+}
+
+/** No ring 0, and always accessed. Some entries are the Host's own. */
+function setDescriptor({ vcpu }: PersonalityHost, index: number, low: number, high: number): void {
+  if (((LGUEST_GDT_IGNORED >>> index) & 1) !== 0) return;
+  const at = VCPU_HELD_GDT + DESCRIPTOR_BYTES * index;
+  const ring = (high & DPL_HIGH) === 0 ? LGUEST_KERNEL_CPL << DPL_HIGH_SHIFT : 0;
+  vcpu.setU32(at, low);
+  vcpu.setU32(at + 4, high | ACCESSED_HIGH | ring);
+}
+
+/** LOAD_IDT_ENTRY. Vectors that the Host keeps are ignored before anything is checked. */
+export function loadIdtEntry(
+  host: PersonalityHost,
+  vector: number,
+  low: number,
+  high: number,
+): void {
+  if (vector < 32 && ((LGUEST_IDT_IGNORED >>> vector) & 1) !== 0) return;
+  if (vector > VECTOR_MAX) {
+    host.kill(coreDeathText(KILL_BAD_IDT_VECTOR, [vector]));
+    return;
+  }
+  const at = VCPU_HELD_IDT + HELD_GATE_BYTES * vector;
+  const isPresent = (high & HELD_GATE_PRESENT) !== 0;
+  const type = (high >>> 8) & 15;
+  if (isPresent && type !== SYSDESC_INT_GATE32 && type !== SYSDESC_TRAP_GATE32) {
+    host.kill(coreDeathText(KILL_BAD_IDT_TYPE, [type]));
+    return;
+  }
+  host.vcpu.setU32(at, isPresent ? low : 0);
+  host.vcpu.setU32(at + 4, isPresent ? high & GATE_HIGH_MASK : 0);
+}

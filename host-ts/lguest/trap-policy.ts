@@ -1,0 +1,149 @@
+/**
+ * The table of policies: which traps and which calls of an lguest guest complete in Wasm and which leave to the Host, on either
+ * fault path. It is the table: the masks that the core obeys are made from it, the Host's dispatcher reads it, and
+ * `wasmvisor trace --policy` prints it.
+ */
+
+import {
+  LGUEST_IRQ_BASE,
+  LGUEST_SYSCALL_VECTOR,
+  LHCALL_COUNT,
+  LHCALL_FLUSH_ASYNC,
+  LHCALL_FLUSH_TLB,
+  LHCALL_HALT,
+  LHCALL_LGUEST_INIT,
+  LHCALL_LOAD_GDT_ENTRY,
+  LHCALL_LOAD_IDT_ENTRY,
+  LHCALL_LOAD_TLS,
+  LHCALL_NEW_PGTABLE,
+  LHCALL_NOTIFY,
+  LHCALL_SEND_INTERRUPTS,
+  LHCALL_SET_CLOCKEVENT,
+  LHCALL_SET_PGD,
+  LHCALL_SET_PMD,
+  LHCALL_SET_PTE,
+  LHCALL_SET_STACK,
+  LHCALL_SHUTDOWN,
+  LHCALL_TS,
+} from "../../abi/lguest.ts";
+import { VCPU_LEAVING_CALLS, VCPU_LEAVING_TRAPS } from "../../abi/vcpu.ts";
+import { VECTOR_GP, VECTOR_NM, VECTOR_PF } from "../../abi/x86.ts";
+import type { VcpuBlock } from "../base/vcpu-block.ts";
+import { VECTOR_NAMES } from "../base/vector-names.ts";
+
+/** The two fault paths of a guest. */
+export const FAULT_PATHS = ["switcher", "host"] as const;
+export type FaultPath = (typeof FAULT_PATHS)[number];
+
+/** Where something is judged; "gate" is Wasm when the guest's gate is a trap gate, else the Host. */
+export type Side = "Wasm" | "Host" | "gate";
+
+/** Which way each path sends something, and why. */
+export interface Policy extends Readonly<Record<FaultPath, Side>> {
+  readonly name: string;
+  readonly why: string;
+}
+
+/** The way of the vectors from `first` to `last`. A later row stands above an earlier one. */
+export interface TrapPolicy extends Policy {
+  readonly first: number;
+  readonly last: number;
+}
+
+const VECTORS = 256;
+const EXCEPTIONS = 32;
+const REFLECTED = "reflected into the guest's handler";
+const THROUGH_TRAP_GATE = "a trap gate is entered by the processor itself, as on silicon";
+
+/** By vector. Bit 14 decides TLB misses too: on the host path a miss is a page fault of the shadow. */
+export const TRAPS: readonly TrapPolicy[] = [
+  range(LGUEST_IRQ_BASE, VECTORS - 1, "INT n", "gate", THROUGH_TRAP_GATE),
+  range(
+    LGUEST_SYSCALL_VECTOR,
+    LGUEST_SYSCALL_VECTOR,
+    "system call",
+    "gate",
+    "its gate is a trap gate",
+  ),
+  ...Array.from({ length: EXCEPTIONS }, (_, vector) => exception(vector)),
+];
+
+/** By call number; unused numbers are absent and end the guest in the Host. */
+export const CALLS: Readonly<Record<number, Policy>> = {
+  [LHCALL_FLUSH_ASYNC]: inWasm("FLUSH_ASYNC", "the ring itself: who drains it"),
+  [LHCALL_LGUEST_INIT]: inHost("LGUEST_INIT", "the handshake is the Host's"),
+  [LHCALL_SHUTDOWN]: inHost("SHUTDOWN", "ends the guest"),
+  [LHCALL_NEW_PGTABLE]: inWasm("NEW_PGTABLE", "switches directories"),
+  [LHCALL_FLUSH_TLB]: inWasm("FLUSH_TLB", "TLB control"),
+  [LHCALL_LOAD_IDT_ENTRY]: inWasm("LOAD_IDT_ENTRY", "a word of the vCPU block"),
+  [LHCALL_SET_STACK]: inWasm("SET_STACK", "a word of the vCPU block, and its pages are checked"),
+  [LHCALL_TS]: inWasm("TS", "a bit of the vCPU block"),
+  [LHCALL_SET_CLOCKEVENT]: inHost("SET_CLOCKEVENT", "timers are the Host's"),
+  [LHCALL_HALT]: inHost("HALT", "sleeping is the Host's"),
+  [LHCALL_SET_PMD]: inWasm("SET_PMD", "TLB control"),
+  [LHCALL_SET_PTE]: inWasm("SET_PTE", "TLB control"),
+  [LHCALL_SET_PGD]: inWasm("SET_PGD", "TLB control"),
+  [LHCALL_LOAD_TLS]: inWasm("LOAD_TLS", "three words of the vCPU block"),
+  [LHCALL_NOTIFY]: inHost("NOTIFY", "devices are the Host's"),
+  [LHCALL_LOAD_GDT_ENTRY]: inWasm("LOAD_GDT_ENTRY", "a word of the vCPU block"),
+  [LHCALL_SEND_INTERRUPTS]: inHost("SEND_INTERRUPTS", "the Host chooses interrupts"),
+};
+
+/** What else takes the guest out of its code, for whoever reads the table. */
+export const OTHERS: readonly Policy[] = [
+  { name: "TLB miss", switcher: "Wasm", host: "Host", why: "goes the way of #PF" },
+  { name: "IRET", switcher: "Wasm", host: "Wasm", why: "an instruction like any other" },
+  { name: "interrupts", switcher: "Host", host: "Host", why: "chosen between two slices" },
+  { name: "port I/O", switcher: "Host", host: "Host", why: "devices are the Host's" },
+  { name: "device memory", switcher: "Host", host: "Host", why: "devices are the Host's" },
+];
+
+function range(first: number, last: number, name: string, host: Side, why: string): TrapPolicy {
+  return { first, last, name, switcher: "Wasm", host, why };
+}
+
+function exception(vector: number): TrapPolicy {
+  const isNeverDirect = vector === VECTOR_NM || vector === VECTOR_GP || vector === VECTOR_PF;
+  const name = VECTOR_NAMES[vector] ?? "reserved";
+  const why =
+    vector === VECTOR_PF ? `the guest's tables decide: mapped, or ${REFLECTED}` : REFLECTED;
+  return range(vector, vector, name, isNeverDirect ? "Host" : "gate", why);
+}
+
+function inWasm(name: string, why: string): Policy {
+  return { name, switcher: "Wasm", host: "Host", why };
+}
+
+function inHost(name: string, why: string): Policy {
+  return { name, switcher: "Host", host: "Host", why };
+}
+
+/** Names of the calls by number, for statistics. */
+export const CALL_NAMES: readonly (string | undefined)[] = Array.from(
+  { length: LHCALL_COUNT },
+  (_, number) => CALLS[number]?.name,
+);
+
+/** The calls that the core can perform: on the host path they are served within the slice, like there. */
+export function isCoreCall(number: number): boolean {
+  return CALLS[number]?.switcher === "Wasm";
+}
+
+/** Has the core obey the table: fills the masks of traps and calls that leave. */
+export function setFaultPath(vcpu: VcpuBlock, path: FaultPath): void {
+  const traps = new Uint32Array(VECTORS / 32);
+  for (const row of TRAPS) {
+    for (let vector = row.first; vector <= row.last; vector++) {
+      const word = vector >>> 5;
+      const bit = 1 << (vector & 31);
+      const leaves = row[path] !== "Wasm";
+      traps[word] = leaves ? traps[word]! | bit : traps[word]! & ~bit;
+    }
+  }
+  for (const [word, bits] of traps.entries()) vcpu.setU32(VCPU_LEAVING_TRAPS + 4 * word, bits);
+  let calls = 0;
+  for (let number = 0; number < 32; number++) {
+    if (CALLS[number]?.[path] !== "Wasm") calls |= 1 << number;
+  }
+  vcpu.setU32(VCPU_LEAVING_CALLS, calls);
+}
