@@ -13,7 +13,15 @@ const ABI_DIRECTORY = fileURLToPath(new URL("../abi/", import.meta.url));
 const HEADER = fileURLToPath(new URL("../guests/include/abi.gen.h", import.meta.url));
 
 /** The modules a guest may depend on; the others are between the core and the Host. */
-const FOR_GUESTS = ["lguest.ts", "multiboot.ts", "pc.ts", "pci.ts", "virtio.ts", "x86.ts"];
+const FOR_GUESTS = [
+  "apic.ts",
+  "lguest.ts",
+  "multiboot.ts",
+  "pc.ts",
+  "pci.ts",
+  "virtio.ts",
+  "x86.ts",
+];
 
 type Constant = number | bigint | string;
 

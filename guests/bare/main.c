@@ -1,8 +1,10 @@
 /*
  * A kernel for a plain machine: says on COM1 how it was started and with what, counts ten timer interrupts while halted, and
- * leaves through the debug-exit port with the command line's first digit. "hang" halts for good, "triple" faults for good.
+ * leaves through the debug-exit port with the command line's first digit. "hang" halts for good, "triple" faults for good, "smp" and
+ * "reset" go to files of their own.
  */
 #include "abi.gen.h"
+#include "bare.h"
 #include "types.h"
 
 #define IRQ_VECTOR 0x20
@@ -16,23 +18,16 @@ void on_timer(void);
 static volatile u32 ticks;
 static u64 idt[IRQ_VECTOR + 1];
 
-static void out8(u16 port, u8 value) { __asm__ volatile("outb %0, %1" : : "a"(value), "d"(port)); }
-static u8 in8(u16 port) {
-  u8 value;
-  __asm__ volatile("inb %1, %0" : "=a"(value) : "d"(port));
-  return value;
-}
-
 static void put(char c) {
   while ((in8(PORT_COM1 + 5) & 0x20) == 0)
     ;
   out8(PORT_COM1, (u8)c);
 }
-static void say(const char *text) {
+void say(const char *text) {
   while (*text)
     put(*text++);
 }
-static void say_number(u32 value) {
+void say_number(u32 value) {
   if (value >= 10)
     say_number(value / 10);
   put((char)('0' + value % 10));
@@ -43,14 +38,22 @@ void on_timer(void) {
   out8(PORT_PIC_MASTER, 0x20);
 }
 
-static void interrupts_on(void) {
-  u32 handler = (u32)timer_interrupt;
-  idt[IRQ_VECTOR] = (u64)((handler & 0xffff0000) | 0x8e00) << 32 | 0x08 << 16 | (handler & 0xffff);
+u64 gate_to(void (*handler)(void)) {
+  u32 at = (u32)handler;
+  return (u64)((at & 0xffff0000) | 0x8e00) << 32 | 0x08 << 16 | (at & 0xffff);
+}
+
+void load_idt(const u64 *table, u32 gates) {
   struct __attribute__((packed)) {
     u16 limit;
     u32 base;
-  } idtr = {sizeof idt - 1, (u32)idt};
+  } idtr = {(u16)(gates * 8 - 1), (u32)table};
   __asm__ volatile("lidt %0" : : "m"(idtr));
+}
+
+static void interrupts_on(void) {
+  idt[IRQ_VECTOR] = gate_to(timer_interrupt);
+  load_idt(idt, COUNT_OF(idt));
   out8(PORT_PIC_MASTER, 0x11);
   out8(PORT_PIC_MASTER + 1, IRQ_VECTOR);
   out8(PORT_PIC_MASTER + 1, 4);
@@ -78,6 +81,10 @@ void bare_main(u32 magic, const u32 *info) {
   put('\n');
   if (command[0] == 'h')
     __asm__ volatile("cli; hlt");
+  if (command[0] == 's')
+    smp_main();
+  if (command[0] == 'r')
+    reset_main();
   if (command[0] == 't')
     __asm__ volatile("lidt %0; int3" : : "m"(*(const u64 *)(idt + 1)));
   interrupts_on();

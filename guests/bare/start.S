@@ -1,4 +1,7 @@
-/* Entry by Multiboot and by PVH into the same main, and the stub of the timer's interrupt. */
+/*
+ * Entry by Multiboot and by PVH into the same main, stubs of interrupts, and the pieces of real-mode code by which further processors
+ * start and a reset goes on.
+ */
 #include "abi.gen.h"
 
 #define HEADER_FLAGS (MULTIBOOT_FLAG_PAGE_ALIGN | MULTIBOOT_FLAG_MEMORY_INFO)
@@ -37,6 +40,53 @@ timer_interrupt:
         popal
         iret
 
+        .macro  INTERRUPT name, handler
+        .globl  \name
+\name: pushal
+        call    \handler
+        popal
+        iret
+        .endm
+        INTERRUPT message_interrupt, on_message
+        INTERRUPT nmi_interrupt, on_nmi
+        INTERRUPT apic_timer_interrupt, on_apic_timer
+
+        /* Copied to a page of conventional memory: a start-up message begins here, with CS at that page. */
+        .globl  trampoline, trampoline_end
+        .code16
+trampoline:
+        movw    %cs, %ax
+        movw    %ax, %ds
+        lgdtl   1f - trampoline
+        movl    %cr0, %eax
+        orl     $1, %eax
+        movl    %eax, %cr0
+        ljmpl   $0x08, $processor_start
+1:      .word   23
+        .long   gdt
+trampoline_end:
+
+        /* Copied to 0x1000: a reset goes on here, counts itself, and has the firmware start the kernel over. */
+        .globl  resume, resume_end
+resume: incw    %cs:0x2004
+        ljmpw   $0xffff, $0
+resume_end:
+
+        .code32
+processor_start:
+        movl    $0x10, %ecx
+        movl    %ecx, %ds
+        movl    %ecx, %es
+        movl    %ecx, %ss
+        movl    $1, %eax
+        cpuid
+        shrl    $24, %ebx
+        movl    %ebx, %eax
+        shll    $12, %eax
+        leal    stack_top(%eax), %esp
+        pushl   %ebx
+        call    processor_main
+
         .data
         .balign 8
 gdt:    .quad   0, 0x00cf9b000000ffff, 0x00cf93000000ffff
@@ -48,4 +98,5 @@ gdt_register:
         .balign 16
         .skip   4096
 stack_top:
+        .skip   8 * 4096
         .section .note.GNU-stack, "", @progbits

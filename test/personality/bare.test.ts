@@ -61,6 +61,63 @@ describe.skipIf("missing" in gcc)("a kernel of ours (needs gcc -m32)", () => {
     expect(runs[2]).toEqual(runs[0]);
   });
 
+  test.each([2, 3, 8])("%i processors start, talk, and see what the others do", async (vcpus) => {
+    const { end, text } = await run(kernel("multiboot"), { commandLine: "smp", vcpus });
+    expect(text).not.toMatch(/^BAD/m);
+    expect([end.kind, end.exitCode], text).toEqual(["exit", 1]);
+    expect(text.match(/^ok/gm)?.length).toBe(21);
+  });
+
+  test("the same run of three processors is the same in slices of any length, and with every translation dropped at random", async () => {
+    const runs = [];
+    for (const [sliceInstructions, chaosSeed] of [
+      [100_000, 0],
+      [100, 0],
+      [977, 0],
+      [100_000, 7],
+    ] as const) {
+      const { end, text } = await run(kernel("multiboot"), {
+        commandLine: "smp",
+        vcpus: 3,
+        sliceInstructions,
+        debug: { digestAtEnd: true, chaosSeed },
+      });
+      runs.push([end.digest, end.stats.instructions, text]);
+    }
+    for (const other of runs.slice(1)) expect(other).toEqual(runs[0]);
+  });
+
+  test("every reset of the processor goes on at the warm-reset vector, and without one the machine restarts", async () => {
+    const guest = { commandLine: "reset", onRestart: "reboot" } as const;
+    let lives = 0;
+    const created = await createGuest({
+      kernel: kernel("pvh"),
+      abi: "bare",
+      mode: "inline",
+      ...guest,
+    });
+    onTestFinished(() => created[Symbol.asyncDispose]());
+    let text = "";
+    created.on("output", (bytes) => {
+      text += Buffer.from(bytes).toString("latin1");
+    });
+    const restarted = new Promise<void>((resolve) => {
+      created.on("reboot", (count) => {
+        lives = count;
+        resolve();
+      });
+    });
+    void created.run();
+    await restarted;
+    await created.shutdown();
+    expect([lives, text.match(/resets \d+/)?.[0]]).toEqual([1, "resets 4"]);
+  });
+
+  test("a jump to the firmware's entry point is a restart unless restarts boot again", async () => {
+    const { end } = await run(kernel("pvh"), { commandLine: "reset" });
+    expect([end.kind, end.reason]).toEqual(["restart", "the guest started its firmware over"]);
+  });
+
   test("halted with interrupts off it is stuck at once", async () => {
     const { end } = await run(kernel("multiboot"), { commandLine: "hang" });
     expect(end.kind).toBe("deadlocked");
