@@ -1,10 +1,11 @@
 /**
  * `npm test`: builds, runs `npm run check` and every test, prints skipped tests with their reason, and ends with one line
  * `N passed, N failed[, N skipped]`. Each build, and the check, count as one test. With arguments
- * (`npm test -- test/unit/boot`) only the named tests run.
+ * (`npm test -- test/unit/boot`) only the named tests run. Guests of others that can be made here are made meanwhile.
  */
 import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import { DEBIAN_VARIABLE, makeDebianGuests } from "./debian-guests.ts";
 import { ROOT, runNode } from "./files.ts";
 import { SUMMARY, type Summary } from "./summary-reporter.ts";
 
@@ -51,9 +52,13 @@ async function runTests(filters: string[]): Promise<void> {
 }
 
 const filters = process.argv.slice(2);
+const debianGuests = makeDebianGuests();
 await step("build", [TSX, "tools/build.ts"]);
 await step("build the core with assertions", [TSX, "tools/build.ts", "core"]);
 if (filters.length === 0) await step("check", [TSX, "tools/check.ts"]);
+const debian = await debianGuests;
+if ("folder" in debian) process.env[DEBIAN_VARIABLE] = debian.folder;
+else console.log(`note: no Debian guests: ${debian.reason}`);
 await runTests(filters);
 console.log(`${passed} passed, ${failed} failed${skipped > 0 ? `, ${skipped} skipped` : ""}`);
 process.exitCode = failed === 0 ? 0 : 1;
