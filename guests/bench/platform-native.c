@@ -65,9 +65,7 @@ void platform_gate(u32 vector, void (*handler)(void), u32 dpl) {
                 (address & 0xffff);
 }
 
-/* The debug-exit port ends a machine that has one. */
 void platform_end(void) {
-  out8(PORT_DEBUG_EXIT, 0);
   for (;;)
     __asm__ volatile("cli; hlt");
 }

@@ -12,6 +12,7 @@ import type { Core } from "../base/core.ts";
 import { HostInputs } from "../base/inputs.ts";
 import { resolveConfig } from "../guest/config.ts";
 import { Machine } from "../guest/machine.ts";
+import type { Abi } from "../guest/options.ts";
 import { openHostSide, type Platform } from "../guest/platform.ts";
 import { runGuest } from "../guest/run-loop.ts";
 import { MarkReader } from "./bench-marks.ts";
@@ -57,6 +58,15 @@ export const COUNT_NAMES: readonly (keyof Counts)[] = [
   "directoryMisses",
 ];
 
+/** What a guest runs, and how. */
+export interface BenchJob {
+  /** Default "lguest"; "bare" for an image that is made for a plain machine. */
+  readonly abi?: Abi;
+  readonly path: FaultPath;
+  /** As the guest's command line takes it, such as `pingpong:0,pingpong:1000*5`. */
+  readonly plan: string;
+}
+
 /** Told of the beginning and end of each loop, between the counters and the clock. */
 export interface LoopObserver {
   started(machine: Machine): void;
@@ -73,20 +83,14 @@ export class BenchGuest {
   #counts: Counts | undefined;
   #sample: Sample | undefined;
 
-  /** `plan` is the guest's command line, such as `plan=pingpong:0,pingpong:1000*5`. */
-  constructor(
-    kernel: Uint8Array,
-    path: FaultPath,
-    plan: string,
-    platform: Platform,
-    observer?: LoopObserver,
-  ) {
+  constructor(kernel: Uint8Array, job: BenchJob, platform: Platform, observer?: LoopObserver) {
     const config = resolveConfig({
       kernel,
       memoryBytes: BENCH_MEMORY_BYTES,
       rng: false,
-      commandLine: plan,
-      lguest: { faultPath: path },
+      abi: job.abi ?? "lguest",
+      commandLine: `plan=${job.plan}`,
+      lguest: { faultPath: job.path },
     });
     const inputs = new HostInputs([]);
     const marks = new MarkReader({

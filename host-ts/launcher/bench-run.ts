@@ -56,7 +56,8 @@ export function measure(
   const guests = new Map<FaultPath, BenchGuest>();
   try {
     const line = commandLine(plan);
-    for (const path of plan.paths) guests.set(path, new BenchGuest(kernel, path, line, platform));
+    for (const path of plan.paths)
+      guests.set(path, new BenchGuest(kernel, { path, plan: line }, platform));
     return plan.scenarios.flatMap((scenario) => {
       progress(scenario.name);
       return measureScenario(scenario, iterationsOf(scenario, plan), plan.repeats, guests);
@@ -77,7 +78,7 @@ function commandLine(plan: BenchPlan): string {
     (scenario) =>
       `${scenario.name}:0*${EMPTY_RUNS},${scenario.name}:${iterationsOf(scenario, plan)}*${plan.repeats + 1}`,
   );
-  return `plan=${items.join(",")}`;
+  return items.join(",");
 }
 
 function measureScenario(
