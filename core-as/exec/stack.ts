@@ -13,17 +13,19 @@ import {
   VCPU_EIP,
   VCPU_GPR,
   VCPU_MODE,
+  VCPU_TLB,
   VCPU_TMP,
 } from "../../abi/vcpu.ts";
 import { EFLAGS_RF, EFLAGS_VM, REG_EBP, REG_ESP, SEG_CS, SEG_SS } from "../../abi/x86.ts";
 import { advance, rmRead, UOP_R1, Uop, uopNextEip } from "../decode/uop.ts";
-import { storeValue, translateRead, translateWrite } from "../mmu/access.ts";
+import { PAGE_MASK, TLB_ADDEND, TLB_READ, TLB_WRITE } from "../layout.ts";
+import { Mem, storeValue, translateRead, translateWrite } from "../mmu/access.ts";
 import { updatePrivilege } from "../mmu/tlb.ts";
 import { popfMask, requireV86Iopl } from "../protect/control.ts";
 import { segLinear } from "../protect/segments.ts";
 import { raiseGp, raiseSs, STEP_END, STEP_EVENT, STEP_NEXT } from "../state/faults.ts";
 import { eflags, Flags, setEflags } from "../state/flags.ts";
-import { reg, segLimit } from "../state/vcpu.ts";
+import { reg, segLimit, setReg } from "../state/vcpu.ts";
 
 const ESP: usize = VCPU_GPR + 16;
 const EBP: usize = VCPU_GPR + 20;
@@ -137,6 +139,16 @@ export function popRm<T>(v: usize, pc: usize): u32 {
 /** PUSHA and PUSHAD. */
 export function pusha<T>(v: usize, _pc: usize): u32 {
   const esp = load<u32>(v, ESP);
+  if (sizeof<T>() == 4 && (load<u32>(v, VCPU_MODE) & MODE_FLAT) != 0) {
+    const bottom = esp - 32;
+    const entry = Mem.entry(load<usize>(v, VCPU_TLB), bottom);
+    if (((bottom + 31) & PAGE_MASK) == load<u32>(entry, TLB_WRITE)) {
+      const frame: usize = bottom + load<u32>(entry, TLB_ADDEND);
+      for (let i: u32 = 0; i < 8; i++) store<u32>(frame + ((7 - i) << 2), reg(v, i));
+      store<u32>(v, bottom, ESP);
+      return STEP_NEXT;
+    }
+  }
   for (let i: u32 = 0; i < 8; i++) {
     if (!canWriteStack<T>(v, esp - (i + 1) * sizeof<T>())) return STEP_EVENT;
   }
@@ -148,6 +160,18 @@ export function pusha<T>(v: usize, _pc: usize): u32 {
 }
 /** POPA and POPAD: the image of ESP is read and ignored. */
 export function popa<T>(v: usize, _pc: usize): u32 {
+  if (sizeof<T>() == 4 && (load<u32>(v, VCPU_MODE) & MODE_FLAT) != 0) {
+    const bottom = load<u32>(v, ESP);
+    const entry = Mem.entry(load<usize>(v, VCPU_TLB), bottom);
+    if (((bottom + 31) & PAGE_MASK) == load<u32>(entry, TLB_READ)) {
+      const frame: usize = bottom + load<u32>(entry, TLB_ADDEND);
+      for (let i: u32 = 0; i < 8; i++) {
+        if (i != REG_ESP) setReg(v, i, load<u32>(frame + ((7 - i) << 2)));
+      }
+      store<u32>(v, bottom + 32, ESP);
+      return STEP_NEXT;
+    }
+  }
   for (let i: u32 = 0; i < 8; i++) {
     if (!peekValue<T>(v, i * sizeof<T>())) return STEP_EVENT;
   }

@@ -8,6 +8,7 @@ import {
   EVENT_STEP,
   EXIT_OUT_OF_MEMORY,
   FRAME_COW,
+  FRAME_DIRTY,
   FRAME_PTR_MASK,
   GUEST_LIMIT_FRAMES,
   KILL_BAD_READ,
@@ -45,6 +46,12 @@ export function physicalForWrite(v: usize, gpa: u32, bytes: u32): usize {
   const guest = load<usize>(v, VCPU_GUEST);
   const entry = frameEntry(guest, gpa >>> 12);
   if (entry == 0) return 0;
+  const known = load<u32>(entry);
+  if ((known & (FRAME_COW | FRAME_DIRTY)) == FRAME_DIRTY) {
+    const own: usize = (known & FRAME_PTR_MASK) + (gpa & PAGE_OFFSET_MASK);
+    if (touchesCode(own, bytes)) dropCode(v, own);
+    return own;
+  }
   const wasShared = (load<u32>(entry) & FRAME_COW) != 0;
   const before = load<u32>(entry) & FRAME_PTR_MASK;
   const frame = frameForWrite(guest, gpa >>> 12);

@@ -175,9 +175,11 @@ export function flushDirectory(v: usize, cr3: u32): void {
 }
 
 function invalidateEntry(tlbs: usize, lin: u32): void {
-  const offset = ((lin >>> 12) & (TLB_ENTRIES - 1)) << TLB_ENTRY_SHIFT;
-  memory.fill(tlbs + offset, 0xff, 1 << TLB_ENTRY_SHIFT);
-  memory.fill(tlbs + TLB_USER + offset, 0xff, 1 << TLB_ENTRY_SHIFT);
+  const entry = tlbs + (((lin >>> 12) & (TLB_ENTRIES - 1)) << TLB_ENTRY_SHIFT);
+  store<u64>(entry, ~(<u64>0));
+  store<u64>(entry, ~(<u64>0), 8);
+  store<u64>(entry, ~(<u64>0), TLB_USER);
+  store<u64>(entry, ~(<u64>0), TLB_USER + 8);
 }
 
 /** Remembers that `lin` lies in a large page of which some 4 KiB pieces are cached. */
@@ -214,10 +216,16 @@ function invalidateRegion(tlbs: usize, lin: u32): void {
 /** Drops the translation of one page in directory `cr3`, if known. */
 export function flushPageOf(v: usize, cr3: u32, lin: u32): void {
   const tag = (cr3 & ~31) | load<u32>(v, VCPU_PAGING);
+  // A directory has one context at most, and most often it is the one in use.
+  if (tag == directoryTag(v)) {
+    invalidateEntry(load<usize>(v, VCPU_CONTEXT), lin);
+    return;
+  }
   for (let i: u32 = 0; i < <u32>TLB_CONTEXTS; i++) {
     const record = contextRecord(i);
     if (load<usize>(record, CONTEXT_VCPU) == v && load<u32>(record, CONTEXT_DIRECTORY) == tag) {
       invalidateEntry(contextTlbs(i), lin);
+      return;
     }
   }
 }
@@ -225,6 +233,7 @@ export function flushPageOf(v: usize, cr3: u32, lin: u32): void {
 /** @returns true when directory `cr3` has a context of its own. */
 export function knowsDirectory(v: usize, cr3: u32): bool {
   const tag = (cr3 & ~31) | load<u32>(v, VCPU_PAGING);
+  if (tag == directoryTag(v)) return true;
   for (let i: u32 = 0; i < <u32>TLB_CONTEXTS; i++) {
     const record = contextRecord(i);
     if (load<usize>(record, CONTEXT_VCPU) == v && load<u32>(record, CONTEXT_DIRECTORY) == tag)

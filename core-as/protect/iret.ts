@@ -3,13 +3,20 @@
  * Source: SDM 2A, IRET/IRETD; SDM 2B, RET; SDM 3B, "Virtual-8086 Mode".
  */
 import {
+  MODE_FLAT,
   MODE_STACK32,
+  VCPU_CONTEXT,
   VCPU_CPL,
   VCPU_DESC_HI,
   VCPU_DESC_LO,
   VCPU_EIP,
+  VCPU_GDTR_BASE,
+  VCPU_GDTR_LIMIT,
+  VCPU_HELD_GDT,
+  VCPU_HELD_GDT_COUNT,
   VCPU_MODE,
   VCPU_NMI_BLOCKED,
+  VCPU_TLB,
 } from "../../abi/vcpu.ts";
 import {
   ATTR_P,
@@ -26,6 +33,7 @@ import {
   EFLAGS_VIF,
   EFLAGS_VIP,
   EFLAGS_VM,
+  ERR_TI,
   REG_ESP,
   SEG_CS,
   SEG_DS,
@@ -36,10 +44,12 @@ import {
   VECTOR_GP,
   VECTOR_NP,
 } from "../../abi/x86.ts";
+import { PAGE_MASK, TLB_ADDEND, TLB_READ } from "../layout.ts";
+import { Mem } from "../mmu/access.ts";
 import { updatePrivilege } from "../mmu/tlb.ts";
 import { STEP_END, STEP_EVENT } from "../state/faults.ts";
 import { eflags, setEflags, setResume } from "../state/flags.ts";
-import { reg, segLimit, setReg, updateMode } from "../state/vcpu.ts";
+import { reg, segAttr, segLimit, setReg, setSeg, updateMode } from "../state/vcpu.ts";
 import {
   attrDpl,
   checkStackSegment,
@@ -76,10 +86,77 @@ export function iret(v: usize, size: u32): u32 {
   if (!isProtected(v)) done = iretReal(v, size);
   else if (isV86(v)) done = iretInV86(v, size);
   else if (eflags(v) & EFLAGS_NT) done = returnFromTask(v);
-  else done = iretProtected(v, size);
+  else done = (size == 4 && returnFlat(v)) || iretProtected(v, size);
   if (!done) return STEP_EVENT;
   store<u32>(v, 0, VCPU_NMI_BLOCKED);
   return STEP_END;
+}
+
+/** A descriptor of a present, accessed, 32-bit segment from 0 to 4 GiB: its low dword, what the high one has under a mask, without DPL. */
+const FLAT_LOW: u32 = 0x0000ffff;
+const FLAT_MASK: u32 = 0xffefffff;
+const FLAT_CODE: u32 = 0x00cf9b00;
+const FLAT_DATA: u32 = 0x00cf9300;
+const DPL_SHIFT: u32 = 13;
+/** Bytes of a frame with SS and ESP. */
+const OUTER_FRAME: u32 = 20;
+
+/** @returns the high dword of a flat descriptor in the GDT that `selector` names, 0 when it is another kind or not at hand. */
+function flatDescriptor(v: usize, selector: u32): u32 {
+  if ((selector & ERR_TI) != 0) return 0;
+  const off = selector & 0xfff8;
+  const held = load<u32>(v, VCPU_HELD_GDT_COUNT);
+  let ptr: usize;
+  if (held != 0) {
+    if (off >>> 3 >= held) return 0;
+    ptr = v + VCPU_HELD_GDT + off;
+  } else {
+    if (off + 7 > load<u32>(v, VCPU_GDTR_LIMIT)) return 0;
+    const lin = load<u32>(v, VCPU_GDTR_BASE) + off;
+    const entry = Mem.entry(load<usize>(v, VCPU_CONTEXT), lin);
+    if (((lin + 7) & PAGE_MASK) != load<u32>(entry, TLB_READ)) return 0;
+    ptr = lin + load<u32>(entry, TLB_ADDEND);
+  }
+  return load<u32>(ptr) == FLAT_LOW ? load<u32>(ptr, 4) : 0;
+}
+
+/**
+ * The return that kernels make all the time: 32-bit, from flat segments to flat segments, the frame on a page that is known.
+ * @returns false when it is another kind: nothing has changed, and the general way decides what it means.
+ */
+function returnFlat(v: usize): bool {
+  if ((load<u32>(v, VCPU_MODE) & MODE_FLAT) == 0) return false;
+  const esp = reg(v, REG_ESP);
+  const entry = Mem.entry(load<usize>(v, VCPU_TLB), esp);
+  if (((esp + (OUTER_FRAME - 1)) & PAGE_MASK) != load<u32>(entry, TLB_READ)) return false;
+  const frame: usize = esp + load<u32>(entry, TLB_ADDEND);
+  const cs: u32 = load<u16>(frame, 4);
+  const image = load<u32>(frame, 8);
+  const level = load<u32>(v, VCPU_CPL);
+  const rpl = cs & 3;
+  if (rpl < level || (image & EFLAGS_VM) != 0) return false;
+  const code = flatDescriptor(v, cs);
+  if ((code & FLAT_MASK) != (FLAT_CODE | (rpl << DPL_SHIFT))) return false;
+  const flags = eflags(v);
+  let mask = IRET_FLAGS32;
+  if (level <= (flags & EFLAGS_IOPL) >>> EFLAGS_IOPL_SHIFT) mask |= EFLAGS_IF;
+  if (level == 0) mask |= EFLAGS_IOPL | EFLAGS_VIF | EFLAGS_VIP;
+  if (rpl == level) setReg(v, REG_ESP, esp + 12);
+  else {
+    const ss: u32 = load<u16>(frame, 16);
+    const data = flatDescriptor(v, ss);
+    if ((ss & 3) != rpl || (data & FLAT_MASK) != (FLAT_DATA | (rpl << DPL_SHIFT))) return false;
+    setSeg(v, SEG_SS, ss, 0, 0xffffffff, descAttr(data));
+    setReg(v, REG_ESP, load<u32>(frame, 12));
+    store<u32>(v, rpl, VCPU_CPL);
+    dropPrivilegedSegments(v);
+    if ((segAttr(v, SEG_DS) & segAttr(v, SEG_ES) & ATTR_P) == 0) updateMode(v);
+  }
+  setSeg(v, SEG_CS, cs, 0, 0xffffffff, descAttr(code));
+  store<u32>(v, load<u32>(frame), VCPU_EIP);
+  loadFlags(v, flags, image, mask);
+  updatePrivilege(v);
+  return true;
 }
 
 /** Loads the bits of `mask` from `image` over `flags`. */

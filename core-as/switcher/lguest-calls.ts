@@ -87,8 +87,9 @@ import {
   SYSDESC_INT_GATE32,
   SYSDESC_TRAP_GATE32,
 } from "../../abi/x86.ts";
+import { PAGE_OFFSET_MASK, PAGE_SIZE } from "../layout.ts";
 import { translateSystemWrite } from "../mmu/access.ts";
-import { canReadPhysical, readPhysical, writePhysical } from "../mmu/physical.ts";
+import { canReadPhysical, physicalForRead, readPhysical, writePhysical } from "../mmu/physical.ts";
 import {
   flushAllTranslations,
   flushCurrentDirectory,
@@ -146,14 +147,24 @@ function toHost(v: usize, number: u32, a1: u32, a2: u32, a3: u32, a4: u32): bool
   return false;
 }
 
-/** Remembers which slots are ready now: what the guest or a device writes meanwhile is for the next hypercall. */
+/**
+ * Remembers which slots are ready now, from the cursor to the first that is not: what the guest or a device writes meanwhile is for the
+ * next hypercall.
+ */
 function snapshotRing(v: usize): bool {
   const status = load<u32>(v, VCPU_LG_DATA) + LG_DATA_HCALL_STATUS;
+  let slot = load<u32>(v, VCPU_LG_RING_CURSOR);
+  const next = physicalForRead(v, status + slot);
+  if (next != 0 && load<u8>(next) == LG_HCALL_FREE) {
+    store<u64>(v, 0, VCPU_LG_RING_READY);
+    return true;
+  }
   if (!canReadPhysical(v, status, LG_RING_SLOTS)) return false;
   let ready: u64 = 0;
-  for (let i = LG_RING_SLOTS - 1; i >= 0; i--) {
-    const isReady: u64 = readPhysical<u8>(v, status + i) != LG_HCALL_FREE ? 1 : 0;
-    ready = (ready << 1) | isReady;
+  for (let i = 0; i < LG_RING_SLOTS; i++) {
+    if (readPhysical<u8>(v, status + slot) == LG_HCALL_FREE) break;
+    ready |= (<u64>1) << (<u64>slot);
+    slot = slot + 1 == <u32>LG_RING_SLOTS ? 0 : slot + 1;
   }
   store<u64>(v, ready, VCPU_LG_RING_READY);
   return true;
@@ -170,12 +181,27 @@ function drainRing(v: usize): bool {
     store<u64>(v, ready & ~bit, VCPU_LG_RING_READY);
     store<u32>(v, cursor + 1 == <u32>LG_RING_SLOTS ? 0 : cursor + 1, VCPU_LG_RING_CURSOR);
     const slot = data + LG_DATA_HCALLS + cursor * LG_RING_SLOT_BYTES;
-    if (!canReadPhysical(v, slot, LG_RING_SLOT_BYTES)) return false;
-    const number = readPhysical<u32>(v, slot);
-    const a1 = readPhysical<u32>(v, slot + 4);
-    const a2 = readPhysical<u32>(v, slot + 8);
-    const a3 = readPhysical<u32>(v, slot + 12);
-    const a4 = readPhysical<u32>(v, slot + 16);
+    let number: u32;
+    let a1: u32;
+    let a2: u32;
+    let a3: u32;
+    let a4: u32;
+    const whole = (slot & PAGE_OFFSET_MASK) + LG_RING_SLOT_BYTES <= <u32>PAGE_SIZE;
+    const ptr = whole ? physicalForRead(v, slot) : 0;
+    if (ptr != 0) {
+      number = load<u32>(ptr);
+      a1 = load<u32>(ptr, 4);
+      a2 = load<u32>(ptr, 8);
+      a3 = load<u32>(ptr, 12);
+      a4 = load<u32>(ptr, 16);
+    } else {
+      if (!canReadPhysical(v, slot, LG_RING_SLOT_BYTES)) return false;
+      number = readPhysical<u32>(v, slot);
+      a1 = readPhysical<u32>(v, slot + 4);
+      a2 = readPhysical<u32>(v, slot + 8);
+      a3 = readPhysical<u32>(v, slot + 12);
+      a4 = readPhysical<u32>(v, slot + 16);
+    }
     if (!writePhysical<u8>(v, data + LG_DATA_HCALL_STATUS + cursor, <u8>LG_HCALL_FREE))
       return false;
     if (!dispatch(v, number, a1, a2, a3, a4)) return false;
@@ -302,11 +328,12 @@ function setPte(v: usize, top: u32, lin: u32, pte: u32, pteHigh: u32): void {
   }
   const isKernel = lin >= load<u32>(v, VCPU_LG_KERNEL);
   // lguest looks at an entry when it fills it in at once, that is when the table is known and the entry was used before.
-  if ((pte & PTE_P) != 0 && (pte & (PTE_A | PTE_D)) != 0 && (isKernel || knowsDirectory(v, top))) {
+  if ((pte & PTE_P) != 0 && (pte & (PTE_A | PTE_D)) != 0) {
     const limit = load<u32>(load<usize>(v, VCPU_GUEST), GUEST_LIMIT_FRAMES);
     const gfn = pte >>> 12;
     const isAbove4GiB = isPae(v) && (pteHigh & ~PTE_NX_HIGH) != 0;
-    if ((pte & PTE_PS) != 0 || isAbove4GiB || (gfn >= limit && gfn >= deviceEnd(v))) {
+    const isBad = (pte & PTE_PS) != 0 || isAbove4GiB || (gfn >= limit && gfn >= deviceEnd(v));
+    if (isBad && (isKernel || knowsDirectory(v, top))) {
       kill(v, KILL_BAD_PTE, pte);
       return;
     }

@@ -15,6 +15,7 @@ import {
   HELD_GATE_PRESENT,
   KILL_BAD_ADDRESS,
   KILL_UNHANDLED_TRAP,
+  VCPU_CONTEXT,
   VCPU_EFLAGS,
   VCPU_EIP,
   VCPU_FAULT_ADDRESS,
@@ -38,7 +39,8 @@ import {
   VECTOR_PF,
   VECTORS_WITH_ERROR_CODE,
 } from "../../abi/x86.ts";
-import { storeSystemValue } from "../mmu/access.ts";
+import { PAGE_MASK, TLB_ADDEND, TLB_WRITE } from "../layout.ts";
+import { Mem, storeSystemValue } from "../mmu/access.ts";
 import { readPhysical, writePhysical } from "../mmu/physical.ts";
 import { clearEvent } from "../mmu/walker.ts";
 import { setCpl, setFlat } from "../protect/segments.ts";
@@ -93,6 +95,16 @@ function push(v: usize, lin: u32, value: u32): bool {
 }
 
 /**
+ * @returns host pointer of `bytes` of the handler's stack at `lin` where its page is known and may be written without further ado; 0 means
+ * word by word, as the processor pushes.
+ */
+function stackFrame(v: usize, lin: u32, bytes: u32): usize {
+  const entry = Mem.entry(load<usize>(v, VCPU_CONTEXT), lin);
+  if (((lin + (bytes - 1)) & PAGE_MASK) != load<u32>(entry, TLB_WRITE)) return 0;
+  return lin + load<u32>(entry, TLB_ADDEND);
+}
+
+/**
  * Enters the guest's handler for `vector`.
  * @param errorCode pushed for the vectors that have one.
  * @returns false when the guest cannot take it: EXIT_KILL is recorded.
@@ -113,22 +125,40 @@ export function reflect(v: usize, vector: u32, errorCode: u32): bool {
   const oldEsp = load<u32>(v, ESP);
   const fromUser = (oldSs & 3) != LGUEST_KERNEL_CPL;
   let image = eflags(v);
-  if (!direct && (lguestWord(v, LG_DATA_IRQ_ENABLED) & EFLAGS_IF) == 0) image &= ~EFLAGS_IF;
+  const enabled: u32 = direct ? 0 : lguestWord(v, LG_DATA_IRQ_ENABLED);
+  if (!direct && (enabled & EFLAGS_IF) == 0) image &= ~EFLAGS_IF;
 
+  const hasError = vector < 32 && ((VECTORS_WITH_ERROR_CODE >>> vector) & 1) != 0;
+  const bytes: u32 = (hasError ? 16 : 12) + (fromUser ? 8 : 0);
   let esp = fromUser ? load<u32>(v, VCPU_LG_STACK_ESP) : oldEsp;
-  if (fromUser) {
-    if (!push(v, esp - 4, oldSs) || !push(v, esp - 8, oldEsp)) return false;
-    esp -= 8;
+  const frame = stackFrame(v, esp - bytes, bytes);
+  if (frame != 0) {
+    const words: usize = hasError ? frame + 4 : frame;
+    if (hasError) store<u32>(frame, errorCode);
+    store<u32>(words, load<u32>(v, VCPU_EIP));
+    store<u32>(words, segSelector(v, SEG_CS), 4);
+    store<u32>(words, image, 8);
+    if (fromUser) {
+      store<u32>(words, oldEsp, 12);
+      store<u32>(words, oldSs, 16);
+    }
+    esp -= bytes;
+  } else {
+    if (fromUser) {
+      if (!push(v, esp - 4, oldSs) || !push(v, esp - 8, oldEsp)) return false;
+      esp -= 8;
+    }
+    if (!push(v, esp - 4, image)) return false;
+    if (!push(v, esp - 8, segSelector(v, SEG_CS))) return false;
+    if (!push(v, esp - 12, load<u32>(v, VCPU_EIP))) return false;
+    esp -= 12;
+    if (hasError) {
+      if (!push(v, esp - 4, errorCode)) return false;
+      esp -= 4;
+    }
   }
-  if (!push(v, esp - 4, image)) return false;
-  if (!push(v, esp - 8, segSelector(v, SEG_CS))) return false;
-  if (!push(v, esp - 12, load<u32>(v, VCPU_EIP))) return false;
-  esp -= 12;
-  if (vector < 32 && ((VECTORS_WITH_ERROR_CODE >>> vector) & 1) != 0) {
-    if (!push(v, esp - 4, errorCode)) return false;
-    esp -= 4;
-  }
-  if (type != SYSDESC_TRAP_GATE32 && !setLguestWord(v, LG_DATA_IRQ_ENABLED, 0)) return false;
+  const closes = type != SYSDESC_TRAP_GATE32 && enabled != 0;
+  if (closes && !setLguestWord(v, LG_DATA_IRQ_ENABLED, 0)) return false;
 
   countTrap(v, vector);
   store<u32>(v, esp, ESP);
