@@ -1,7 +1,7 @@
 /**
- * Sine, cosine, tangent and inverse tangent of 80-bit numbers. Arguments are reduced by the pi of the hardware, which has 66 bits
- * (SDM 1, "Approximation of Pi"): a better one would give different results for large arguments.
- * Results and exceptions are left in VCPU_FX_*; the error is a few units in the last place.
+ * Sine, cosine and tangent of 80-bit numbers, correctly rounded (float80-wide.ts says how nearly always). Arguments are reduced by
+ * the pi of the hardware, which has 66 bits (SDM 1, "Approximation of Pi"): a better one would give different results for large
+ * arguments. Results and exceptions are left in VCPU_FX_*.
  */
 import {
   CLASS_INFINITY,
@@ -15,21 +15,19 @@ import {
   SIG_J,
   SIG_MAX,
   setInvalid,
-  setNan,
   setNanOf,
   setZero,
 } from "./float80.ts";
-import { divide128 } from "./float80-arith.ts";
-import { polynomial, roundInexact, series } from "./float80-math.ts";
 import {
-  ARCTANGENT_TERMS,
-  ARCTANGENTS,
   COSINE,
   COSINE_TERMS,
-  ODD_RECIPROCALS,
+  COSINE_WIDE,
   SINE,
   SINE_TERMS,
+  SINE_WIDE,
+  TAIL_LOW,
 } from "./float80-tables.ts";
+import { divideWide, multiplyWide, roundInexact, series, square } from "./float80-wide.ts";
 
 /** pi/2 with 65 fraction bits: the 66 bits that the hardware knows. */
 const HALF_PI_HIGH: u64 = 3;
@@ -37,26 +35,26 @@ const HALF_PI_LOW: u64 = ((<u64>0x243f6a88) << 32) | 0x85a308d3;
 const HALF_PI_FRACTION = 65;
 /** pi/4 normalized: arguments below it need no reduction. */
 const QUARTER_PI: u64 = ((<u64>0xc90fdaa2) << 32) | 0x2168c234;
-/** pi/2 and pi with 126 fraction bits. */
-const HALF_PI_126_HIGH: u64 = ((<u64>0x6487ed51) << 32) | 0x10b4611a;
-const HALF_PI_126_LOW: u64 = ((<u64>0x62633145) << 32) | 0xc06e0e69;
-const PI_126_HIGH: u64 = ((<u64>0xc90fdaa2) << 32) | 0x2168c234;
-const PI_126_LOW: u64 = ((<u64>0xc4c6628b) << 32) | 0x80dc1cd1;
+/** Below 2^-56 the second term of a series is below 2^-113 of the first: it decides on which side of that the function lies. */
+const EXP_TINY = -56;
 
 /** What to compute. */
 export const WANT_SINE: u32 = 0;
 export const WANT_COSINE: u32 = 1;
 export const WANT_TANGENT: u32 = 2;
 
+/** Where the exponent begins in what reduce() returns. */
+const REDUCED_EXP_SHIFT: u32 = 3;
+
 /**
- * Reduces |x| < 2^63 to |r| <= pi/4. The normalized r is left in FX_SIG, with its exponent (unbiased) in FX_LOW.
- * @returns the number of quarter turns taken off, modulo 4, plus 4 when r is negative.
+ * Reduces |x| < 2^63 to |r| <= pi/4. The normalized r is left in FX_SIG:FX_LOW.
+ * @returns the number of quarter turns taken off, modulo 4, plus 4 when r is negative, below the exponent of r (unbiased).
  */
-function reduce(v: usize, exp: i32, sig: u64): u32 {
+function reduce(v: usize, exp: i32, sig: u64): i32 {
   if (exp < -1 || (exp == -1 && sig <= QUARTER_PI)) {
     Fx.set(v, sig, 0);
-    Fx.setLow(v, <u64>(<i64>exp));
-    return 0;
+    Fx.setLow(v, 0);
+    return exp << REDUCED_EXP_SHIFT;
   }
   // Long division of sig * 2^(exp - 63), in units of 2^-65, by pi/2.
   let hi: u64 = 0;
@@ -81,70 +79,106 @@ function reduce(v: usize, exp: i32, sig: u64): u32 {
     lo = otherLow;
     turns = ((turns + 1) & 3) | 4;
   }
-  let e = 63 - HALF_PI_FRACTION;
-  if (hi != 0) {
-    // At most 65 bits; the one that falls off is far below the error of the series.
-    lo = (lo >> 1) | (hi << 63);
-    e++;
+  let e = 127 - HALF_PI_FRACTION;
+  if (hi == 0) {
+    hi = lo;
+    lo = 0;
+    e -= 64;
   }
-  const zeros = <i32>clz(lo);
-  Fx.set(v, lo << zeros, 0);
-  Fx.setLow(v, <u64>(<i64>(e - zeros)));
-  return turns;
-}
-
-/** r^2 as a fraction, for a normalized r with exponent below 0. */
-function square(sig: u64, exp: i32): u64 {
-  return Fx.shiftHigh(Fx.mulHigh(sig, sig) + ((sig * sig) >> 63), -(exp * 2 + 2));
-}
-
-/** @returns the part of 1 that the sine of r falls short of r by: 1 - sin r / r, as a fraction. */
-function sineDeficit(sig: u64, exp: i32): u64 {
-  return series(SINE, SINE_TERMS, square(sig, exp), true);
-}
-/** @returns 1 - cos r as a fraction. */
-function cosineDeficit(sig: u64, exp: i32): u64 {
-  return series(COSINE, COSINE_TERMS, square(sig, exp), true);
+  const zeros = <i32>clz(hi);
+  if (zeros != 0) hi = (hi << zeros) | (lo >> (64 - zeros));
+  Fx.set(v, hi, 0);
+  Fx.setLow(v, lo << zeros);
+  return ((e - zeros) << REDUCED_EXP_SHIFT) | turns;
 }
 
 /** Forms sin r. */
-function setSine(v: usize, sign: u32, sig: u64, exp: i32): void {
-  const deficit = sineDeficit(sig, exp);
+function setSine(v: usize, sign: u32, hi: u64, lo: u64, exp: i32): void {
+  takeSine(v, hi, lo, exp);
+  roundInexact(v, sign, exp + EXP_BIAS, Fx.sig(v), Fx.low(v));
+}
+
+/** Leaves sin r, with the exponent of r but perhaps not normalized, in FX_SIG:FX_LOW. */
+function takeSine(v: usize, hi: u64, lo: u64, exp: i32): void {
+  let lessHigh: u64 = 0;
+  let lessLow: u64 = 1;
   // However small r is, its sine is smaller: the rounding of tiny results shows it.
-  const lessLow = deficit != 0 ? sig * deficit : 1;
-  const hi = sig - Fx.mulHigh(sig, deficit) - u64(lessLow != 0);
-  roundInexact(v, sign, exp + EXP_BIAS, hi, 0 - lessLow);
+  if (exp >= EXP_TINY) {
+    const z = square(v, hi, lo, exp);
+    const deficit = series(v, SINE, SINE_TERMS, SINE_WIDE, TAIL_LOW, z, Fx.low(v), true);
+    lessHigh = multiplyWide(v, hi, lo, deficit, Fx.low(v));
+    lessLow = Fx.low(v);
+  }
+  Fx.set(v, hi - lessHigh - u64(lo < lessLow), 0);
+  Fx.setLow(v, lo - lessLow);
 }
 
-/** Forms cos r, which is between 0.7 and 1. */
-function setCosine(v: usize, sign: u32, sig: u64, exp: i32): void {
-  const z = square(sig, exp);
-  const sum = polynomial(COSINE, COSINE_TERMS, z, true);
-  const lessHigh = Fx.mulHigh(sum, z);
-  const lessLow = sum * z;
-  if ((lessHigh | lessLow) == 0) roundInexact(v, sign, EXP_BIAS - 1, SIG_MAX, SIG_MAX);
-  else roundInexact(v, sign, EXP_BIAS - 1, 0 - lessHigh - u64(lessLow != 0), 0 - lessLow);
+/** Leaves cos r, which is between 0.7 and 1, in FX_SIG:FX_LOW as a fraction. */
+function takeCosine(v: usize, hi: u64, lo: u64, exp: i32): void {
+  let lessHigh: u64 = 0;
+  let lessLow: u64 = 1;
+  if (exp >= EXP_TINY) {
+    const z = square(v, hi, lo, exp);
+    lessHigh = series(v, COSINE, COSINE_TERMS, COSINE_WIDE, TAIL_LOW, z, Fx.low(v), true);
+    lessLow = Fx.low(v);
+  }
+  Fx.set(v, 0 - lessHigh - u64(lessLow != 0), 0);
+  Fx.setLow(v, 0 - lessLow);
 }
 
-/** Forms sin r / cos r, or its inverse. */
-function setTangent(v: usize, sign: u32, sig: u64, exp: i32, inverse: bool): void {
-  const sineLess = sineDeficit(sig, exp);
-  const deficit = cosineDeficit(sig, exp);
-  let sine = sig - Fx.mulHigh(sig, sineLess);
+/** Forms cos r. */
+function setCosine(v: usize, sign: u32, hi: u64, lo: u64, exp: i32): void {
+  takeCosine(v, hi, lo, exp);
+  roundInexact(v, sign, EXP_BIAS - 1, Fx.sig(v), Fx.low(v));
+}
+
+/** Forms sin r / cos r, or minus its inverse. */
+function setTangent(v: usize, sign: u32, hi: u64, lo: u64, exp: i32, inverse: bool): void {
+  if (exp < EXP_TINY) {
+    // A little more than r. The inverse is a little less than 1/r, and r so small that only reduction has made it, and a power of
+    // two or the reciprocal of a small number, which is far from where rounding turns.
+    if (!inverse) {
+      roundInexact(v, sign, exp + EXP_BIAS, hi, lo);
+      return;
+    }
+    if (hi == SIG_J && lo == 0) {
+      roundInexact(v, sign, EXP_BIAS - 1 - exp, SIG_MAX, SIG_MAX);
+      return;
+    }
+  }
+  takeCosine(v, hi, lo, exp);
+  const cosine = Fx.sig(v);
+  const cosineLow = Fx.low(v);
+  takeSine(v, hi, lo, exp);
+  let sine = Fx.sig(v);
+  let sineLow = Fx.low(v);
   const zeros = <i32>clz(sine);
-  sine <<= zeros;
-  exp -= zeros;
-  const cosine = deficit != 0 ? 0 - deficit : SIG_MAX;
+  if (zeros != 0) {
+    sine = (sine << zeros) | (sineLow >> (64 - zeros));
+    sineLow <<= zeros;
+    exp -= zeros;
+  }
   // The cosine has exponent -1.
-  const num = inverse ? cosine : sine;
-  const den = inverse ? sine : cosine;
-  let e = inverse ? -1 - exp : exp + 1;
-  let q: u64;
-  if (num < den) {
-    q = divide128(v, num, 0, den);
-    e--;
-  } else q = divide128(v, num >> 1, num << 63, den);
-  roundInexact(v, sign, e + EXP_BIAS, q, divide128(v, Fx.low(v), 0, den));
+  if (inverse) setQuotient(v, sign, -1 - exp, cosine, cosineLow, sine, sineLow);
+  else setQuotient(v, sign, exp + 1, sine, sineLow, cosine, cosineLow);
+}
+
+/** Forms n / d * 2^exp, both normalized. */
+function setQuotient(
+  v: usize,
+  sign: u32,
+  exp: i32,
+  nHigh: u64,
+  nLow: u64,
+  dHigh: u64,
+  dLow: u64,
+): void {
+  if (nHigh > dHigh || (nHigh == dHigh && nLow >= dLow)) {
+    nLow = (nLow >> 1) | (nHigh << 63);
+    nHigh >>= 1;
+  } else exp--;
+  const high = divideWide(v, nHigh, nLow, dHigh, dLow);
+  roundInexact(v, sign, exp + EXP_BIAS, high, Fx.low(v));
 }
 
 /**
@@ -170,169 +204,25 @@ export function circular(v: usize, sig: u64, se: u32, want: u32): bool {
   const exp = Fx.exponent(sig, se) - EXP_BIAS;
   if (exp >= 63) return false;
   noteDenormal(v, kind, kind);
-  const turns = reduce(v, exp, Fx.significand(sig));
+  const reduced = reduce(v, exp, Fx.significand(sig));
+  const turns = <u32>reduced;
+  const e = reduced >> REDUCED_EXP_SHIFT;
   const r = Fx.sig(v);
-  const e = <i32>Fx.low(v);
+  const low = Fx.low(v);
   // The sign of r, that of x included: sine and tangent are odd, the cosine is even.
   const odd = sign ^ (turns & 4 ? SE_SIGN : 0);
   const isSwapped = (turns & 1) != 0;
   if (want == WANT_TANGENT) {
-    setTangent(v, isSwapped ? odd ^ SE_SIGN : odd, r, e, isSwapped);
+    setTangent(v, isSwapped ? odd ^ SE_SIGN : odd, r, low, e, isSwapped);
   } else if (want == WANT_SINE) {
     const half: u32 = turns & 2 ? SE_SIGN : 0;
-    if (isSwapped) setCosine(v, sign ^ half, r, e);
-    else setSine(v, odd ^ half, r, e);
+    if (isSwapped) setCosine(v, sign ^ half, r, low, e);
+    else setSine(v, odd ^ half, r, low, e);
   } else {
     const half: u32 = turns & 2 ? SE_SIGN : 0;
     // cos(r + pi/2) = -sin r, where r has the sign of |x|'s reduction alone.
-    if (isSwapped) setSine(v, half ^ SE_SIGN ^ (turns & 4 ? SE_SIGN : 0), r, e);
-    else setCosine(v, half, r, e);
+    if (isSwapped) setSine(v, half ^ SE_SIGN ^ (turns & 4 ? SE_SIGN : 0), r, low, e);
+    else setCosine(v, half, r, low, e);
   }
   return true;
-}
-
-/**
- * atan(num / den * 2^exp) for 1/8 <= the quotient <= 1, from the nearest sixteenth c: atan t = atan c + atan((t - c) / (1 + t c)).
- * The angle with 126 fraction bits is left in FX_SIG:FX_LOW. `t` is the normalized quotient.
- */
-function angleFromTable(v: usize, t: u64, exp: i32): void {
-  // Sixteenths, rounded: t * 16 = t * 2^(exp - 59).
-  const shift = 58 - exp;
-  const k = <u32>(((t >> shift) + 1) >> 1);
-  // t and c with 127 fraction bits.
-  let hi = Fx.shiftHigh(t, -exp);
-  let lo = exp == 0 ? 0 : t << (64 + exp);
-  const c = (<u64>k) << 59;
-  const isBelow = hi < c;
-  if (isBelow) {
-    hi = c - hi - u64(lo != 0);
-    lo = 0 - lo;
-  } else hi -= c;
-  const entry = ARCTANGENTS + ((k - 1) << 4);
-  let angleLow = load<u64>(entry);
-  let angleHigh = load<u64>(entry, 8);
-  if ((hi | lo) != 0) {
-    let e = 0;
-    if (hi == 0) {
-      hi = lo;
-      lo = 0;
-      e = -64;
-    }
-    const zeros = <i32>clz(hi);
-    if (zeros != 0) hi = (hi << zeros) | (lo >> (64 - zeros));
-    e -= zeros;
-    // 1 + t c, one place down to make room for 2.
-    const product = Fx.mulHigh(t, c);
-    let den = (SIG_J >> 1) + (exp == 0 ? product : product >> -exp);
-    let denExp = 1;
-    if ((den & SIG_J) == 0) {
-      den <<= 1;
-      denExp = 0;
-    }
-    e -= denExp;
-    let r: u64;
-    if (hi < den) {
-      r = divide128(v, hi, 0, den);
-      e--;
-    } else r = divide128(v, hi >> 1, hi << 63, den);
-    r -= Fx.mulHigh(r, series(ODD_RECIPROCALS, ARCTANGENT_TERMS, square(r, e), true));
-    // r * 2^(e - 63) with 126 fraction bits.
-    const rHigh = Fx.shiftHigh(r, 1 - e);
-    const rLow = Fx.shiftLow(r, 0, 1 - e);
-    if (isBelow) {
-      angleHigh -= rHigh + u64(angleLow < rLow);
-      angleLow -= rLow;
-    } else {
-      angleLow += rLow;
-      angleHigh += rHigh + u64(angleLow < rLow);
-    }
-  }
-  Fx.set(v, angleHigh, 0);
-  Fx.setLow(v, angleLow);
-}
-
-/** Forms the angle whose tangent is y / x, for finite numbers that are not zero. */
-function angleOf(v: usize, ySign: u32, yExp: i32, y: u64, xSign: u32, xExp: i32, x: u64): void {
-  const isSteep = yExp > xExp || (yExp == xExp && y > x);
-  const num = isSteep ? x : y;
-  const den = isSteep ? y : x;
-  let exp = isSteep ? xExp - yExp : yExp - xExp;
-  let t: u64;
-  if (num < den) {
-    t = divide128(v, num, 0, den);
-    exp--;
-  } else t = divide128(v, num >> 1, num << 63, den);
-  let hi: u64;
-  let lo: u64;
-  if (exp >= -3) {
-    angleFromTable(v, t, exp);
-    hi = Fx.sig(v);
-    lo = Fx.low(v);
-  } else {
-    const tLow = divide128(v, Fx.low(v), 0, den);
-    const deficit = series(ODD_RECIPROCALS, ARCTANGENT_TERMS, square(t, exp), true);
-    const lessLow = deficit != 0 ? t * deficit : 1;
-    lo = tLow - lessLow;
-    hi = t - Fx.mulHigh(t, deficit) - u64(tLow < lessLow);
-    if (!isSteep && xSign == 0) {
-      roundInexact(v, ySign, exp + EXP_BIAS, hi, lo);
-      return;
-    }
-    lo = Fx.shiftLow(hi, lo, 1 - exp);
-    hi = Fx.shiftHigh(hi, 1 - exp);
-  }
-  if (isSteep) {
-    hi = HALF_PI_126_HIGH - hi - u64(HALF_PI_126_LOW < lo);
-    lo = HALF_PI_126_LOW - lo;
-  }
-  if (xSign != 0) {
-    hi = PI_126_HIGH - hi - u64(PI_126_LOW < lo);
-    lo = PI_126_LOW - lo;
-  }
-  // Bit 63 of hi weighs 2.
-  roundInexact(v, ySign, EXP_BIAS + 1, hi, lo);
-}
-
-/** Forms 1 to 4 quarters of pi with a sign: the angles of special operands. */
-function setQuarters(v: usize, sign: u32, quarters: u32): void {
-  let hi = PI_126_HIGH;
-  let lo = PI_126_LOW;
-  let exp = EXP_BIAS + 1;
-  if (quarters == 3) {
-    // 3 pi/4 = pi - pi/4
-    hi -= (PI_126_HIGH >> 2) + 1;
-    lo -= (PI_126_LOW >> 2) | (PI_126_HIGH << 62);
-  } else if (quarters == 2) exp--;
-  else if (quarters == 1) exp -= 2;
-  roundInexact(v, sign, exp, hi, lo);
-}
-
-/** The angle of the point (x, y), where y is b and x is a, in all four quadrants. */
-export function arctangent(v: usize, aSig: u64, aSe: u32, bSig: u64, bSe: u32): void {
-  const ka = classify(aSig, aSe);
-  const kb = classify(bSig, bSe);
-  if (ka >= CLASS_QNAN || kb >= CLASS_QNAN) {
-    setNan(v, aSig, aSe, ka, bSig, bSe, kb);
-    return;
-  }
-  noteDenormal(v, ka, kb);
-  const sign = bSe & SE_SIGN;
-  const isLeft = (aSe & SE_SIGN) != 0;
-  if (kb == CLASS_INFINITY) {
-    setQuarters(v, sign, ka != CLASS_INFINITY ? 2 : isLeft ? 3 : 1);
-  } else if (kb == CLASS_ZERO || ka == CLASS_INFINITY) {
-    if (isLeft) setQuarters(v, sign, 4);
-    else setZero(v, sign);
-  } else if (ka == CLASS_ZERO) setQuarters(v, sign, 2);
-  else {
-    angleOf(
-      v,
-      sign,
-      Fx.exponent(bSig, bSe),
-      Fx.significand(bSig),
-      aSe & SE_SIGN,
-      Fx.exponent(aSig, aSe),
-      Fx.significand(aSig),
-    );
-  }
 }

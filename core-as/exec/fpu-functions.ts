@@ -5,8 +5,10 @@ import { VCPU_FSW } from "../../abi/vcpu.ts";
 import { FSW_C2 } from "../../abi/x87.ts";
 import { STEP_NEXT } from "../state/faults.ts";
 import { CLASS_QNAN, classify, EXP_BIAS, Fx, SIG_J } from "./float80.ts";
-import { exp2m1, log2p1Times, log2Times } from "./float80-math.ts";
-import { arctangent, circular, WANT_COSINE, WANT_SINE, WANT_TANGENT } from "./float80-trig.ts";
+import { arctangent } from "./float80-arctangent.ts";
+import { exp2m1 } from "./float80-exp.ts";
+import { log2p1Times, log2Times } from "./float80-log.ts";
+import { circular, WANT_COSINE, WANT_SINE, WANT_TANGENT } from "./float80-trig.ts";
 import { finish, finishPair, pairIsReady, St, settle, setUnderflow } from "./fpu-state.ts";
 
 /** F2XM1. */

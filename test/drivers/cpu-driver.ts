@@ -53,7 +53,7 @@ const PFERR_FETCH = 0x10;
 const MXCSR_PE = 0x20;
 const FSW_PE_C1 = 0x220;
 /** Error allowed where the architecture leaves the result approximate: units of a 64-bit significand, and relative for SSE. */
-const APPROX_X87_UNITS = 1n << 13n;
+const APPROX_X87_UNITS = 1n;
 const APPROX_SSE = 2 ** -11;
 
 const hex = (value: number) => (value >>> 0).toString(16).padStart(8, "0");

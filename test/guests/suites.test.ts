@@ -15,8 +15,6 @@ import { buildInitrd } from "../drivers/initrd.ts";
 const TIME_LIMIT_MS = 10 * 60_000;
 const RAM_BYTES = 256 << 20;
 const CPU = "pentium4";
-/** QEMU's tests of these functions ask for the two numbers nearest to the exact result; the core is at most a unit further off. */
-const BEYOND_ACCURACY = ["test-i386-f2xm1", "test-i386-fpatan", "test-i386-fyl2xp1"];
 const START = "---- start";
 const END = "---- end";
 const {
@@ -152,7 +150,7 @@ suite("QEMU's i386 instruction tests", TEST_I386, "WASMVISOR_TEST_I386", (progra
 );
 
 suite("further programs", PROGRAMS, "WASMVISOR_I386_PROGRAMS", (folder) => {
-  const names = readdirSync(folder).filter((name) => !BEYOND_ACCURACY.includes(name));
+  const names = readdirSync(folder);
   const programs = new Map(names.map((name) => [name, readFileSync(join(folder, name))]));
   return expectSameAsNative(oneEach(names.map((name) => `./${name}`)), programs);
 });

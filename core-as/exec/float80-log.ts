@@ -1,7 +1,6 @@
 /**
- * Exponential and logarithms of 80-bit numbers: 2^x - 1, y log2 x, y log2 (x + 1). Series in 64-bit fractions with 128-bit sums:
- * the error is a few units in the last place, and the same on every host. Results and exceptions are left in VCPU_FX_*.
- * Source: SDM 2A, F2XM1, FYL2X, FYL2XP1 (the tables of special operands); arithmetic after argument reduction is Taylor's.
+ * Logarithms of 80-bit numbers: y log2 x, y log2 (x + 1), correctly rounded (float80-wide.ts says how nearly always). Results and
+ * exceptions are left in VCPU_FX_*. Source: SDM 2A, FYL2X, FYL2XP1 (the tables of special operands); the series is Taylor's.
  */
 import { FSW_PE, FSW_UE, FSW_ZE } from "../../abi/x87.ts";
 import {
@@ -19,15 +18,11 @@ import {
   setInfinity,
   setInvalid,
   setNan,
-  setNanOf,
   setZero,
 } from "./float80.ts";
-import { divide128 } from "./float80-arith.ts";
-import { ARTANH_TERMS, EXPONENTIAL, EXPONENTIAL_TERMS, ODD_RECIPROCALS } from "./float80-tables.ts";
+import { ARTANH_TERMS, ARTANH_WIDE, ODD_RECIPROCALS, TAIL_HIGH } from "./float80-tables.ts";
+import { divideWide, multiplyWide, roundInexact, series, square } from "./float80-wide.ts";
 
-/** ln 2, normalized, and the word below it. */
-const LN2: u64 = ((<u64>0xb17217f7) << 32) | 0xd1cf79ab;
-const LN2_LOW: u64 = ((<u64>0xc9e3b398) << 32) | 0x03f2f6af;
 /** 2 / ln 2, normalized, and the word below it. */
 const TWO_OVER_LN2: u64 = ((<u64>0xb8aa3b29) << 32) | 0x5c17f0bb;
 const TWO_OVER_LN2_LOW: u64 = ((<u64>0xbe87fed0) << 32) | 0x691d3e88;
@@ -38,114 +33,35 @@ const SQRT2_MINUS1: u64 = ((<u64>0xd413cccf) << 32) | 0xe7799211;
 const ONE_MINUS_SQRT_HALF: u64 = ((<u64>0x95f61998) << 32) | 0x0c4336f7;
 
 /**
- * @returns c[0] + z c[1] + ... + z^(n-1) c[n-1], or with alternating signs c[0] - c[1] z + ..., as a 64-bit fraction, for a
- * table `c` of 64-bit fractions and z < 1. Each term must be smaller than the one before.
+ * log2 of (1 + s) / (1 - s) for 0 <= s < 0.172, given as num / den, both normalized and wide but for the low word of num, times
+ * 2^exp. The normalized result is left in FX_SIG:FX_LOW. @returns its exponent (unbiased).
  */
-export function polynomial(c: usize, n: u32, z: u64, alternates: bool): u64 {
-  let sum: u64 = 0;
-  for (let p = c + (n << 3); p > c; ) {
-    p -= 8;
-    const next = Fx.mulHigh(sum, z);
-    sum = alternates ? load<u64>(p) - next : load<u64>(p) + next;
-  }
-  return sum;
-}
-
-/** @returns the polynomial times z, rounded. */
-export function series(c: usize, n: u32, z: u64, alternates: bool): u64 {
-  const sum = polynomial(c, n, z, alternates);
-  return Fx.mulHigh(sum, z) + ((sum * z) >> 63);
-}
-
-/** Normalizes hi:lo (not zero) and rounds it to 64 bits as an inexact result; `exp` belongs to bit 63 of hi. */
-export function roundInexact(v: usize, sign: u32, exp: i32, hi: u64, lo: u64): void {
-  if (hi == 0) {
-    hi = lo;
-    lo = 0;
-    exp -= 64;
-  }
-  const zeros = <i32>clz(hi);
-  if (zeros != 0) {
-    hi = (hi << zeros) | (lo >> (64 - zeros));
-    lo <<= zeros;
-  }
-  // An irrational result is never exact, whatever its first 128 bits look like.
-  roundToBits(v, sign, exp - zeros, hi, lo | 1, 64);
-}
-
-/** 2^a - 1 for |a| <= 1; outside, where the manual leaves the result open, a itself. */
-export function exp2m1(v: usize, sig: u64, se: u32): void {
-  const kind = classify(sig, se);
-  const sign = se & SE_SIGN;
-  if (kind >= CLASS_QNAN) {
-    setNanOf(v, sig, se);
-    return;
-  }
-  if (kind == CLASS_ZERO || kind == CLASS_INFINITY) {
-    // 2^-inf - 1 is -1.
-    if (kind == CLASS_INFINITY && sign != 0) Fx.set(v, SIG_J, SE_SIGN | EXP_BIAS);
-    else Fx.set(v, sig, se);
-    return;
-  }
-  noteDenormal(v, kind, kind);
-  const exp = Fx.exponent(sig, se) - EXP_BIAS;
-  if (exp >= 0) {
-    const isMinusOne = se == (SE_SIGN | EXP_BIAS) && sig == SIG_J;
-    Fx.raise(v, FSW_PE);
-    Fx.set(v, sig, isMinusOne ? SE_SIGN | (EXP_BIAS - 1) : se);
-    return;
-  }
-  // t = |a| ln 2 as a fraction hi:lo with weight 2^exp.
-  const a = Fx.significand(sig);
-  let hi = Fx.mulHigh(a, LN2);
-  let lo = a * LN2;
-  const carry = Fx.mulHigh(a, LN2_LOW);
-  lo += carry;
-  hi += u64(lo < carry);
-  // The product of two normalized numbers has its top bit one place lower than exp says: t = hi:lo * 2^(exp - 63).
-  const t = Fx.shiftHigh(hi, -exp - 1);
-  const factor = series(EXPONENTIAL, EXPONENTIAL_TERMS, t, sign != 0);
-  const moreHigh = Fx.mulHigh(hi, factor);
-  const moreLow = hi * factor;
-  if (sign == 0) {
-    lo += moreLow;
-    hi += moreHigh + u64(lo < moreLow);
-  } else {
-    hi -= moreHigh + u64(lo < moreLow);
-    lo -= moreLow;
-  }
-  roundInexact(v, sign, exp + EXP_BIAS, hi, lo);
-}
-
-/**
- * log2 of (1 + s) / (1 - s) for 0 <= s < 0.172, given as num / den, both normalized, times 2^exp. The normalized result is left
- * in FX_SIG:FX_LOW. @returns its exponent (unbiased).
- */
-function logOfRatio(v: usize, num: u64, den: u64, exp: i32): i32 {
+function logOfRatio(v: usize, num: u64, den: u64, denLow: u64, exp: i32): i32 {
   let s: u64;
-  if (num < den) {
-    s = divide128(v, num, 0, den);
+  if (num < den || (num == den && denLow != 0)) {
+    s = divideWide(v, num, 0, den, denLow);
     exp--;
-  } else {
-    s = divide128(v, num >> 1, num << 63, den);
-  }
-  // The rest of the division gives 64 more bits, if roughly; they matter where nothing follows but the multiplication.
-  const sLow = divide128(v, Fx.low(v), 0, den);
-  // z = s^2 as a fraction.
-  const z = Fx.shiftHigh(Fx.mulHigh(s, s) + ((s * s) >> 63), -(exp * 2 + 2));
-  const factor = series(ODD_RECIPROCALS, ARTANH_TERMS, z, false);
+  } else s = divideWide(v, num >> 1, num << 63, den, denLow);
+  const sLow = Fx.low(v);
+  const z = square(v, s, sLow, exp);
+  const factor = series(
+    v,
+    ODD_RECIPROCALS,
+    ARTANH_TERMS,
+    ARTANH_WIDE,
+    TAIL_HIGH,
+    z,
+    Fx.low(v),
+    false,
+  );
+  const factorLow = Fx.low(v);
   // s * 2/ln 2, then times (1 + factor).
-  let lo = s * TWO_OVER_LN2;
-  let hi = Fx.mulHigh(s, TWO_OVER_LN2);
-  const carry = Fx.mulHigh(s, TWO_OVER_LN2_LOW);
-  lo += carry;
-  hi += u64(lo < carry);
-  const below = Fx.mulHigh(sLow, TWO_OVER_LN2);
-  lo += below;
-  hi += u64(lo < below);
-  const moreLow = hi * factor;
+  let hi = multiplyWide(v, s, sLow, TWO_OVER_LN2, TWO_OVER_LN2_LOW);
+  let lo = Fx.low(v);
+  const more = multiplyWide(v, hi, lo, factor, factorLow);
+  const moreLow = Fx.low(v);
   lo += moreLow;
-  hi += Fx.mulHigh(hi, factor) + u64(lo < moreLow);
+  hi += more + u64(lo < moreLow);
   // 2/ln 2 has exponent 1, and the product of two normalized numbers is hi * 2^(sum - 62).
   exp += 2;
   const zeros = <i32>clz(hi);
@@ -242,14 +158,14 @@ function logFinite(v: usize, xExp: i32, x: u64, ySig: u64, ySe: u32): void {
     // m = x / 2^63 in (1, sqrt 2): (m - 1) / (m + 1).
     const num = x - SIG_J;
     const zeros = <i32>clz(num);
-    exp = logOfRatio(v, num << zeros, (x >> 1) + (SIG_J >> 1), -1 - zeros);
+    exp = logOfRatio(v, num << zeros, (x >> 1) + (SIG_J >> 1), x << 63, -1 - zeros);
   } else {
     // m = x / 2^64 in (sqrt 1/2, 1): (1 - m) / (1 + m), negative.
     integer++;
     sign = SE_SIGN;
     const num: u64 = 0 - x;
     const zeros = <i32>clz(num);
-    exp = logOfRatio(v, num << zeros, (x >> 1) + SIG_J, -1 - zeros);
+    exp = logOfRatio(v, num << zeros, (x >> 1) + SIG_J, x << 63, -1 - zeros);
   }
   multiplyLog(v, integer, sign, exp, ySig, ySe);
 }
@@ -288,21 +204,15 @@ export function log2Times(v: usize, aSig: u64, aSe: u32, bSig: u64, bSe: u32): v
 /** y log2 (x + 1) for |x| so small that x + 1 is between sqrt 1/2 and sqrt 2. */
 function logNearOne(v: usize, sign: u32, exp: i32, x: u64, ySig: u64, ySe: u32): void {
   // x / (2 + x)
-  const n = -exp;
-  let den: u64;
-  let denExp: i32;
-  if (sign == 0) {
-    den = SIG_J + ((Fx.shiftHigh(x, n) + 1) >> 1);
-    denExp = 1;
-  } else {
-    den = 0 - ((Fx.shiftHigh(x, n - 1) + 1) >> 1);
-    denExp = 0;
-    if (den == 0) {
-      den = SIG_J;
-      denExp = 1;
-    }
+  const n = sign == 0 ? 1 - exp : -exp;
+  let den = Fx.shiftHigh(x, n);
+  let denLow = Fx.shiftLow(x, 0, n);
+  if (sign == 0) den += SIG_J;
+  else {
+    den = 0 - den - u64(denLow != 0);
+    denLow = 0 - denLow;
   }
-  const e = logOfRatio(v, x, den, exp - denExp);
+  const e = logOfRatio(v, x, den, denLow, sign == 0 ? exp - 1 : exp);
   multiplyLog(v, 0, sign, e, ySig, ySe);
 }
 
