@@ -108,8 +108,8 @@ export const LGUEST_GDT_IGNORED = 0x80010c00 | 0;
 /** LOAD_TLS: first entry and how many. */
 export const LGUEST_TLS_FIRST = 6;
 export const LGUEST_TLS_ENTRIES = 3;
-/** Vectors whose LOAD_IDT_ENTRY is silently ignored, as a bit mask: NMI, #DF, 15 and the hypercall itself. */
-export const LGUEST_IDT_IGNORED = 0x80008104 | 0;
+/** Vectors whose LOAD_IDT_ENTRY is silently ignored, as a bit mask: #DF, 15 and the hypercall itself. The original ignored NMI's too. */
+export const LGUEST_IDT_IGNORED = 0x80008100 | 0;
 export const LGUEST_GDT_KERNEL_CS = 12;
 export const LGUEST_GDT_KERNEL_DS = 13;
 /** Selectors of the guest kernel: entries 12 and 13 with RPL 1. */
@@ -177,5 +177,8 @@ export const LGUEST_EARLY_CONSOLE_BYTES = 4096;
 
 /** Keyboard controller status: reads 1 so that the guest's probe gives up. */
 export const PORT_KEYBOARD_STATUS = 0x64;
+/** System control port B: its two highest bits name the cause of an NMI, memory parity or a card's error. Neither exists here. */
+export const PORT_SYSTEM_CONTROL_B = 0x61;
+export const SYSTEM_CONTROL_B_NO_CAUSE = 0x3f;
 export const PORT_PCI_FIRST = 0xcf8;
 export const PORT_PCI_LAST = 0xcff;

@@ -109,8 +109,8 @@ export const VCPU_DEBUG = 0x3a8;
 export const VCPU_ALONE = 0x3ac;
 /** u32, 1 while the Host waits for EFLAGS.IF to open: the core leaves with EXIT_INTERRUPT_WINDOW when it does. */
 export const VCPU_WANT_WINDOW = 0x188;
-/** u32, 1 between NMI delivery and the next IRET. */
-export const VCPU_NMI_BLOCKED = 0x18c;
+/** u32, NMI_*: what is known of non-maskable interrupts. One that waits and is not blocked is taken at the next instruction boundary. */
+export const VCPU_NMI = 0x18c;
 /** Pointer to the directory context (two TLBs) in use; owned by the running thread, meaningless while asleep. */
 export const VCPU_CONTEXT = 0x190;
 /** Pointer to the frame of u64 counters, see COUNTER_*. */
@@ -156,6 +156,8 @@ export const VCPU_FCS = 0x234;
 export const VCPU_FDP = 0x238;
 export const VCPU_FDS = 0x23c;
 export const VCPU_MXCSR = 0x240;
+/** u64, value of VCPU_RETIRED at which the periodic NMI is due next; 0 when there is none. */
+export const VCPU_NMI_NEXT = 0x248;
 /** Eight physical x87 registers of 16 bytes: u64 significand, u16 sign and exponent, 6 bytes zero. */
 export const VCPU_FPR = 0x250;
 export const FPR_STRIDE = 16;
@@ -273,6 +275,13 @@ export const CPU_MODEL_I686 = 0;
 export const CPU_MODEL_PENTIUM3 = 1;
 export const CPU_MODEL_PENTIUM4 = 2;
 export const CPU_MODELS = 3;
+
+/** VCPU_NMI: an NMI was delivered and no IRET was executed since; */
+export const NMI_BLOCKED = 1;
+/** ... an NMI waits. There is never more than one: a second is lost in it. */
+export const NMI_PENDING = 2;
+/** ... the IRET that ends the blocking has begun: until it has retired or faulted nothing is taken. */
+export const NMI_IRET = 4;
 
 /** VCPU_DEBUG: DR6 bits that wait, then what is armed: execution, data and port breakpoints. */
 export const DEBUG_PENDING = 0xffff;
@@ -427,3 +436,5 @@ export const COUNTER_COW_BREAKS = 0xb20;
 export const COUNTER_DIRECTORY_SWITCHES = 0xb28;
 export const COUNTER_DIRECTORY_MISSES = 0xb30;
 export const COUNTER_ARENA_RESETS = 0xb38;
+/** NMIs for a paravirtual guest that has no handler for them. */
+export const COUNTER_NMIS_DROPPED = 0xb40;

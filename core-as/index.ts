@@ -21,7 +21,7 @@ import {
 import { clearEvent, fillFrom, markEntry as mark, probe } from "./mmu/walker.ts";
 import { setArena } from "./state/thread.ts";
 import { updateMode as recomputeMode } from "./state/vcpu.ts";
-import { deliver, deliverPageFault, onInterrupt } from "./switcher/classify.ts";
+import { canTakeNmi, deliver, deliverPageFault, onInterrupt, onNmi } from "./switcher/classify.ts";
 import { enter, resume as goOn } from "./switcher/enter.ts";
 import { pinPage as pin } from "./switcher/lguest-calls.ts";
 import {
@@ -170,6 +170,12 @@ export function reflectPageFault(v: usize, lin: u32, errorCode: u32): bool {
 export function deliverInterrupt(v: usize, vector: u32): bool {
   switchDirectory(v);
   return onInterrupt(v, vector);
+}
+/** Delivers the NMI that waits (VCPU_NMI), if it may be taken now. @returns 1, or 0 with the exit record saying why not. */
+export function deliverNmi(v: usize): bool {
+  if (!canTakeNmi(v)) return true;
+  switchDirectory(v);
+  return onNmi(v);
 }
 /** The Host wrote segment registers of the block. */
 export function updateMode(v: usize): void {

@@ -12,6 +12,7 @@ import {
   EVENT_EXIT,
   EVENT_TRAP,
   MODE_FLAT,
+  NMI_PENDING,
   VCPU_ALONE,
   VCPU_BLOCK,
   VCPU_BUDGET,
@@ -22,6 +23,7 @@ import {
   VCPU_GPR,
   VCPU_INT_EIP,
   VCPU_MODE,
+  VCPU_NMI,
   VCPU_RETIRED,
   VCPU_TLB,
   VCPU_WANT_WINDOW,
@@ -64,7 +66,7 @@ const LINK_NEAR: usize = 1;
 export const RUN_BUDGET: u32 = 0;
 /** ... because VCPU_EVENT says so, */
 export const RUN_EVENT: u32 = 1;
-/** ... or because something that only the outer loop looks at may have changed (single step, breakpoints, interrupt window). */
+/** ... or because something that only the outer loop looks at may have changed (single step, breakpoints, interrupt window, NMI). */
 export const RUN_AGAIN: u32 = 2;
 
 /** IMUL r32, r/m32: CF = OF = product does not fit. */
@@ -1452,6 +1454,7 @@ function execute(v: usize, budget: i32, alone: bool): u32 {
           const stops =
             (load<u32>(v, VCPU_EFLAGS) & EFLAGS_TF) |
             load<u32>(v, VCPU_WANT_WINDOW) |
+            u32(load<u32>(v, VCPU_NMI) == NMI_PENDING) |
             (load<u32>(v, VCPU_DEBUG) & (DEBUG_PENDING | DEBUG_EXECUTE));
           if (stops != 0) return RUN_AGAIN;
           tlb = load<usize>(v, VCPU_TLB);

@@ -5,6 +5,8 @@
 import {
   MODE_FLAT,
   MODE_STACK32,
+  NMI_BLOCKED,
+  NMI_IRET,
   VCPU_CONTEXT,
   VCPU_CPL,
   VCPU_DESC_HI,
@@ -15,7 +17,7 @@ import {
   VCPU_HELD_GDT,
   VCPU_HELD_GDT_COUNT,
   VCPU_MODE,
-  VCPU_NMI_BLOCKED,
+  VCPU_NMI,
   VCPU_TLB,
 } from "../../abi/vcpu.ts";
 import {
@@ -79,16 +81,19 @@ const V86_LEVEL: u32 = 3;
 
 /**
  * Executes IRET with `size` 2 or 4 bytes per word: sets EIP, CS, EFLAGS and, as needed, the rest.
- * @returns STEP_END, or STEP_EVENT with the fault recorded and nothing changed.
+ * @returns STEP_END, or STEP_EVENT with the fault recorded and nothing changed but VCPU_NMI: an IRET that faults ends the blocking too (SDM 3A,
+ *   "Handling Multiple NMIs").
  */
 export function iret(v: usize, size: u32): u32 {
+  const nmi = load<u32>(v, VCPU_NMI);
+  if ((nmi & NMI_BLOCKED) != 0) store<u32>(v, (nmi & ~NMI_BLOCKED) | NMI_IRET, VCPU_NMI);
   let done: bool;
   if (!isProtected(v)) done = iretReal(v, size);
   else if (isV86(v)) done = iretInV86(v, size);
   else if (eflags(v) & EFLAGS_NT) done = returnFromTask(v);
   else done = (size == 4 && returnFlat(v)) || iretProtected(v, size);
   if (!done) return STEP_EVENT;
-  store<u32>(v, 0, VCPU_NMI_BLOCKED);
+  if (nmi != 0) store<u32>(v, load<u32>(v, VCPU_NMI) & ~NMI_IRET, VCPU_NMI);
   return STEP_END;
 }
 

@@ -3,12 +3,16 @@
  * its handler, or the exit record says why the Host must act.
  */
 
-import { LGUEST_KERNEL_CPL, LGUEST_TRAP_ENTRY } from "../../abi/lguest.ts";
+import { LG_DATA_IRQ_ENABLED, LGUEST_KERNEL_CPL, LGUEST_TRAP_ENTRY } from "../../abi/lguest.ts";
 import {
+  COUNTER_NMIS_DROPPED,
   DEBUG_PENDING,
   EVENT_FAULT,
   EXIT_TRAP,
   EXIT_TRIPLE_FAULT,
+  NMI_BLOCKED,
+  NMI_IRET,
+  NMI_PENDING,
   NO_VECTOR,
   POLICY_EXIT,
   POLICY_LGUEST,
@@ -25,30 +29,37 @@ import {
   VCPU_FAULT_ADDRESS,
   VCPU_FAULT_ERROR,
   VCPU_FAULT_VECTOR,
+  VCPU_HALTED,
   VCPU_IDLE_TRAPS,
   VCPU_IDLE_TRAPS_AT,
   VCPU_INT_EIP,
   VCPU_LEAVING_TRAPS,
+  VCPU_LG_DATA,
+  VCPU_LG_DRAINING,
   VCPU_MMIO_COUNT,
+  VCPU_NMI,
   VCPU_POLICY,
   VCPU_RETIRED,
+  VCPU_SHADOW,
 } from "../../abi/vcpu.ts";
 import {
   DR6_HITS,
   DR7_GD,
+  EFLAGS_IF,
   ERR_IDT,
   VECTOR_DB,
   VECTOR_DF,
   VECTOR_GP,
+  VECTOR_NMI,
   VECTOR_PF,
   VECTORS_WITH_ERROR_CODE,
 } from "../../abi/x86.ts";
 import { clearEvent } from "../mmu/walker.ts";
 import { deliverThroughIdt, doubleFaultRule } from "../protect/gates.ts";
 import { leave, raise, raisePageFault, TRAP_UNCHECKED } from "../state/faults.ts";
-import { countTrap } from "../state/vcpu.ts";
+import { count, countTrap } from "../state/vcpu.ts";
 import { hypercall } from "./lguest-calls.ts";
-import { gateDpl, isDirectTrap, isGatePresent, reflect } from "./reflect.ts";
+import { gateDpl, isDirectTrap, isGatePresent, reflect, setLguestWord } from "./reflect.ts";
 
 function hasErrorCode(vector: u32): bool {
   return vector < 32 && ((VECTORS_WITH_ERROR_CODE >>> vector) & 1) != 0;
@@ -77,6 +88,7 @@ export function noteTrap(v: usize): void {
 
 /** What an instruction touched before it faulted, it will touch again. */
 export function forgetPartialWork(v: usize): void {
+  store<u32>(v, load<u32>(v, VCPU_NMI) & ~NMI_IRET, VCPU_NMI);
   store<u32>(v, 0, VCPU_MMIO_COUNT);
   store<u32>(v, load<u32>(v, VCPU_DEBUG) & ~DEBUG_PENDING, VCPU_DEBUG);
 }
@@ -183,16 +195,59 @@ function rewind(v: usize): void {
   store<i32>(v, load<i32>(v, VCPU_BUDGET) + 1, VCPU_BUDGET);
 }
 
+/** Delivers the debug trap that waits, if one does; the Host is here already, so nothing leaves to it. @returns true when the guest goes on. */
+function settleDebugTrap(v: usize): bool {
+  if (!hasDebugTrap(v)) return true;
+  takeDebugTrap(v);
+  clearEvent(v);
+  return deliver(v, VECTOR_DB, 0);
+}
+
 /** An interrupt the Host decided to deliver; a debug trap that waits comes first. @returns true when the guest took it. */
 export function onInterrupt(v: usize, vector: u32): bool {
-  if (hasDebugTrap(v)) {
-    // The Host is here already: nothing leaves to it.
-    takeDebugTrap(v);
-    clearEvent(v);
-    if (!deliver(v, VECTOR_DB, 0)) return false;
-  }
+  if (!settleDebugTrap(v)) return false;
   if (load<u32>(v, VCPU_POLICY) == POLICY_LGUEST) return reflect(v, vector, 0);
   return deliverNative(v, vector, 0, false, true);
+}
+
+/** @returns true when an NMI waits, and the vCPU stands between two instructions where it may be taken. */
+export function canTakeNmi(v: usize): bool {
+  return (
+    load<u32>(v, VCPU_NMI) == NMI_PENDING &&
+    load<u64>(v, VCPU_SHADOW) != load<u64>(v, VCPU_RETIRED) &&
+    load<u32>(v, VCPU_MMIO_COUNT) == 0 &&
+    load<u32>(v, VCPU_LG_DRAINING) == 0
+  );
+}
+/**
+ * Takes the NMI that waits: it ends a halt, and further ones are blocked until an IRET is executed (SDM 3A, "Handling Multiple NMIs").
+ * A debug trap that waits comes first. @returns true when the guest goes on.
+ */
+export function onNmi(v: usize): bool {
+  if (!settleDebugTrap(v)) return false;
+  if (load<u32>(v, VCPU_POLICY) == POLICY_LGUEST) return lguestNmi(v);
+  store<u32>(v, NMI_BLOCKED, VCPU_NMI);
+  store<u32>(v, 0, VCPU_HALTED);
+  return deliverNative(v, VECTOR_NMI, 0, false, true);
+}
+
+/**
+ * An NMI under lguest asks neither for the interrupt flag nor for the no-IRQ window: its frame keeps the flag as it was, and it cannot nest.
+ * A guest without a handler would die of one that it did not ask for: for it, as under the original for all, NMIs are lost.
+ */
+function lguestNmi(v: usize): bool {
+  if (load<u32>(v, VCPU_LG_DATA) == 0 || !isGatePresent(v, VECTOR_NMI)) {
+    store<u32>(v, 0, VCPU_NMI);
+    count(v, COUNTER_NMIS_DROPPED);
+    return true;
+  }
+  if (load<u32>(v, VCPU_HALTED) != 0) {
+    // The halting call opens interrupts: its guest finds them open however it was woken.
+    if (!setLguestWord(v, LG_DATA_IRQ_ENABLED, EFLAGS_IF)) return false;
+    store<u32>(v, 0, VCPU_HALTED);
+  }
+  store<u32>(v, NMI_BLOCKED, VCPU_NMI);
+  return reflect(v, VECTOR_NMI, 0);
 }
 
 /** Delivery through the guest's own IDT, with the double- and triple-fault rules (SDM 3A, "Interrupt 8—Double Fault Exception (#DF)"). */

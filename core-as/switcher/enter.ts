@@ -18,6 +18,7 @@ import {
   EXIT_HYPERCALL,
   EXIT_INTERRUPT_WINDOW,
   EXIT_LIVELOCK,
+  NMI_PENDING,
   VCPU_BLOCK,
   VCPU_BUDGET,
   VCPU_CHAOS,
@@ -33,6 +34,7 @@ import {
   VCPU_LG_DRAINING,
   VCPU_MMIO_COUNT,
   VCPU_MMIO_CURSOR,
+  VCPU_NMI,
   VCPU_RETIRED,
   VCPU_SHADOW,
   VCPU_SHADOW_FAULTS,
@@ -48,6 +50,7 @@ import { armBreakpoints, executionHits } from "../mmu/watch.ts";
 import { isResuming } from "../state/flags.ts";
 import { count, segBase, setExit } from "../state/vcpu.ts";
 import {
+  canTakeNmi,
   forgetPartialWork,
   hasDebugTrap,
   inDebugShadow,
@@ -56,6 +59,7 @@ import {
   onDebug,
   onDebugTrap,
   onFault,
+  onNmi,
   onSoftwareInterrupt,
 } from "./classify.ts";
 import { resumeHypercall } from "./lguest-calls.ts";
@@ -143,6 +147,14 @@ function runSlice(v: usize): u32 {
       if (!onDebugTrap(v)) return leaveGuest(v);
       noteTrap(v);
       continue;
+    }
+    if (load<u32>(v, VCPU_NMI) == NMI_PENDING) {
+      if (canTakeNmi(v)) {
+        if (!onNmi(v)) return leaveGuest(v);
+        noteTrap(v);
+        continue;
+      }
+      alone = true;
     }
     if (load<i32>(v, VCPU_BUDGET) <= 0) return exit(v, EXIT_BUDGET);
     if (load<u32>(v, VCPU_WANT_WINDOW) != 0 && windowIsOpen(v))

@@ -86,6 +86,7 @@ import {
   PTE_PS,
   SYSDESC_INT_GATE32,
   SYSDESC_TRAP_GATE32,
+  VECTOR_NMI,
 } from "../../abi/x86.ts";
 import { PAGE_OFFSET_MASK, PAGE_SIZE } from "../layout.ts";
 import { translateSystemWrite } from "../mmu/access.ts";
@@ -412,7 +413,9 @@ function loadIdtEntry(v: usize, vector: u32, low: u32, high: u32): void {
   }
   const type = (high >>> 8) & 15;
   if (type != SYSDESC_INT_GATE32 && type != SYSDESC_TRAP_GATE32) {
-    kill(v, KILL_BAD_IDT_TYPE, type);
+    // The original took no gate for NMIs and looked at none of them: one that cannot be used is none.
+    if (vector == VECTOR_NMI) store<u64>(gate, 0, VCPU_HELD_IDT);
+    else kill(v, KILL_BAD_IDT_TYPE, type);
     return;
   }
   store<u32>(gate, low, VCPU_HELD_IDT);

@@ -36,6 +36,7 @@ import {
   SYSDESC_TRAP_GATE32,
   VECTOR_GP,
   VECTOR_NM,
+  VECTOR_NMI,
   VECTOR_PF,
   VECTORS_WITH_ERROR_CODE,
 } from "../../abi/x86.ts";
@@ -65,12 +66,16 @@ export function isDirectTrap(v: usize, vector: u32): bool {
   return (high & HELD_GATE_PRESENT) != 0 && isDirect(v, vector, (high >>> 8) & 15);
 }
 
-/** Trap gates that the processor may enter without the Host's help: the interrupt flag stays as it is. */
+/** Trap gates that the processor may enter without the Host's help: the interrupt flag stays as it is. An NMI is the Host's. */
 function isDirect(v: usize, vector: u32, type: u32): bool {
   if (type != SYSDESC_TRAP_GATE32) return false;
   if (vector >= <u32>LGUEST_IRQ_BASE) return vector == load<u32>(v, VCPU_LG_SYSCALL_VECTOR);
   return (
-    vector != VECTOR_NM && vector != VECTOR_GP && vector != VECTOR_PF && vector != LGUEST_TRAP_ENTRY
+    vector != VECTOR_NMI &&
+    vector != VECTOR_NM &&
+    vector != VECTOR_GP &&
+    vector != VECTOR_PF &&
+    vector != LGUEST_TRAP_ENTRY
   );
 }
 

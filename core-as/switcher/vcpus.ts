@@ -45,7 +45,7 @@ import {
   VCPU_IDTR_LIMIT,
   VCPU_MMIO_COUNT,
   VCPU_MXCSR,
-  VCPU_NMI_BLOCKED,
+  VCPU_NMI,
   VCPU_PAGING,
   VCPU_POLICY,
   VCPU_RESUME,
@@ -155,7 +155,7 @@ function clearEvents(v: usize): void {
   store<u64>(v, 0, VCPU_RESUME);
   store<u32>(v, 0, VCPU_DEBUG);
   store<u32>(v, 0, VCPU_MMIO_COUNT);
-  store<u32>(v, 0, VCPU_NMI_BLOCKED);
+  store<u32>(v, 0, VCPU_NMI);
   store<u32>(v, 0, VCPU_WANT_WINDOW);
   store<u32>(v, 0, VCPU_HALTED);
   store<u32>(v, DR6_RESET, VCPU_DR6);

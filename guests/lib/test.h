@@ -102,6 +102,7 @@ extern volatile u32 irq_counts[32];
 extern volatile u32 irq_order[64], irq_total;
 extern u32 irq_eip[32];                        /* where the last one of each interrupted */
 extern void (*trap_hook)(struct frame *frame); /* runs instead of recovery when set */
+extern void (*nmi_hook)(struct frame *frame);  /* runs at every NMI, which is recorded nowhere */
 extern u8 trap_stack[], trap_stack_top[];
 extern char trap_stubs[], syscall_stub[], trap_iret[], noirq_start[], noirq_iret[], noirq_end[];
 

@@ -8,6 +8,7 @@ volatile u32 recover_eip;
 volatile u32 irq_counts[32], irq_order[64], irq_total;
 u32 irq_eip[32];
 void (*trap_hook)(struct frame *frame);
+void (*nmi_hook)(struct frame *frame);
 u32 user_eflags = EFLAGS_FIXED | EFLAGS_IF;
 
 static u32 user_stack[USER_STACK_BYTES / 4] USER_DATA = {0};
@@ -59,6 +60,10 @@ void trap(struct frame *frame) {
   int from_user = (frame->cs & 3) == 3;
   if (frame->vector >= LGUEST_IRQ_BASE && frame->vector < LGUEST_IRQ_BASE + LGUEST_IRQS) {
     interrupt(frame, frame->vector - LGUEST_IRQ_BASE);
+    return;
+  }
+  if (frame->vector == VECTOR_NMI && nmi_hook) {
+    nmi_hook(frame);
     return;
   }
   record(frame, irq_enabled);

@@ -78,12 +78,13 @@ export class Chipset {
     const ramBytes = memory.ramBytes;
     this.#ioapic = new Ioapic((message) => this.#send(message));
     this.lapics = host.vcpus.map(
-      ({ id }) =>
+      (vcpu) =>
         new Lapic({
-          id,
+          id: vcpu.id,
           clock,
           timers,
-          send: (message) => this.#send(message, id),
+          send: (message) => this.#send(message, vcpu.id),
+          raiseNmi: () => host.raiseNmi(vcpu),
           ended: (vector) => this.#ioapic.ended(vector),
         }),
     );

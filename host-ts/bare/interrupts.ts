@@ -1,18 +1,19 @@
 /**
  * The interrupt policy of a plain machine: NMI before the local APIC before the 8259 pair, each when the processor is open to it.
- * The core says when it opens (VCPU_WANT_WINDOW); it never delivers by itself.
+ * The core says when it opens to the maskable ones (VCPU_WANT_WINDOW), and delivers by itself only the NMI behind another one.
  */
 import { APIC_BASE_ENABLE } from "../../abi/apic.ts";
 import {
+  NMI_PENDING,
   VCPU_APIC_BASE,
   VCPU_EFLAGS,
   VCPU_HALTED,
-  VCPU_NMI_BLOCKED,
+  VCPU_NMI,
   VCPU_RETIRED,
   VCPU_SHADOW,
   VCPU_WANT_WINDOW,
 } from "../../abi/vcpu.ts";
-import { EFLAGS_IF, VECTOR_NMI } from "../../abi/x86.ts";
+import { EFLAGS_IF } from "../../abi/x86.ts";
 import type { Core } from "../base/core.ts";
 import type { VcpuBlock } from "../base/vcpu-block.ts";
 import type { Lapic } from "../devices/legacy/lapic.ts";
@@ -34,29 +35,19 @@ export class BareInterrupts {
 
   /** Whether deliver() would wake a halted processor. */
   get canWake(): boolean {
-    return this.#canTakeNmi || (this.#isOpen && this.#hasRequest);
+    return this.#hasNmi || (this.#isOpen && this.#hasRequest);
   }
 
   /** Whether anything but a reset could ever wake a halted processor. */
   get isDeaf(): boolean {
-    return (this.#vcpu.u32(VCPU_EFLAGS) & EFLAGS_IF) === 0 && !this.#lapic.hasNmi;
-  }
-
-  /** While an NMI waits for the end of another one the Host looks after every instruction: its IRET tells nobody. */
-  get sliceLimit(): number {
-    return this.#lapic.hasNmi ? 1 : Number.POSITIVE_INFINITY;
+    return (this.#vcpu.u32(VCPU_EFLAGS) & EFLAGS_IF) === 0 && !this.#hasNmi;
   }
 
   /** Delivers what may be delivered now. @returns false when the core could not. */
   deliver(): boolean {
     const vcpu = this.#vcpu;
-    if (this.#canTakeNmi) {
-      this.#lapic.takeNmi();
-      vcpu.setU32(VCPU_NMI_BLOCKED, 1);
-      if (!this.#enter(VECTOR_NMI)) return false;
-    } else if (this.#hasRequest && this.#isOpen) {
-      if (!this.#enter(this.#acknowledge())) return false;
-    }
+    if (this.#hasNmi && this.#core.exports.deliverNmi(vcpu.ptr) === 0) return false;
+    if (this.#hasRequest && this.#isOpen && !this.#enter(this.#acknowledge())) return false;
     vcpu.setU32(VCPU_WANT_WINDOW, this.#hasRequest ? 1 : 0);
     return true;
   }
@@ -66,17 +57,16 @@ export class BareInterrupts {
     return this.#core.exports.deliverInterrupt(this.#vcpu.ptr, vector) !== 0;
   }
 
-  get #canTakeNmi(): boolean {
-    return this.#lapic.hasNmi && this.#vcpu.u32(VCPU_NMI_BLOCKED) === 0 && !this.#isInShadow;
-  }
-
   /** A halted processor has executed its HLT: the shadow of an STI before it is over. */
   get #isOpen(): boolean {
-    return (this.#vcpu.u32(VCPU_EFLAGS) & EFLAGS_IF) !== 0 && !this.#isInShadow;
+    const vcpu = this.#vcpu;
+    if ((vcpu.u32(VCPU_EFLAGS) & EFLAGS_IF) === 0) return false;
+    return vcpu.u64(VCPU_SHADOW) !== vcpu.u64(VCPU_RETIRED);
   }
 
-  get #isInShadow(): boolean {
-    return this.#vcpu.u64(VCPU_SHADOW) === this.#vcpu.u64(VCPU_RETIRED);
+  /** Whether an NMI waits that is not blocked. */
+  get #hasNmi(): boolean {
+    return this.#vcpu.u32(VCPU_NMI) === NMI_PENDING;
   }
 
   get #hasApic(): boolean {

@@ -4,7 +4,7 @@
  * Source: SDM 3A, "Multiple-Processor (MP) Initialization" and "Issuing Interprocessor Interrupts".
  */
 import { DELIVERY_INIT, DELIVERY_STARTUP } from "../../abi/apic.ts";
-import { VCPU_HALTED } from "../../abi/vcpu.ts";
+import { VCPU_HALTED, VCPU_NMI } from "../../abi/vcpu.ts";
 import type { Core } from "../base/core.ts";
 import type { VcpuBlock } from "../base/vcpu-block.ts";
 import type { ApicMessage, Lapic } from "../devices/legacy/lapic.ts";
@@ -78,6 +78,8 @@ export class Processor {
     this.goTo(this.#startPage * 0x100, 0);
     this.#startPage = undefined;
     this.#isWaiting = false;
+    // One that came while it waited is lost.
+    this.#vcpu.setU32(VCPU_NMI, 0);
     return undefined;
   }
 

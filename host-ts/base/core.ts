@@ -51,6 +51,8 @@ export interface CoreExports {
   /** Of the vCPU that ran last on this thread. 1 when delivered; 0 when the exit record says why not. */
   deliverTrap(vcpu: number, vector: number, errorCode: number, address: number): number;
   deliverInterrupt(vcpu: number, vector: number): number;
+  /** Delivers the NMI that waits in VCPU_NMI, unless it must go on waiting; 0 when the exit record says why the guest dies. */
+  deliverNmi(vcpu: number): number;
   /** CPU_MODEL_* of a vCPU that has not run. */
   vcpuSetModel(vcpu: number, model: number): void;
   /** The INIT signal, for POLICY_NATIVE, between two instructions. */

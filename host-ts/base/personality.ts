@@ -39,6 +39,8 @@ export interface PersonalityHost {
   notifyLauncher(address: number): void;
   /** The vCPU that runs gives up the rest of its turn; another one that can run comes first. */
   endTurn(): void;
+  /** A non-maskable interrupt for a vCPU: vector 2, at its next boundary between instructions that is open to it. */
+  raiseNmi(vcpu: VcpuBlock): void;
   /** Counts one call performed by the Host, by its number (0-63). */
   countHypercall(number: number): void;
 }

@@ -55,12 +55,12 @@ export interface IrqPort {
 }
 
 /**
- * Something that happened outside: console bytes, a network frame, a finished block request, a window size [columns, rows].
- * An empty "console" input means that the input stream ended.
+ * Something that happened outside: console bytes, a network frame, a finished block request, a window size [columns, rows], a
+ * non-maskable interrupt for a vCPU [number]. An empty "console" input means that the input stream ended.
  */
 export interface HostInput {
-  readonly kind: "console" | "net" | "block" | "resize";
-  /** Name of the device it is for, `VirtioDevice.name`. */
+  readonly kind: "console" | "net" | "block" | "resize" | "nmi";
+  /** Name of the device it is for, `VirtioDevice.name`; "processor" for an NMI. */
   readonly device: string;
   readonly data: Uint8Array | number[];
 }

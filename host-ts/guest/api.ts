@@ -63,6 +63,12 @@ export interface Guest extends AsyncDisposable {
   kill(reason?: string): Promise<GuestEnd>;
   /** Tells it the size of its terminal in characters. */
   resize(columns: number, rows: number): Promise<void>;
+  /**
+   * Sends a non-maskable interrupt: vector 2, whatever the guest's interrupt flag says. It is blocked while an earlier one is
+   * being handled, and one more waits; a paravirtual guest without a handler never sees it. Throws StateError after the end,
+   * ConfigError for a vCPU that does not exist.
+   */
+  nmi(vcpu?: number): Promise<void>;
   stats(): Promise<GuestStats>;
   /** Digest of registers and memory, 32 hexadecimal digits: equal states give equal digests. */
   digest(): Promise<string>;

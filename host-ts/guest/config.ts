@@ -38,6 +38,7 @@ export interface GuestConfig {
   readonly startTimeMs: number;
   readonly seed: number;
   readonly sliceInstructions: number;
+  readonly nmiEvery: number | undefined;
   readonly onRestart: "end" | "reboot";
   readonly mode: "inline" | "worker" | undefined;
   readonly replay: readonly StampedInput[];
@@ -67,6 +68,7 @@ export const LIMITS = {
   nsPerInstruction: { min: 1, max: 1000, default: 1 },
   seed: { min: 0, max: 0xffffffff, default: 0 },
   sliceInstructions: { min: 100, max: 10_000_000, default: 100_000 },
+  nmiEvery: { min: 1000, max: Number.MAX_SAFE_INTEGER, default: 0 },
   startTimeMs: { min: 0, max: 0xffffffff * 1000, default: Date.UTC(2026, 0, 1) },
   columns: { min: 1, max: 0xffff, default: 80 },
   rows: { min: 1, max: 0xffff, default: 25 },
@@ -123,6 +125,7 @@ export function resolveConfig(options: GuestOptions): GuestConfig {
     ),
     seed: integer("seed", options.seed),
     sliceInstructions: integer("sliceInstructions", options.sliceInstructions),
+    nmiEvery: options.nmiEvery === undefined ? undefined : integer("nmiEvery", options.nmiEvery),
     onRestart: choice("onRestart", options.onRestart, ["end", "reboot"] as const),
     mode:
       options.mode === undefined

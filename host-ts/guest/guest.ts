@@ -141,6 +141,14 @@ export class InlineGuest implements Guest {
     this.#inputs.post({ kind: "resize", device: "console", data: [size.columns, size.rows] });
   }
 
+  async nmi(vcpu = 0): Promise<void> {
+    const { vcpus } = this.#alive();
+    if (vcpus[vcpu] === undefined) {
+      throw new ConfigError(`there is no vCPU ${vcpu}; there are ${vcpus.length}, from 0`);
+    }
+    this.#inputs.post({ kind: "nmi", device: "processor", data: [vcpu] });
+  }
+
   async stats(): Promise<GuestStats> {
     return this.#lastStats ?? this.#collectStats();
   }

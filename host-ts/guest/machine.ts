@@ -10,11 +10,14 @@ import {
   EXIT_TRIPLE_FAULT,
   KILL_BAD_READ,
   KILL_BAD_WRITE,
+  NMI_PENDING,
   POLICY_LGUEST,
   POLICY_NATIVE,
   VCPU_CHAOS,
   VCPU_CHAOS_SEED,
   VCPU_MMIO_COUNT,
+  VCPU_NMI,
+  VCPU_NMI_NEXT,
 } from "../../abi/vcpu.ts";
 import { createBare } from "../bare/index.ts";
 import type { Core } from "../base/core.ts";
@@ -179,7 +182,16 @@ export class Machine implements PersonalityHost {
     this.clock.sync();
     const inputs = this.#parts.inputs.take(this.clock.retired, this.clock);
     for (const name of this.timers.takeDue(this.clock.nowNs)) this.personality.timerExpired(name);
+    if (this.#instructionsUntilNmi === 0) {
+      const next = this.vcpu.u64(VCPU_NMI_NEXT) + BigInt(this.#config.nmiEvery ?? 0);
+      this.vcpu.setU64(VCPU_NMI_NEXT, next);
+      this.raiseNmi(this.vcpu);
+    }
     for (const input of inputs) {
+      if (input.kind === "nmi") {
+        this.raiseNmi(this.vcpus[Number(input.data[0])] ?? this.vcpus[0]);
+        continue;
+      }
       const device = this.devices.find((each) => each.name === input.device);
       if (device === undefined) this.personality.receive?.(input);
       else device.receive(input);
@@ -194,6 +206,10 @@ export class Machine implements PersonalityHost {
     if (next === this.vcpu) return;
     this.clock.switchTo(next);
     this.vcpu = next;
+  }
+
+  raiseNmi(vcpu: VcpuBlock): void {
+    vcpu.setU32(VCPU_NMI, vcpu.u32(VCPU_NMI) | NMI_PENDING);
   }
 
   /**
@@ -251,12 +267,19 @@ export class Machine implements PersonalityHost {
     let budget = Math.min(sliceInstructions, this.personality.sliceLimit);
     if (this.vcpus.length > 1)
       budget = Math.min(budget, this.#scheduler.instructionsLeft(this.clock.retired));
+    budget = Math.min(budget, this.#instructionsUntilNmi);
     const timer = this.timers.nextNs();
     if (timer !== undefined) budget = Math.min(budget, this.clock.instructionsUntil(timer));
     const stamp = this.#parts.inputs.nextStamp();
     if (stamp !== undefined)
       budget = Math.min(budget, Math.max(1, stamp.atInstruction - this.clock.retired));
     return budget;
+  }
+
+  /** Of the periodic NMI, Infinity when there is none. */
+  get #instructionsUntilNmi(): number {
+    if (this.#config.nmiEvery === undefined) return Number.POSITIVE_INFINITY;
+    return Math.max(0, Number(this.vcpu.u64(VCPU_NMI_NEXT)) - this.vcpu.retired);
   }
 
   #killBadAccess(kind: "read" | "write" | "exhausted", gpa: number, length: number): void {
@@ -285,8 +308,10 @@ export class Machine implements PersonalityHost {
   }
 
   #setDebug(): void {
-    const { chaosSeed } = this.#config.debug;
+    const { nmiEvery = 0, debug } = this.#config;
+    const { chaosSeed } = debug;
     for (const vcpu of this.vcpus) {
+      vcpu.setU64(VCPU_NMI_NEXT, BigInt(nmiEvery));
       vcpu.setU32(VCPU_CHAOS, chaosSeed === 0 ? 0 : 1);
       vcpu.setU32(VCPU_CHAOS_SEED, chaosSeed);
     }

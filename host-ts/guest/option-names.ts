@@ -31,6 +31,7 @@ const GUEST: NamesOf<GuestOptions> = {
   startTimeMs: true,
   seed: true,
   sliceInstructions: true,
+  nmiEvery: true,
   onRestart: true,
   mode: true,
   replay: true,

@@ -119,6 +119,11 @@ export interface GuestOptions {
   readonly seed?: number | undefined;
   /** Longest run slice in instructions, 100 to 10,000,000. Default 100,000. */
   readonly sliceInstructions?: number | undefined;
+  /**
+   * Sends each vCPU an NMI at every multiple of this many instructions that it retired, 1000 to 2^53-1. They follow from the
+   * count, so they are part of no recording. Default none.
+   */
+  readonly nmiEvery?: number | undefined;
   /** What a restart asked by the guest does: "end" ends the run, "reboot" boots a fresh guest from the same options. Default "end". */
   readonly onRestart?: "end" | "reboot" | undefined;
   /** "worker" runs the guest off this thread, "inline" on it. Default "worker" where workers exist. */

@@ -19,6 +19,7 @@ export type RemoteMethod =
   | "kill"
   | "abort"
   | "resize"
+  | "nmi"
   | "stats"
   | "digest"
   | "inspect"

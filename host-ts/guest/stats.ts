@@ -9,6 +9,7 @@ import {
   COUNTER_DIRECTORY_MISSES,
   COUNTER_DIRECTORY_SWITCHES,
   COUNTER_EXITS,
+  COUNTER_NMIS_DROPPED,
   COUNTER_TLB_FILLS,
   COUNTER_TLB_FLUSHES,
   COUNTER_TRAPS,
@@ -62,6 +63,7 @@ const CORE_COUNTERS: Readonly<Record<string, number>> = {
   "directory switches": COUNTER_DIRECTORY_SWITCHES,
   "directory misses": COUNTER_DIRECTORY_MISSES,
   "arena resets": COUNTER_ARENA_RESETS,
+  "NMIs without a handler": COUNTER_NMIS_DROPPED,
 };
 
 /** Reads all counters of a machine. */

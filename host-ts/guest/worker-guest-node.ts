@@ -108,6 +108,10 @@ export class WorkerGuest implements Guest {
     await this.#callOr(() => undefined, "resize", columns, rows);
   }
 
+  async nmi(vcpu?: number): Promise<void> {
+    await this.#call("nmi", vcpu);
+  }
+
   async stats(): Promise<GuestStats> {
     const stats = await this.#callOr(() => this.#lastWords.stats, "stats");
     return this.#withDrops(stats);

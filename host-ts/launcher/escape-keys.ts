@@ -3,14 +3,21 @@
 const CTRL_A = 0x01;
 
 /** What a Ctrl-A command asks for. */
-export type EscapeCommand = "leave" | "help" | "stats";
+export type EscapeCommand = "leave" | "help" | "stats" | "nmi";
 
-const COMMANDS: Record<string, EscapeCommand> = { x: "leave", h: "help", "?": "help", s: "stats" };
+const COMMANDS: Record<string, EscapeCommand> = {
+  x: "leave",
+  h: "help",
+  "?": "help",
+  s: "stats",
+  n: "nmi",
+};
 
 /** What Ctrl-A H prints. */
 export const ESCAPE_HELP = [
   "Ctrl-A X       leave",
   "Ctrl-A S       show statistics",
+  "Ctrl-A N       send the guest a non-maskable interrupt",
   "Ctrl-A Ctrl-A  send Ctrl-A to the guest",
   "Ctrl-A H       this help",
 ];

@@ -125,6 +125,7 @@ class Session {
   async #obey(command: EscapeCommand): Promise<void> {
     if (command === "leave") await this.#guest.shutdown();
     else if (command === "help") say(ESCAPE_HELP.join("\n"));
+    else if (command === "nmi") await this.#guest.nmi();
     else say(renderStats(await this.#guest.stats()));
   }
 }

@@ -56,6 +56,7 @@ const OPTIONS = {
   seed: { type: "string" },
   slice: { type: "string" },
   chaos: { type: "string" },
+  "nmi-every": { type: "string" },
   "no-worker": { type: "boolean" },
   tour: { type: "boolean" },
   debug: { type: "boolean" },
@@ -100,6 +101,7 @@ Run
       --reboot             boot again when the guest asks for a restart
       --seed N             seed of the guest's random-number device in virtual time
       --slice N            longest run of instructions between two looks at the outside world
+      --nmi-every N        send the guest a non-maskable interrupt every N instructions
       --no-worker          run the guest on the main thread
       --tour               demo without a terminal: show what there is to see, then power off
 
@@ -165,6 +167,7 @@ export function parseCommandLine(args: string[]): Command {
       onRestart: values.reboot ? "reboot" : "end",
       seed: count("--seed", values.seed),
       sliceInstructions: count("--slice", values.slice),
+      nmiEvery: count("--nmi-every", values["nmi-every"]),
       mode: values["no-worker"] ? "inline" : undefined,
       bare: {
         onTripleFault: choice("--triple-fault", values["triple-fault"], ["kill", "restart"]),

@@ -11,11 +11,13 @@ import {
   LG_PAE_AUTO,
   LG_PAE_OFF,
   LG_PAE_ON,
+  NMI_PENDING,
   VCPU_EXIT_REASON,
   VCPU_HALTED,
   VCPU_LG_DRAINING,
   VCPU_LG_NOTIFY,
   VCPU_LG_PAE,
+  VCPU_NMI,
 } from "../../abi/vcpu.ts";
 import { BugError } from "../base/errors.ts";
 import type { Personality, PersonalityHost } from "../base/personality.ts";
@@ -129,8 +131,11 @@ class Lguest implements Personality, CallContext {
 
   deliverInterrupts(): void {
     // A hypercall is still being served: the rest of its ring and the call itself come first.
-    if (this.host.vcpu.u32(VCPU_LG_DRAINING) !== 0) return;
-    if (this.#interrupts.deliver() === "refused") this.host.killFromCore();
+    const { core, vcpu } = this.host;
+    if (vcpu.u32(VCPU_LG_DRAINING) !== 0) return;
+    const hasNmi = vcpu.u32(VCPU_NMI) === NMI_PENDING;
+    if (hasNmi && core.exports.deliverNmi(vcpu.ptr) === 0) this.host.killFromCore();
+    else if (this.#interrupts.deliver() === "refused") this.host.killFromCore();
   }
 
   isHalted(vcpu: VcpuBlock): boolean {

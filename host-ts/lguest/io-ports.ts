@@ -1,9 +1,15 @@
 /**
  * Port input and output of an lguest kernel. There is no hardware behind the ports: reads give all ones, writes vanish,
- * but for the keyboard controller's status, and for PCI configuration where the pci variety runs.
+ * but for the cause of an NMI, the keyboard controller's status, and for PCI configuration where the pci variety runs.
  */
 
-import { PORT_KEYBOARD_STATUS, PORT_PCI_FIRST, PORT_PCI_LAST } from "../../abi/lguest.ts";
+import {
+  PORT_KEYBOARD_STATUS,
+  PORT_PCI_FIRST,
+  PORT_PCI_LAST,
+  PORT_SYSTEM_CONTROL_B,
+  SYSTEM_CONTROL_B_NO_CAUSE,
+} from "../../abi/lguest.ts";
 
 /** The part of a PCI bus that ports reach. */
 export interface PortBus {
@@ -15,6 +21,7 @@ const isPci = (port: number): boolean => port >= PORT_PCI_FIRST && port <= PORT_
 
 /** Reads `size` bytes from `port`; `bus` is undefined for the old variety and before LGUEST_INIT. */
 export function readPort(bus: PortBus | undefined, port: number, size: number): number {
+  if (port === PORT_SYSTEM_CONTROL_B && size === 1) return SYSTEM_CONTROL_B_NO_CAUSE;
   if (bus !== undefined) {
     if (port === PORT_KEYBOARD_STATUS) return 1;
     if (isPci(port)) return bus.portRead(port, size) >>> 0;

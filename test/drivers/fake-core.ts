@@ -118,6 +118,7 @@ export class FakeCore {
         this.delivered.push(vector);
         return this.accepts ? 1 : 0;
       },
+      deliverNmi: () => 1,
       vcpuSetModel: () => {},
       vcpuInit: never,
       vcpuDestroy: () => {},

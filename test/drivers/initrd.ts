@@ -50,6 +50,10 @@ time)
   echo DATE $(date +%s)
   sleep 1
   echo DATE $(date +%s) ;;
+nmi)
+  echo READY
+  read line
+  grep NMI: /proc/interrupts ;;
 idle)
   echo IDLE
   sleep 1000 ;;

@@ -2,6 +2,7 @@
  * The microkernels of guests/tests as a table: what each must come to, and on which varieties of the ABI it means something.
  * The rule itself is the doc comment at the head of guests/tests/<name>/main.c.
  */
+import type { GuestOptions } from "../../host-ts/index.ts";
 import type { Variant } from "../../tools/guest-build.ts";
 
 /** How a run must end. */
@@ -23,17 +24,20 @@ export interface Microkernel {
   readonly expected: Expected;
   readonly buses: readonly Variant["bus"][];
   readonly pagings: readonly Variant["paging"][];
+  /** What the Host must be told for the rule to show. */
+  readonly options: Pick<GuestOptions, "nmiEvery">;
 }
 
 const BOTH_BUSES = ["page", "pci"] as const;
 const BOTH_PAGINGS = ["2-level", "pae"] as const;
-type Limits = Partial<Pick<Microkernel, "buses" | "pagings">>;
+type Limits = Partial<Pick<Microkernel, "buses" | "pagings" | "options">>;
 
 const row = (name: string, expected: Expected, limits: Limits): Microkernel => ({
   name,
   expected,
   buses: limits.buses ?? BOTH_BUSES,
   pagings: limits.pagings ?? BOTH_PAGINGS,
+  options: limits.options ?? {},
 });
 const works = (name: string, limits: Limits = {}) => row(name, { is: "success" }, limits);
 const dies = (name: string, reason: RegExp, limits: Limits = {}) =>
@@ -158,6 +162,14 @@ export const MICROKERNELS: readonly Microkernel[] = [
   works("ring3-preempted"),
   works("wall-clock", ONE_PAGING),
   works("time-stamp", ONE_PAGING),
+
+  // Non-maskable interrupts
+  works("nmi-frame", { ...ONE_PAGING, options: { nmiEvery: 1000 } }),
+  works("nmi-every", { ...ONE_PAGING, options: { nmiEvery: 1000 } }),
+  works("nmi-blocked", { ...ONE_PAGING, options: { nmiEvery: 1000 } }),
+  works("nmi-window", { ...ONE_PAGING, options: { nmiEvery: 1009 } }),
+  works("nmi-no-gate", { ...ONE_PAGING, options: { nmiEvery: 1000 } }),
+  works("nmi-halted", ONE_PAGING),
 
   // Instructions that a paravirtual kernel meets
   works("port-io", ONE_PAGING),

@@ -1,4 +1,7 @@
-/* Gates for vectors 2, 8, 15 and 0x1f are ignored before anything is checked; 8 is even sent as a task gate. */
+/*
+ * Gates for vectors 8, 15 and 0x1f are ignored before anything is checked; 8 is even sent as a task gate. One for vector 2
+ * that cannot be used is no death either: the original never looked at it.
+ */
 #include "test.h"
 
 void test_main(void) {

@@ -1,6 +1,6 @@
 /*
  * I/O instructions of the guest kernel: reads give ones in the bits asked for, writes vanish; port 0x64 reads 1 on the
- * later variety. Ring 3, string I/O, sti and hlt get a fault; a leftover cli is skipped.
+ * later variety, and port 0x61 names no cause of an NMI. Ring 3, string I/O, sti and hlt get a fault; a leftover cli is skipped.
  */
 #include "test.h"
 
@@ -13,9 +13,12 @@ void test_main(void) {
   u32 eax;
   setup();
   eax = 0x11223300;
-  TRY("inb $0x61, %%al", : "+a"(eax));
+  TRY("inb $0x70, %%al", : "+a"(eax));
   expect_no_fault("in al, imm");
   check_equal("AL", eax, 0x112233ff);
+  eax = 0;
+  TRY("inb $0x61, %%al", : "+a"(eax));
+  check_equal("port 0x61", eax, 0x3f);
   eax = 0x11220000;
   TRY("inw %%dx, %%ax", : "+a"(eax) : "d"(0x3f8));
   expect_no_fault("in ax, dx");

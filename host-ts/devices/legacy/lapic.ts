@@ -82,6 +82,8 @@ export interface LapicOptions {
   readonly timers: Timers;
   /** An interrupt for other APICs, or by shorthand for this one too. */
   readonly send: (message: ApicMessage) => void;
+  /** An NMI arrived for the processor of this APIC. */
+  readonly raiseNmi: () => void;
   /** A level-triggered interrupt ended: the I/O APIC looks again. */
   readonly ended: (vector: number) => void;
 }
@@ -96,7 +98,6 @@ export class Lapic {
   #tmr = new Set<number>();
   #errors = 0;
   #timerStartNs = 0;
-  #isNmiPending = false;
 
   constructor(options: LapicOptions) {
     this.id = options.id;
@@ -123,7 +124,6 @@ export class Lapic {
     this.#isr.clear();
     this.#tmr.clear();
     this.#errors = 0;
-    this.#isNmiPending = false;
     this.#options.timers.cancel(this.#timer);
   }
 
@@ -154,19 +154,10 @@ export class Lapic {
     return vector;
   }
 
-  get hasNmi(): boolean {
-    return this.#isNmiPending;
-  }
-
-  /** The processor takes the pending NMI. */
-  takeNmi(): void {
-    this.#isNmiPending = false;
-  }
-
   /** An interrupt arrives: from the bus, or from the local vector table. */
   accept(mode: number, vector: number, isLevel: boolean): void {
     if (mode === DELIVERY_NMI) {
-      this.#isNmiPending = true;
+      this.#options.raiseNmi();
       return;
     }
     if (mode !== DELIVERY_FIXED && mode !== DELIVERY_LOWEST) return;
@@ -243,7 +234,6 @@ export class Lapic {
       tmr: [...this.#tmr],
       errors: this.#errors,
       timerStartNs: this.#timerStartNs,
-      isNmiPending: this.#isNmiPending,
     };
   }
 
@@ -257,7 +247,6 @@ export class Lapic {
     this.#tmr = new Set(state.tmr as number[]);
     this.#errors = state.errors as number;
     this.#timerStartNs = state.timerStartNs as number;
-    this.#isNmiPending = state.isNmiPending as boolean;
   }
 
   get #timer(): string {

@@ -33,7 +33,7 @@ test("every option reaches the guest's options", () => {
       "peer:192.168.7.1",
     ],
     ...["--time", "real", "--bus", "pci", "--reboot", "--stats", "--seed", "7", "--slice", "5000"],
-    ...["--cpu", "pentium4", "--cpus", "2"],
+    ...["--cpu", "pentium4", "--cpus", "2", "--nmi-every", "1000000"],
     ...["--module", "m1", "--module", "m2", "--triple-fault", "restart"],
     ...["--no-worker", "--chaos", "9", "--symbols", "System.map", "--debug"],
   );
@@ -49,6 +49,7 @@ test("every option reaches the guest's options", () => {
       abi: "lguest",
       cpu: "pentium4",
       vcpus: 2,
+      nmiEvery: 1_000_000,
       commandLine: "quiet init=/x",
       memoryBytes: 128 * 2 ** 20,
       block: [

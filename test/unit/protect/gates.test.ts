@@ -2,13 +2,14 @@
 import { describe, expect, it } from "vitest";
 import {
   EXIT_TRIPLE_FAULT,
+  NMI_BLOCKED,
   VCPU_CPL,
   VCPU_CR0,
   VCPU_EFLAGS,
   VCPU_EIP,
   VCPU_IDTR_BASE,
   VCPU_IDTR_LIMIT,
-  VCPU_NMI_BLOCKED,
+  VCPU_NMI,
 } from "../../../abi/vcpu.ts";
 import {
   CR0_ET,
@@ -308,11 +309,11 @@ describe("iret", () => {
 
   it("ends the blocking of NMIs", () => {
     const m = returning(FLAGS);
-    m.vcpu.setU32(VCPU_NMI_BLOCKED, 1);
+    m.vcpu.setU32(VCPU_NMI, NMI_BLOCKED);
 
     m.runToHalt();
 
-    expect(m.vcpu.u32(VCPU_NMI_BLOCKED)).toBe(0);
+    expect(m.vcpu.u32(VCPU_NMI)).toBe(0);
   });
 
   it("to a code segment of the wrong ring raises #GP(selector) and changes nothing", () => {
