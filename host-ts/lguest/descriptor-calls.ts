@@ -17,7 +17,7 @@ import {
   VCPU_HELD_GDT,
   VCPU_HELD_IDT,
 } from "../../abi/vcpu.ts";
-import { SYSDESC_INT_GATE32, SYSDESC_TRAP_GATE32 } from "../../abi/x86.ts";
+import { SYSDESC_INT_GATE32, SYSDESC_TRAP_GATE32, VECTOR_NMI } from "../../abi/x86.ts";
 import type { PersonalityHost } from "../base/personality.ts";
 import { coreDeathText } from "./kill-reasons.ts";
 
@@ -73,9 +73,12 @@ export function loadIdtEntry(
     return;
   }
   const at = VCPU_HELD_IDT + HELD_GATE_BYTES * vector;
-  const isPresent = (high & HELD_GATE_PRESENT) !== 0;
   const type = (high >>> 8) & 15;
-  if (isPresent && type !== SYSDESC_INT_GATE32 && type !== SYSDESC_TRAP_GATE32) {
+  const isUsable = type === SYSDESC_INT_GATE32 || type === SYSDESC_TRAP_GATE32;
+  const isSet = (high & HELD_GATE_PRESENT) !== 0;
+  // The original took no gate for NMIs and looked at none of them: one that cannot be used is none.
+  const isPresent = isSet && (isUsable || vector !== VECTOR_NMI);
+  if (isPresent && !isUsable) {
     host.kill(coreDeathText(KILL_BAD_IDT_TYPE, [type]));
     return;
   }
