@@ -13,7 +13,7 @@ const CONSOLE: readonly [number, number] = [5, 1];
 
 /** The busybox applets that the jobs use. */
 const APPLETS =
-  "sh mount umount cat echo seq md5sum cp dd sync reboot poweroff uname grep sleep read ls mkdir rm date stty ifconfig ping setsid cttyhack awk bc gzip gunzip sha256sum tail".split(
+  "sh mount umount cat echo seq md5sum cp dd sync reboot poweroff uname grep sleep read ls mkdir rm date stty ifconfig ping setsid cttyhack awk bc gzip gunzip sha256sum head tail".split(
     " ",
   );
 
