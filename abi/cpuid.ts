@@ -7,6 +7,10 @@
 export const CPUID_VENDOR_EBX = 0x6d736157;
 export const CPUID_VENDOR_EDX = 0x6f736976;
 export const CPUID_VENDOR_ECX = 0x55504372;
+/** "GenuineIntel", which the models have that are named after processors of Intel. */
+export const CPUID_INTEL_EBX = 0x756e6547;
+export const CPUID_INTEL_EDX = 0x49656e69;
+export const CPUID_INTEL_ECX = 0x6c65746e;
 export const CPUID_HYPERVISOR_LEAF = 0x40000000;
 /** EBX, ECX and EDX of that leaf: "wasmvisor" in ASCII, zero-padded. */
 export const CPUID_SIGNATURE_EBX = 0x6d736177;

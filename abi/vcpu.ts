@@ -139,8 +139,9 @@ export const VCPU_INT_EIP = 0x1d4;
  */
 export const VCPU_MMIO_COUNT = 0x1d8;
 export const VCPU_MMIO_CURSOR = 0x1dc;
-export const VCPU_MMIO_VALUES = 0x1e0;
-export const MMIO_QUEUE_MAX = 8;
+export const VCPU_MMIO_VALUES = 0x580;
+/** FXSAVE needs 42, FNSAVE 45. */
+export const MMIO_QUEUE_MAX = 48;
 
 // ---------------------------------------------------------------------------------------------------------------
 // vCPU block: x87, MMX, SSE
@@ -156,6 +157,8 @@ export const VCPU_FCS = 0x234;
 export const VCPU_FDP = 0x238;
 export const VCPU_FDS = 0x23c;
 export const VCPU_MXCSR = 0x240;
+/** u32, IA32_TSC_AUX: what RDTSCP and RDPID tell. */
+export const VCPU_TSC_AUX = 0x244;
 /** u64, value of VCPU_RETIRED at which the periodic NMI is due next; 0 when there is none. */
 export const VCPU_NMI_NEXT = 0x248;
 /** Eight physical x87 registers of 16 bytes: u64 significand, u16 sign and exponent, 6 bytes zero. */
@@ -212,8 +215,10 @@ export const VCPU_BOUNCE_FIRST = 0x3e0;
 export const VCPU_BOUNCE_SECOND = 0x3e4;
 export const VCPU_BOUNCE_SPLIT = 0x3e8;
 export const VCPU_BOUNCE_SIZE = 0x3ec;
-/** u32, 1 when the bounced access is to device memory, whose guest-physical address is then in VCPU_BOUNCE_FIRST. */
+/** u32, these bits: a half goes to device memory, and its word above is a guest-physical address. */
 export const VCPU_BOUNCE_MMIO = 0x3f0;
+export const BOUNCE_FIRST_MMIO = 1;
+export const BOUNCE_SECOND_MMIO = 2;
 /** u32 each, the descriptor that readDescriptor of core-as/protect/segments.ts fetched last: low and high dword. */
 export const VCPU_DESC_LO = 0x3f4;
 export const VCPU_DESC_HI = 0x3f8;
@@ -267,14 +272,19 @@ export const MODE_CODE32 = 1;
 export const MODE_STACK32 = 2;
 /** CS, SS, DS and ES have base 0, limit 4 GiB and full rights: no segment arithmetic in the block. */
 export const MODE_FLAT = 4;
-/** Two bits: the CPU model, which decides what opcodes exist. */
+/** Three bits: the CPU model, which decides what opcodes exist. */
 export const MODE_MODEL_SHIFT = 3;
 
-/** VCPU_CPU_MODEL, each with what the one before it has: x87 only; MMX and SSE; SSE2. */
+/**
+ * VCPU_CPU_MODEL, each with what the one before it has: x87 only; MMX and SSE; SSE2; SSE3 to SSE4.1; SSE4.2, POPCNT, MOVBE, RDTSCP,
+ * RDPID, SMEP, SMAP and UMIP.
+ */
 export const CPU_MODEL_I686 = 0;
 export const CPU_MODEL_PENTIUM3 = 1;
 export const CPU_MODEL_PENTIUM4 = 2;
-export const CPU_MODELS = 3;
+export const CPU_MODEL_CORE2 = 3;
+export const CPU_MODEL_MAX = 4;
+export const CPU_MODELS = 5;
 
 /** VCPU_NMI: an NMI was delivered and no IRET was executed since; */
 export const NMI_BLOCKED = 1;

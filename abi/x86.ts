@@ -115,6 +115,9 @@ export const CR4_PGE = 0x080;
 export const CR4_PCE = 0x100;
 export const CR4_OSFXSR = 0x200;
 export const CR4_OSXMMEXCPT = 0x400;
+export const CR4_UMIP = 0x800;
+export const CR4_SMEP = 0x100000;
+export const CR4_SMAP = 0x200000;
 /** IA32_EFER: only NXE means anything in a 32-bit machine. */
 export const EFER_NXE = 0x800;
 
@@ -176,7 +179,15 @@ export const MSR_SYSENTER_ESP = 0x175;
 export const MSR_SYSENTER_EIP = 0x176;
 export const MSR_PAT = 0x277;
 export const MSR_EFER = 0xc0000080 | 0;
+export const MSR_TSC_AUX = 0xc0000103 | 0;
 
+/** MSRs of Intel processors that software reads without asking CPUID (SDM 4, tables of the P6, Pentium 4 and Core families). */
+export const MSR_PLATFORM_ID = 0x17;
+export const MSR_POWER_ON = 0x2a;
+export const MSR_FEATURE_CONTROL = 0x3a;
+export const MSR_MICROCODE_REVISION = 0x8b;
+export const MSR_BBL_CR_CTL = 0x119;
+export const MSR_MISC_ENABLE = 0x1a0;
 /** Event selects and counters of AMD processors, first index and how many (APM 2, "Performance Monitoring Counters"). */
 export const MSR_K7_FIRST = 0xc0010000 | 0;
 export const MSR_K7_COUNT = 8;

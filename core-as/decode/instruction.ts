@@ -87,7 +87,7 @@ export class Ins {
     Ins.failed = false;
     Ins.flat = (mode & MODE_FLAT) != 0;
     Ins.code32 = (mode & MODE_CODE32) != 0;
-    Ins.model = (mode >>> MODE_MODEL_SHIFT) & 3;
+    Ins.model = (mode >>> MODE_MODEL_SHIFT) & 7;
   }
 
   /** Starts the next instruction. */

@@ -2,7 +2,7 @@
  * The one-byte opcode map. Source: SDM 2D, "One-byte Opcode Map".
  * Anything that is not here is undefined and becomes UOP_UD, which raises #UD.
  */
-import { VCPU_EA, VCPU_ZERO } from "../../abi/vcpu.ts";
+import { CPU_MODEL_CORE2, VCPU_EA, VCPU_ZERO } from "../../abi/vcpu.ts";
 import { REG_EAX, SEG_CS, SEG_DS, SEG_ES, SEG_SS } from "../../abi/x86.ts";
 import {
   aluAccImm,
@@ -919,8 +919,10 @@ export function decodeOneByte(opcode: u32): void {
   }
 }
 
-/** @returns true for the four memory forms that no x87 instruction has: they fault before their operand can. */
+/** @returns true for memory forms that no x87 instruction of the model has: they fault before their operand can. */
 function isReservedFpu(esc: u32, op: u32): bool {
+  // FISTTP came with SSE3.
+  if (op == 1 && (esc == 3 || esc == 5 || esc == 7)) return Ins.model < <u32>CPU_MODEL_CORE2;
   return (esc == 1 && op == 1) || (esc == 3 && (op == 4 || op == 6)) || (esc == 5 && op == 5);
 }
 

@@ -125,3 +125,86 @@ export const SIMD_EMMS: u32 = 104;
 export const SIMD_LDMXCSR: u32 = 105;
 export const SIMD_STMXCSR: u32 = 106;
 export const SIMD_CLFLUSH: u32 = 107;
+
+/** From here on: what came with SSE3, SSSE3, SSE4.1 and SSE4.2 (decode/simd-later.ts). These have MMX forms too: */
+export const SIMD_PSHUFB: u32 = 108;
+export const SIMD_PHADDW: u32 = 109;
+export const SIMD_PHADDD: u32 = 110;
+export const SIMD_PHADDSW: u32 = 111;
+export const SIMD_PHSUBW: u32 = 112;
+export const SIMD_PHSUBD: u32 = 113;
+export const SIMD_PHSUBSW: u32 = 114;
+export const SIMD_PMADDUBSW: u32 = 115;
+export const SIMD_PSIGNB: u32 = 116;
+export const SIMD_PSIGNW: u32 = 117;
+export const SIMD_PSIGND: u32 = 118;
+export const SIMD_PMULHRSW: u32 = 119;
+export const SIMD_PABSB: u32 = 120;
+export const SIMD_PABSW: u32 = 121;
+export const SIMD_PABSD: u32 = 122;
+export const SIMD_PALIGNR: u32 = 123;
+
+/** ... and these have not. Both operands are vectors: */
+export const SIMD_PMULDQ: u32 = 124;
+export const SIMD_PCMPEQQ: u32 = 125;
+export const SIMD_PCMPGTQ: u32 = 126;
+export const SIMD_PACKUSDW: u32 = 127;
+export const SIMD_PMINSB: u32 = 128;
+export const SIMD_PMINSD: u32 = 129;
+export const SIMD_PMINUW: u32 = 130;
+export const SIMD_PMINUD: u32 = 131;
+export const SIMD_PMAXSB: u32 = 132;
+export const SIMD_PMAXSD: u32 = 133;
+export const SIMD_PMAXUW: u32 = 134;
+export const SIMD_PMAXUD: u32 = 135;
+export const SIMD_PMULLD: u32 = 136;
+/** XMM0 chooses: */
+export const SIMD_PBLENDVB: u32 = 137;
+export const SIMD_BLENDVPS: u32 = 138;
+export const SIMD_BLENDVPD: u32 = 139;
+/** The immediate does: */
+export const SIMD_BLENDPS: u32 = 140;
+export const SIMD_BLENDPD: u32 = 141;
+export const SIMD_PBLENDW: u32 = 142;
+export const SIMD_MPSADBW: u32 = 143;
+export const SIMD_INSERTPS: u32 = 144;
+/** The destination's old value does not matter: */
+export const SIMD_PHMINPOSUW: u32 = 145;
+export const SIMD_MOVSLDUP: u32 = 146;
+export const SIMD_MOVSHDUP: u32 = 147;
+export const SIMD_MOVDDUP: u32 = 148;
+export const SIMD_PMOVSXBW: u32 = 149;
+export const SIMD_PMOVSXBD: u32 = 150;
+export const SIMD_PMOVSXBQ: u32 = 151;
+export const SIMD_PMOVSXWD: u32 = 152;
+export const SIMD_PMOVSXWQ: u32 = 153;
+export const SIMD_PMOVSXDQ: u32 = 154;
+export const SIMD_PMOVZXBW: u32 = 155;
+export const SIMD_PMOVZXBD: u32 = 156;
+export const SIMD_PMOVZXBQ: u32 = 157;
+export const SIMD_PMOVZXWD: u32 = 158;
+export const SIMD_PMOVZXWQ: u32 = 159;
+export const SIMD_PMOVZXDQ: u32 = 160;
+
+/** General registers, flags and strings. */
+export const SIMD_PTEST: u32 = 161;
+export const SIMD_PEXTRB: u32 = 162;
+export const SIMD_PEXTRW_RM: u32 = 163;
+export const SIMD_PEXTRD: u32 = 164;
+export const SIMD_PINSRB: u32 = 165;
+export const SIMD_PINSRD: u32 = 166;
+export const SIMD_PCMPESTRM: u32 = 167;
+export const SIMD_PCMPESTRI: u32 = 168;
+export const SIMD_PCMPISTRM: u32 = 169;
+export const SIMD_PCMPISTRI: u32 = 170;
+
+/** Floating point. */
+export const SIMD_ADDSUB: u32 = 171;
+export const SIMD_HADD: u32 = 172;
+export const SIMD_HSUB: u32 = 173;
+export const SIMD_ROUNDPS: u32 = 174;
+export const SIMD_ROUNDPD: u32 = 175;
+export const SIMD_ROUNDSS: u32 = 176;
+export const SIMD_ROUNDSD: u32 = 177;
+export const SIMD_DPPS: u32 = 178;
+export const SIMD_DPPD: u32 = 179;

@@ -31,10 +31,11 @@ export const SHAPE_PD: u32 = 1;
 export const SHAPE_SS: u32 = 2;
 export const SHAPE_SD: u32 = 3;
 
-/** A form's word for one prefix: size in bits 0-7, least model in 8-9, flags of the immediate in their places, then these. */
-const LEVEL_SHIFT: u32 = 8;
-const WRITES: u32 = 1 << 22;
-const MEMORY_ONLY: u32 = 1 << 24;
+/** A form's word for one prefix: size in bits 0-7, least model in 8-10, flags of the immediate in their places, then these. */
+export const LEVEL_SHIFT: u32 = 8;
+const LEVEL_MASK: u32 = 7;
+export const WRITES: u32 = 1 << 22;
+export const MEMORY_ONLY: u32 = 1 << 24;
 const REGISTER_ONLY: u32 = 1 << 25;
 const NO_MODRM: u32 = 1 << 26;
 /** X, M, B: XMM, MMX or both; the number is the model. */
@@ -232,21 +233,28 @@ function emit(operation: u32, shape: u32, form: u32, imm8: u32): void {
   Ins.emit(UOP_SIMD, Ins.regField, Ins.rmField, imm);
 }
 
-/** Decodes an opcode of these rows; undefined where the model or the prefix has none. */
-export function decodeSimd(opcode: u32): void {
-  if (opcode >= 0x71 && opcode <= 0x73) {
-    shiftGroup(opcode);
-    return;
-  }
+/** @returns whether the model has what a form's word stands for. */
+function isOffered(form: u32): bool {
+  return form != 0 && ((form >>> LEVEL_SHIFT) & LEVEL_MASK) <= Ins.model;
+}
+
+/** Decodes an opcode of the rows above. @returns false, with nothing consumed, where the model or the prefix has none. */
+export function decodeSimd(opcode: u32): bool {
+  if (opcode < 0x71 || opcode > 0x73) return decodeRow(ROWS, FORMS, opcode);
+  shiftGroup(opcode);
+  return true;
+}
+/** The same for any table of rows and forms that is laid out like these. */
+export function decodeRow(rows: usize, forms: usize, opcode: u32): bool {
   const shape = shapeOfPrefixes();
-  for (let row = ROWS; load<u32>(row) != 0; row += ROW_BYTES) {
+  for (let row = rows; load<u32>(row) != 0; row += ROW_BYTES) {
     if (load<u32>(row) != opcode) continue;
-    const form = load<u32>(FORMS + (load<u32>(row, 8) * 4 + shape) * 4);
-    if (form == 0 || ((form >>> LEVEL_SHIFT) & 3) > Ins.model) continue;
+    const form = load<u32>(forms + (load<u32>(row, 8) * 4 + shape) * 4);
+    if (!isOffered(form)) continue;
     decodeForm(operationOf(row, shape), shape, form);
-    return;
+    return true;
   }
-  undefinedOpcode();
+  return false;
 }
 
 function decodeForm(operation: u32, shape: u32, form: u32): void {
@@ -271,8 +279,7 @@ function shiftGroup(opcode: u32): void {
   const operation = load<u32>(SHIFTS + ((opcode - 0x71) * 8 + Ins.regField) * 4);
   const isByteShift = operation == S.SIMD_PSRLDQ || operation == S.SIMD_PSLLDQ;
   const form = load<u32>(FORMS + ((isByteShift ? HIGH_QUADS : PACKED) * 4 + shape) * 4);
-  const isMissing = form == 0 || ((form >>> LEVEL_SHIFT) & 3) > Ins.model;
-  if (operation == 0 || Ins.isMem || isMissing) undefinedOpcode();
+  if (operation == 0 || Ins.isMem || !isOffered(form)) undefinedOpcode();
   else emit(operation, shape, form | SIMD_IMM8, imm8);
 }
 

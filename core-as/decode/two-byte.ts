@@ -6,6 +6,7 @@ import { plainPair, rmPair, rmTriple } from "./alu-forms.ts";
 import { Ins } from "./instruction.ts";
 import { conditionalJump, ending, loadFar, undefinedOpcode } from "./one-byte.ts";
 import { decodeSimd, decodeSimdState } from "./simd.ts";
+import { decodeLater, decodeLaterSystem, decodeReadProcessor } from "./simd-later.ts";
 import * as U from "./uop-ids.ts";
 
 /** 0F 00: SLDT STR LLDT LTR VERR VERW. */
@@ -44,8 +45,9 @@ function group6(): void {
   }
 }
 
-/** 0F 01: SGDT SIDT LGDT LIDT SMSW LMSW INVLPG. */
+/** 0F 01: SGDT SIDT LGDT LIDT SMSW LMSW INVLPG; CLAC STAC RDTSCP. */
 function group7(): void {
+  if (decodeLaterSystem()) return;
   const op = Ins.regField;
   const rm = Ins.rmField << 2;
   if (op == 4) {
@@ -358,7 +360,7 @@ export function decodeTwoByte(): void {
     case 0xc7: {
       Ins.modrm();
       if (!Ins.isMem || Ins.regField != 1) {
-        undefinedOpcode();
+        decodeReadProcessor();
         return;
       }
       Ins.lockable = true;
@@ -378,7 +380,7 @@ export function decodeTwoByte(): void {
       return;
     }
     default:
-      decodeSimd(opcode);
+      if (!decodeSimd(opcode) && !decodeLater(opcode)) undefinedOpcode();
   }
 }
 

@@ -504,7 +504,21 @@ export const UOP_GP_LIMIT: u32 = 487;
 export const UOP_BIT_ADDRESS: u32 = 488;
 /** MMX, SSE, SSE2: the operation is in the immediate (decode/simd.ts). */
 export const UOP_SIMD: u32 = 489;
-export const UOP_COUNT: u32 = 490;
+/** Beside SSE4.2: general registers. CLAC and STAC, the processor's number. */
+export const UOP_POPCNT16: u32 = 490;
+export const UOP_POPCNT32: u32 = 491;
+export const UOP_MOVBE_LOAD16: u32 = 492;
+export const UOP_MOVBE_LOAD32: u32 = 493;
+export const UOP_MOVBE_STORE16: u32 = 494;
+export const UOP_MOVBE_STORE32: u32 = 495;
+export const UOP_CRC32_8: u32 = 496;
+export const UOP_CRC32_16: u32 = 497;
+export const UOP_CRC32_32: u32 = 498;
+export const UOP_CLAC: u32 = 499;
+export const UOP_STAC: u32 = 500;
+export const UOP_RDTSCP: u32 = 501;
+export const UOP_RDPID: u32 = 502;
+export const UOP_COUNT: u32 = 503;
 
 /** Link slots and second immediate of a 32-byte control micro-op. */
 export const UOP_LINK_TAKEN: u32 = 16;

@@ -14,6 +14,7 @@ import {
   VCPU_FPR,
   VCPU_FSW,
   VCPU_FTW,
+  VCPU_MMIO_CURSOR,
 } from "../../abi/vcpu.ts";
 import { CR0_PE, EFLAGS_VM } from "../../abi/x86.ts";
 import {
@@ -172,10 +173,13 @@ export function restoreState(v: usize, lin: u32, wide: bool): u32 {
   // AMD processors look at both ends first.
   if (translateRead(v, lin, firstBytes(wide)) == 0) return STEP_EVENT;
   if (translateRead(v, regs + 8 * REG_BYTES - LAST_BYTES, LAST_BYTES) == 0) return STEP_EVENT;
+  const cursor = load<u32>(v, VCPU_MMIO_CURSOR);
   if (translateRead(v, lin, envBytes) == 0) return STEP_EVENT;
   for (let i: u32 = 0; i < 8; i++) {
     if (translateRead(v, regs + i * REG_BYTES, REG_BYTES) == 0) return STEP_EVENT;
   }
+  // What device memory gave is taken from the queue once more.
+  store<u32>(v, cursor, VCPU_MMIO_CURSOR);
   const ptr = translateRead(v, lin, envBytes);
   if (ptr == 0) return STEP_EVENT;
   readEnvironment(v, ptr, wide);

@@ -221,13 +221,19 @@ export function storeDouble(v: usize, pc: usize, pops: bool): u32 {
 
 /** FIST, FISTP to sizeof<T> bytes. */
 export function storeInteger<T>(v: usize, pc: usize, pops: bool): u32 {
+  return storeRounded<T>(v, pc, pops, load<u32>(v, VCPU_FCW) & FCW_RC);
+}
+/** FISTTP to sizeof<T> bytes: toward zero, whatever the control word says. */
+export function storeTruncated<T>(v: usize, pc: usize): u32 {
+  return storeRounded<T>(v, pc, true, FCW_RC);
+}
+function storeRounded<T>(v: usize, pc: usize, pops: bool, rc: u32): u32 {
   const a = St.slot(v, 0);
   const bits = sizeof<T>() << 3;
   if (St.isEmpty(v, a)) {
     setUnderflow(v);
     return storeResult<T>(v, pc, <T>((<i64>1) << (bits - 1)), pops);
   }
-  const rc: u32 = load<u32>(v, VCPU_FCW) & FCW_RC;
   return storeResult<T>(v, pc, <T>toInteger(v, St.sig(v, a), St.se(v, a), <u32>bits, rc), pops);
 }
 

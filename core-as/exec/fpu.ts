@@ -43,6 +43,7 @@ import {
   storeInteger,
   storeRegister,
   storeSingle,
+  storeTruncated,
 } from "./fpu-moves.ts";
 import {
   arithmetic,
@@ -126,6 +127,8 @@ function memoryForm(v: usize, pc: usize, group: u32, wide: bool): u32 {
       return storeWord(v, pc, load<u32>(v, VCPU_FCW));
     case 0x18: // DB
       return loadNumber(v, pc, FORMAT_I32);
+    case 0x19:
+      return storeTruncated<i32>(v, pc);
     case 0x1a:
       return storeInteger<i32>(v, pc, false);
     case 0x1b:
@@ -136,6 +139,8 @@ function memoryForm(v: usize, pc: usize, group: u32, wide: bool): u32 {
       return storeExtended(v, pc);
     case 0x28: // DD
       return loadNumber(v, pc, FORMAT_F64);
+    case 0x29:
+      return storeTruncated<i64>(v, pc);
     case 0x2a:
       return storeDouble(v, pc, false);
     case 0x2b:
@@ -148,6 +153,8 @@ function memoryForm(v: usize, pc: usize, group: u32, wide: bool): u32 {
       return storeWord(v, pc, load<u32>(v, VCPU_FSW));
     case 0x38: // DF
       return loadNumber(v, pc, FORMAT_I16);
+    case 0x39:
+      return storeTruncated<i16>(v, pc);
     case 0x3a:
       return storeInteger<i16>(v, pc, false);
     case 0x3b:

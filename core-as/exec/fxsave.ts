@@ -6,6 +6,7 @@
 
 import { MXCSR_DEFINED } from "../../abi/sse.ts";
 import {
+  VCPU_BOUNCE,
   VCPU_CR0,
   VCPU_FCS,
   VCPU_FCW,
@@ -15,6 +16,7 @@ import {
   VCPU_FOP,
   VCPU_FSW,
   VCPU_FTW,
+  VCPU_MMIO_CURSOR,
   VCPU_MXCSR,
   VCPU_XMM,
 } from "../../abi/vcpu.ts";
@@ -38,6 +40,8 @@ const FX_MXCSR_MASK: u32 = 28;
 const FX_ST: u32 = 32;
 const FX_XMM: u32 = 160;
 const FX_BYTES: u32 = 512;
+/** Past the last register. */
+const FX_USED: u32 = 288;
 const FCW_DEFINED: u32 = 0x1f3f;
 
 /** @returns false with #NM or #GP(0) recorded. */
@@ -82,46 +86,54 @@ export function fxsave(v: usize, pc: usize): u32 {
   return STEP_NEXT;
 }
 
-function word(v: usize, lin: u32): u32 {
-  return load<u32>(translateRead(v, lin, 4));
-}
 function quad(v: usize, lin: u32): u64 {
   return load<u64>(translateRead(v, lin, 8));
+}
+
+/**
+ * Has the Host read the image from device memory before any of it is used. @returns false = event recorded, until all reads are in the
+ * queue, from whose start the same reads in the same order then take them.
+ */
+function isQueued(v: usize, lin: u32): bool {
+  const cursor = load<u32>(v, VCPU_MMIO_CURSOR);
+  for (let at: u32 = 0; at < FX_USED; at += 8) if (translateRead(v, lin + at, 8) == 0) return false;
+  store<u32>(v, cursor, VCPU_MMIO_CURSOR);
+  return true;
 }
 
 /** FXRSTOR m512: #GP(0) when the image sets reserved bits of MXCSR. */
 export function fxrstor(v: usize, pc: usize): u32 {
   const lin = Uop.ea(v, pc);
   if (!mayAccess(v, lin)) return STEP_EVENT;
-  if (translateRead(v, lin, 1) == 0 || translateRead(v, lin + FX_BYTES - 1, 1) == 0)
-    return STEP_EVENT;
-  const mxcsr = word(v, lin + FX_MXCSR);
+  const first = translateRead(v, lin, 1);
+  if (first == 0 || translateRead(v, lin + FX_BYTES - 1, 1) == 0) return STEP_EVENT;
+  if (first == v + VCPU_BOUNCE && !isQueued(v, lin)) return STEP_EVENT;
+  const control = quad(v, lin + FX_FCW);
+  const instruction = quad(v, lin + FX_FIP);
+  const operand = quad(v, lin + FX_FDP);
+  const mxcsr = <u32>quad(v, lin + FX_MXCSR);
   if ((mxcsr & ~MXCSR_DEFINED) != 0) {
     raiseGp(v);
     return STEP_EVENT;
   }
-  const control = word(v, lin + FX_FCW);
-  const tags = word(v, lin + FX_FTW);
-  store<u32>(v, control >>> 16, VCPU_FSW);
+  const tags = <u32>(control >> 32);
+  store<u32>(v, <u32>(control >> 16) & 0xffff, VCPU_FSW);
   store<u32>(v, (tags >>> 16) & 0x7ff, VCPU_FOP);
-  store<u32>(v, word(v, lin + FX_FIP), VCPU_FIP);
-  store<u32>(v, word(v, lin + FX_FCS) & 0xffff, VCPU_FCS);
-  store<u32>(v, word(v, lin + FX_FDP), VCPU_FDP);
-  store<u32>(v, word(v, lin + FX_FDS) & 0xffff, VCPU_FDS);
+  store<u32>(v, <u32>instruction, VCPU_FIP);
+  store<u32>(v, <u32>(instruction >> 32) & 0xffff, VCPU_FCS);
+  store<u32>(v, <u32>operand, VCPU_FDP);
+  store<u32>(v, <u32>(operand >> 32) & 0xffff, VCPU_FDS);
   store<u32>(v, mxcsr, VCPU_MXCSR);
   store<u32>(v, 0, VCPU_FTW);
   for (let i: u32 = 0; i < 8; i++) {
     if (((tags >>> i) & 1) == 0) St.setEmpty(v, i);
-    St.set(
-      v,
-      St.slot(v, i),
-      quad(v, lin + FX_ST + i * 16),
-      <u32>quad(v, lin + FX_ST + i * 16 + 8) & 0xffff,
-    );
-    store<u64>(v + i * 16, quad(v, lin + FX_XMM + i * 16), VCPU_XMM);
-    store<u64>(v + i * 16, quad(v, lin + FX_XMM + i * 16 + 8), VCPU_XMM + 8);
+    const sig = quad(v, lin + FX_ST + i * 16);
+    St.set(v, St.slot(v, i), sig, <u32>quad(v, lin + FX_ST + i * 16 + 8) & 0xffff);
   }
-  setControl(v, control & 0xffff, FCW_DEFINED);
+  for (let i: u32 = 0; i < 16; i++) {
+    store<u64>(v + i * 8, quad(v, lin + FX_XMM + i * 8), VCPU_XMM);
+  }
+  setControl(v, <u32>control & 0xffff, FCW_DEFINED);
   updateSummary(v);
   return STEP_NEXT;
 }

@@ -1,5 +1,5 @@
 /**
- * MMX, SSE and SSE2: whether the instruction is available now, and which subject it belongs to.
+ * MMX and SSE: whether the instruction is available now, and which subject it belongs to.
  * Decoding has settled that the CPU model has it; the control registers are asked each time.
  * Source: SDM 2A, "Exceptions" of each instruction; SDM 3A, "Checking for Intel SSE Support".
  */
@@ -12,6 +12,7 @@ import { raise, raiseUd, STEP_EVENT, STEP_NEXT } from "../state/faults.ts";
 import { isPending } from "./fpu-state.ts";
 import { emms, mmxPacked } from "./mmx.ts";
 import { packed, shifted, shiftedBytes, shuffled } from "./simd-int.ts";
+import { laterOperation } from "./simd-later.ts";
 import { source, Vec } from "./simd-operands.ts";
 import { floatOperation } from "./sse-float.ts";
 import { moveOperation } from "./sse-move.ts";
@@ -32,6 +33,7 @@ export function simd(v: usize, pc: usize): u32 {
   const imm = Uop.imm(pc);
   if ((imm & (SIMD_XMM | SIMD_MMX)) != 0 && !isAvailable(v, imm)) return STEP_EVENT;
   const op = (imm >>> SIMD_OPERATION_SHIFT) & 0xff;
+  if (op >= S.SIMD_PSHUFB) return laterOperation(v, pc, op);
   if (op >= S.SIMD_LOAD) return op == S.SIMD_EMMS ? emms(v) : moveOperation(v, pc, op);
   if (op >= S.SIMD_FADD) return floatOperation(v, pc, op);
   return imm & SIMD_MMX ? mmxPacked(v, pc, op) : xmmPacked(v, pc, op, imm);

@@ -36,6 +36,7 @@ import {
   xchgRm,
   xlat,
 } from "./arith.ts";
+import { crc32, loadSwapped, popcount, storeSwapped } from "./arith-later.ts";
 import { bitAddress, bsf, bsr, bt, btc, btcImm, btImm, btr, btrImm, bts, btsImm } from "./bits.ts";
 import {
   bound,
@@ -103,8 +104,11 @@ import {
   outDx,
   outImm,
   rdmsr,
+  rdpid,
   rdpmc,
   rdtsc,
+  rdtscp,
+  setAlignmentCheck,
   sgdt,
   sidt,
   sldt,
@@ -630,6 +634,32 @@ export function slow(v: usize, pc: usize, id: u32): u32 {
       return sysexit(v, pc);
     case U.UOP_SIMD:
       return simd(v, pc);
+    case U.UOP_POPCNT16:
+      return popcount<u16>(v, pc);
+    case U.UOP_POPCNT32:
+      return popcount<u32>(v, pc);
+    case U.UOP_MOVBE_LOAD16:
+      return loadSwapped<u16>(v, pc);
+    case U.UOP_MOVBE_LOAD32:
+      return loadSwapped<u32>(v, pc);
+    case U.UOP_MOVBE_STORE16:
+      return storeSwapped<u16>(v, pc);
+    case U.UOP_MOVBE_STORE32:
+      return storeSwapped<u32>(v, pc);
+    case U.UOP_CRC32_8:
+      return crc32<u8>(v, pc);
+    case U.UOP_CRC32_16:
+      return crc32<u16>(v, pc);
+    case U.UOP_CRC32_32:
+      return crc32<u32>(v, pc);
+    case U.UOP_CLAC:
+      return setAlignmentCheck(v, false);
+    case U.UOP_STAC:
+      return setAlignmentCheck(v, true);
+    case U.UOP_RDTSCP:
+      return rdtscp(v, pc);
+    case U.UOP_RDPID:
+      return rdpid(v, pc);
     default:
       raiseUd(v);
       return STEP_EVENT;

@@ -74,7 +74,7 @@ export function note(v: usize, flags: u32): void {
 function noteDenormal<T>(v: usize, x: u64): void {
   if (Format.isDenormal<T>(x)) note(v, MXCSR_DE);
 }
-function rounding(v: usize): u32 {
+export function rounding(v: usize): u32 {
   return (load<u32>(v, VCPU_MXCSR) >>> MXCSR_RC_SHIFT) & 3;
 }
 function isMasked(v: usize, exception: u32): bool {
@@ -345,6 +345,23 @@ export function fromInteger<T>(v: usize, x: i32): u64 {
   const magnitude = <u64>(x < 0 ? -(<i64>x) : <i64>x);
   const shift = <i32>clz(magnitude);
   const sign: u64 = x < 0 ? Format.signBit<T>() : 0;
+  return pack<T>(v, sign, Format.bias<T>() + 63 - shift, magnitude << shift);
+}
+
+/** @returns the integral number that `x` rounds to by `rc`. Denormal operands are no exception; an inexact result is one when `signals`. */
+export function toIntegral<T>(v: usize, x: u64, rc: u32, signals: bool): u64 {
+  if (Format.isNan<T>(x)) return propagate<T>(v, x, x);
+  const exponent = Format.exponent<T>(x) - Format.bias<T>();
+  if (exponent >= <i32>Format.fraction<T>() || Format.isZero<T>(x)) return x;
+  const sign = x & Format.signBit<T>();
+  // Two bits below the point.
+  const fixed = shiftSticky(significand<T>(x), 61 - exponent);
+  if ((fixed & 3) == 0) return x;
+  if (signals) note(v, MXCSR_PE);
+  const up = roundsUp(rc, sign != 0, (fixed & 4) != 0, fixed & 3, 2);
+  const magnitude = (fixed >> 2) + (up ? 1 : 0);
+  if (magnitude == 0) return sign;
+  const shift = <i32>clz(magnitude);
   return pack<T>(v, sign, Format.bias<T>() + 63 - shift, magnitude << shift);
 }
 

@@ -15,27 +15,42 @@
  *   verr verw                             r/m16
  *   arpl                                  r1 register, r/m16
  *   invlpg                                r/m memory, not accessed
- *   rdmsr wrmsr rdpmc rdtsc cpuid         none
+ *   rdmsr wrmsr rdpmc rdtsc rdtscp cpuid  none
+ *   rdpid                                 r2 destination
+ *   setAlignmentCheck                     none
  *   sysenter sysexit                      none
  *
- * The stores and queries (smsw sldt str sgdt sidt lar lsl verr verw arpl) return STEP_NEXT; all others end their block.
+ * The stores and queries (smsw sldt str sgdt sidt lar lsl verr verw arpl rdpid), STAC and CLAC return STEP_NEXT; all others end their block.
  * sti, rdtsc, rdmsr and wrmsr want VCPU_RETIRED to be exact.
  */
 import {
   EXIT_HALT,
   EXIT_IO_IN,
   EXIT_IO_OUT,
+  VCPU_CPL,
   VCPU_CR0,
   VCPU_CR4,
   VCPU_DESC_HI,
   VCPU_DESC_LO,
+  VCPU_EFLAGS,
   VCPU_GDTR_BASE,
   VCPU_GDTR_LIMIT,
   VCPU_GPR,
   VCPU_IDTR_BASE,
   VCPU_IDTR_LIMIT,
+  VCPU_TSC_AUX,
 } from "../../abi/vcpu.ts";
-import { CR4_PCE, EFLAGS_ZF, REG_EAX, REG_EDX, SEG_LDTR, SEG_TR } from "../../abi/x86.ts";
+import {
+  CR4_PCE,
+  CR4_UMIP,
+  EFLAGS_AC,
+  EFLAGS_ZF,
+  REG_EAX,
+  REG_ECX,
+  REG_EDX,
+  SEG_LDTR,
+  SEG_TR,
+} from "../../abi/x86.ts";
 import { advance, rmRead, rmWrite, Uop } from "../decode/uop.ts";
 import { commitWrite } from "../mmu/access.ts";
 import { flushPageEverywhere } from "../mmu/tlb.ts";
@@ -157,8 +172,13 @@ export function lmsw(v: usize, pc: usize): u32 {
   if (ptr == 0) return STEP_EVENT;
   return finish(v, pc, loadMachineStatus(v, load<u16>(ptr)));
 }
+/** @returns true unless CR4.UMIP keeps the instruction from this privilege: #GP(0) is recorded. */
+function mayStoreSystem(v: usize): bool {
+  return (load<u32>(v, VCPU_CR4) & CR4_UMIP) == 0 || requireRing0(v);
+}
 /** SMSW; a 32-bit register receives all of CR0. */
 export function smsw<T>(v: usize, pc: usize): u32 {
+  if (!mayStoreSystem(v)) return STEP_EVENT;
   return storeSelector<T>(v, pc, load<u32>(v, VCPU_CR0));
 }
 
@@ -187,6 +207,7 @@ export function lidt<T>(v: usize, pc: usize): u32 {
 }
 /** Stores limit and all 32 bits of base: processors since the 386 do so with a 16-bit operand size too. */
 function storeTable(v: usize, pc: usize, limit: u32, base: u32): u32 {
+  if (!mayStoreSystem(v)) return STEP_EVENT;
   const ptr = rmWrite(v, pc, 6);
   if (ptr == 0) return STEP_EVENT;
   store<u16>(ptr, limit);
@@ -224,12 +245,12 @@ export function ltr(v: usize, pc: usize): u32 {
 }
 /** SLDT. */
 export function sldt<T>(v: usize, pc: usize): u32 {
-  if (!requireSelectors(v)) return STEP_EVENT;
+  if (!requireSelectors(v) || !mayStoreSystem(v)) return STEP_EVENT;
   return storeSelector<T>(v, pc, segSelector(v, SEG_LDTR));
 }
 /** STR. */
 export function str<T>(v: usize, pc: usize): u32 {
-  if (!requireSelectors(v)) return STEP_EVENT;
+  if (!requireSelectors(v) || !mayStoreSystem(v)) return STEP_EVENT;
   return storeSelector<T>(v, pc, segSelector(v, SEG_TR));
 }
 
@@ -316,6 +337,27 @@ export function rdtsc(v: usize, pc: usize): u32 {
   setReg(v, REG_EAX, <u32>now);
   setReg(v, REG_EDX, <u32>(now >> 32));
   return finish(v, pc, true);
+}
+/** RDTSCP. */
+export function rdtscp(v: usize, pc: usize): u32 {
+  const step = rdtsc(v, pc);
+  if (step == STEP_END) setReg(v, REG_ECX, load<u32>(v, VCPU_TSC_AUX));
+  return step;
+}
+/** RDPID r32. */
+export function rdpid(v: usize, pc: usize): u32 {
+  store<u32>(Uop.r2(v, pc), load<u32>(v, VCPU_TSC_AUX));
+  return STEP_NEXT;
+}
+/** STAC, CLAC: only the walker looks at EFLAGS.AC in ring 0, and what it allows by it is not cached. */
+export function setAlignmentCheck(v: usize, isSet: bool): u32 {
+  if (load<u32>(v, VCPU_CPL) != 0) {
+    raiseUd(v);
+    return STEP_EVENT;
+  }
+  const flags = load<u32>(v, VCPU_EFLAGS);
+  store<u32>(v, isSet ? flags | EFLAGS_AC : flags & ~EFLAGS_AC, VCPU_EFLAGS);
+  return STEP_NEXT;
 }
 /** CPUID. */
 export function cpuid(v: usize, pc: usize): u32 {

@@ -6,13 +6,10 @@
  * pending at a time, and commitWrite() moves it to where it belongs.
  */
 import {
+  BOUNCE_FIRST_MMIO,
+  BOUNCE_SECOND_MMIO,
   DEBUG_DATA,
-  EVENT_MMIO,
   EVENT_STEP,
-  EXIT_MMIO_READ,
-  EXIT_MMIO_WRITE,
-  KILL_BAD_ADDRESS,
-  MMIO_QUEUE_MAX,
   MODE_FLAT,
   VCPU_BOUNCE,
   VCPU_BOUNCE_FIRST,
@@ -24,10 +21,6 @@ import {
   VCPU_CPL,
   VCPU_DEBUG,
   VCPU_EVENT,
-  VCPU_EXIT_ARG,
-  VCPU_MMIO_COUNT,
-  VCPU_MMIO_CURSOR,
-  VCPU_MMIO_VALUES,
   VCPU_MODE,
   VCPU_TLB,
 } from "../../abi/vcpu.ts";
@@ -45,9 +38,10 @@ import {
   TLB_WATCHED,
   TLB_WRITE,
 } from "../layout.ts";
-import { kill, raise, raiseGp } from "../state/faults.ts";
-import { reg, setExit } from "../state/vcpu.ts";
+import { raise, raiseGp } from "../state/faults.ts";
+import { reg } from "../state/vcpu.ts";
 import { dropCode, hasCode, isRunningIn, noteWritable, touchesCode } from "./code-pages.ts";
+import { deviceAddress, deviceWrite, gather } from "./devices.ts";
 import { ACCESS_FETCH, ACCESS_READ, ACCESS_WRITE } from "./shadow-fault.ts";
 import { checksAlignment } from "./tlb.ts";
 import { clearEvent, FILL_MMIO, fill } from "./walker.ts";
@@ -89,14 +83,14 @@ export class Mem {
 }
 
 /** @returns host pointer of the byte at `lin`, FILL_MMIO or 0, whatever the rest of its page holds. */
-function locate(v: usize, lin: u32, access: u32, user: bool): usize {
+function locate(v: usize, lin: u32, access: u32, user: bool, system: bool): usize {
   const tlb = load<usize>(v, VCPU_CONTEXT) + (user ? <usize>TLB_USER : 0);
   const entry = Mem.entry(tlb, lin);
   const tag = access == ACCESS_WRITE ? load<u32>(entry, TLB_WRITE) : load<u32>(entry, TLB_READ);
   const page = lin & PAGE_MASK;
   if (page == tag) return lin + load<u32>(entry, TLB_ADDEND);
   if ((page | TLB_WATCHED) == tag && access == ACCESS_WRITE) return watched(entry, lin);
-  return fill(v, lin, access, user);
+  return fill(v, lin, access, user, system);
 }
 
 /** A store to a page that held code when its translation was made: once the code is forgotten, stores go unwatched again. */
@@ -121,18 +115,18 @@ function noted(v: usize, ptr: usize, lin: u32, size: u32, write: bool): usize {
 
 /** @returns host pointer to `size` (1-32) readable bytes at `lin` with the current privilege; 0 = event recorded. */
 export function translateRead(v: usize, lin: u32, size: u32): usize {
-  return noted(v, readAs(v, lin, size, isUser(v)), lin, size, false);
+  return noted(v, readAs(v, lin, size, isUser(v), false), lin, size, false);
 }
 /** translateRead with supervisor privilege whatever the CPL: descriptor tables, TSS, IDT. */
 export function translateSystemRead(v: usize, lin: u32, size: u32): usize {
-  return readAs(v, lin, size, false);
+  return readAs(v, lin, size, false, true);
 }
 /** @returns host pointer to `size` bytes for reading and writing, 0 = event recorded; commitWrite() afterwards. */
 export function translateWrite(v: usize, lin: u32, size: u32): usize {
-  return noted(v, writeAs(v, lin, size, isUser(v), true), lin, size, true);
+  return noted(v, writeAs(v, lin, size, isUser(v), false, true), lin, size, true);
 }
 export function translateSystemWrite(v: usize, lin: u32, size: u32): usize {
-  return writeAs(v, lin, size, false, true);
+  return writeAs(v, lin, size, false, true, true);
 }
 
 /** @returns false when #AC was recorded. Operands of 6 bytes align like doublewords, longer odd ones like quadwords. */
@@ -155,42 +149,43 @@ function isPastEnd(v: usize, lin: u32, size: u32): bool {
   return true;
 }
 
-function readAs(v: usize, lin: u32, size: u32, user: bool): usize {
+function readAs(v: usize, lin: u32, size: u32, user: bool, system: bool): usize {
   if (user && !isAligned(v, lin, size)) return 0;
   if (lin + size - 1 < lin && isPastEnd(v, lin, size)) return 0;
-  const first = locate(v, lin, ACCESS_READ, user);
+  const first = locate(v, lin, ACCESS_READ, user, system);
   if (first == 0) return 0;
-  if (first == FILL_MMIO) return deviceRead(v, size);
+  const firstGpa = deviceAddress(v, first);
   const split = <u32>PAGE_SIZE - (lin & PAGE_OFFSET_MASK);
-  if (size <= split) return first;
-  const second = locate(v, lin + split, ACCESS_READ, user);
+  if (size <= split) {
+    if (first != FILL_MMIO) return first;
+    return gather(v, first, firstGpa, size, 0) ? v + VCPU_BOUNCE : 0;
+  }
+  const second = locate(v, lin + split, ACCESS_READ, user, system);
   if (second == 0) return 0;
-  if (second == FILL_MMIO) return deviceRead(v, size);
-  memory.copy(v + VCPU_BOUNCE, first, split);
-  memory.copy(v + VCPU_BOUNCE + split, second, size - split);
-  return v + VCPU_BOUNCE;
+  const secondGpa = deviceAddress(v, second);
+  if (!gather(v, first, firstGpa, split, 0)) return 0;
+  return gather(v, second, secondGpa, size - split, split) ? v + VCPU_BOUNCE : 0;
 }
 
-function writeAs(v: usize, lin: u32, size: u32, user: bool, readsFirst: bool): usize {
+function writeAs(v: usize, lin: u32, size: u32, user: bool, system: bool, readsFirst: bool): usize {
   if (user && !isAligned(v, lin, size)) return 0;
   if (lin + size - 1 < lin && isPastEnd(v, lin, size)) return 0;
-  const first = locate(v, lin, ACCESS_WRITE, user);
+  const first = locate(v, lin, ACCESS_WRITE, user, system);
   if (first == 0) return 0;
-  if (first == FILL_MMIO) return deviceWrite(v, size, readsFirst);
+  const firstGpa = deviceAddress(v, first);
   const split = <u32>PAGE_SIZE - (lin & PAGE_OFFSET_MASK);
-  if (size <= split) return releaseCode(v, first, size) ? first : 0;
-  const second = locate(v, lin + split, ACCESS_WRITE, user);
+  if (size <= split) {
+    if (first != FILL_MMIO) return releaseCode(v, first, size) ? first : 0;
+    return expectWrite(v, first, firstGpa, size, readsFirst, 0) ? finishWrite(v, size, size) : 0;
+  }
+  const second = locate(v, lin + split, ACCESS_WRITE, user, system);
   if (second == 0) return 0;
-  if (second == FILL_MMIO) return deviceWrite(v, size, readsFirst);
-  if (!releaseCode(v, first, split) || !releaseCode(v, second, size - split)) return 0;
-  memory.copy(v + VCPU_BOUNCE, first, split);
-  memory.copy(v + VCPU_BOUNCE + split, second, size - split);
-  store<usize>(v, first, VCPU_BOUNCE_FIRST);
-  store<usize>(v, second, VCPU_BOUNCE_SECOND);
-  store<u32>(v, split, VCPU_BOUNCE_SPLIT);
-  store<u32>(v, size, VCPU_BOUNCE_SIZE);
-  store<u32>(v, 0, VCPU_BOUNCE_MMIO);
-  return v + VCPU_BOUNCE;
+  const secondGpa = deviceAddress(v, second);
+  if (first != FILL_MMIO && !releaseCode(v, first, split)) return 0;
+  if (second != FILL_MMIO && !releaseCode(v, second, size - split)) return 0;
+  if (!expectWrite(v, first, firstGpa, split, readsFirst, 0)) return 0;
+  if (!expectWrite(v, second, secondGpa, size - split, readsFirst, split)) return 0;
+  return finishWrite(v, size, split);
 }
 
 /** Drops decoded code under a store. @returns false when the running block would be hit: the instruction must be stepped alone. */
@@ -208,22 +203,36 @@ function releaseCode(v: usize, ptr: usize, size: u32): bool {
 export function commitWrite(v: usize, ptr: usize): bool {
   if (ptr != v + VCPU_BOUNCE) return true;
   const size = load<u32>(v, VCPU_BOUNCE_SIZE);
-  if (load<u32>(v, VCPU_BOUNCE_MMIO) != 0)
-    return deviceStore(v, load<u32>(v, VCPU_BOUNCE_FIRST), size);
   const split = load<u32>(v, VCPU_BOUNCE_SPLIT);
-  memory.copy(load<usize>(v, VCPU_BOUNCE_FIRST), ptr, split);
-  memory.copy(load<usize>(v, VCPU_BOUNCE_SECOND), ptr + split, size - split);
+  const first = load<usize>(v, VCPU_BOUNCE_FIRST);
+  const second = load<usize>(v, VCPU_BOUNCE_SECOND);
+  const devices = load<u32>(v, VCPU_BOUNCE_MMIO);
+  // Memory comes last: until the Host has written to the devices the instruction is executed again, and must read what it read.
+  if ((devices & BOUNCE_FIRST_MMIO) != 0 && !deviceWrite(v, first, split, 0)) return false;
+  if ((devices & BOUNCE_SECOND_MMIO) != 0 && !deviceWrite(v, second, size - split, split)) {
+    return false;
+  }
+  if ((devices & BOUNCE_FIRST_MMIO) == 0) memory.copy(first, ptr, split);
+  if (size > split && (devices & BOUNCE_SECOND_MMIO) == 0) {
+    memory.copy(second, ptr + split, size - split);
+  }
   return true;
 }
 
 /** @returns whether `size` bytes at `lin` could be stored now, without touching a device that may be there; else an event is recorded. */
 export function mayStore(v: usize, lin: u32, size: u32): bool {
-  return writeAs(v, lin, size, isUser(v), false) != 0;
+  return writeAs(v, lin, size, isUser(v), false, false) != 0;
 }
 
 /** Stores 1, 2, 4 or 8 bytes. @returns false = event recorded. */
 export function storeValue<T>(v: usize, lin: u32, value: T): bool {
-  const ptr = noted(v, writeAs(v, lin, sizeof<T>(), isUser(v), false), lin, sizeof<T>(), true);
+  const ptr = noted(
+    v,
+    writeAs(v, lin, sizeof<T>(), isUser(v), false, false),
+    lin,
+    sizeof<T>(),
+    true,
+  );
   if (ptr == 0) return false;
   store<T>(ptr, value);
   return commitWrite(v, ptr);
@@ -231,7 +240,7 @@ export function storeValue<T>(v: usize, lin: u32, value: T): bool {
 
 /** Stores with supervisor privilege whatever the CPL. @returns false = event recorded. */
 export function storeSystemValue<T>(v: usize, lin: u32, value: T): bool {
-  const ptr = writeAs(v, lin, sizeof<T>(), false, false);
+  const ptr = writeAs(v, lin, sizeof<T>(), false, true, false);
   if (ptr == 0) return false;
   store<T>(ptr, value);
   return commitWrite(v, ptr);
@@ -243,7 +252,7 @@ export function storeSystemValue<T>(v: usize, lin: u32, value: T): bool {
  * breakpoints are armed.
  */
 export function writeRun(v: usize, lin: u32, bytes: u32): usize {
-  const ptr = locate(v, lin, ACCESS_WRITE, isUser(v));
+  const ptr = locate(v, lin, ACCESS_WRITE, isUser(v), false);
   if (ptr == FILL_MMIO) {
     clearEvent(v);
     return 0;
@@ -252,79 +261,28 @@ export function writeRun(v: usize, lin: u32, bytes: u32): usize {
   return releaseCode(v, ptr, bytes) ? ptr : 0;
 }
 
-// Device memory: the Host performs the access, then the instruction runs again and finds the result in the queue.
-
-/** @returns pointer into the queue when the Host has already performed this access; else 0. */
-function performed(v: usize): usize {
-  const cursor = load<u32>(v, VCPU_MMIO_CURSOR);
-  if (cursor >= load<u32>(v, VCPU_MMIO_COUNT)) return 0;
-  store<u32>(v, cursor + 1, VCPU_MMIO_CURSOR);
-  return v + VCPU_MMIO_VALUES + cursor * 8;
-}
-
-/** @returns true when the Host may be asked; else the guest dies: no driver uses so many registers in one instruction. */
-function mayQueue(v: usize, gpa: u32, size: u32): bool {
-  if (load<u32>(v, VCPU_MMIO_CURSOR) < <u32>MMIO_QUEUE_MAX) return true;
-  kill(v, KILL_BAD_ADDRESS, gpa, size);
-  return false;
-}
-
-/** Bytes that one access to a device moves at most; a wider operand takes two, the lower first. */
-const DEVICE_BYTES: u32 = 8;
-
-/** Reads part of a device operand into the bounce buffer. @returns false = event recorded. */
-function readPart(v: usize, gpa: u32, size: u32, at: u32): bool {
-  const done = performed(v);
-  if (done == 0) {
-    if (!mayQueue(v, gpa, size)) return false;
-    setExit(v, EXIT_MMIO_READ, gpa + at, size);
-    store<u32>(v, EVENT_MMIO, VCPU_EVENT);
-    return false;
-  }
-  store<u64>(v + at, load<u64>(done), VCPU_BOUNCE);
+/** Notes where half of a bounced write goes, its old bytes in the buffer. @returns false = event recorded. */
+function expectWrite(v: usize, ptr: usize, gpa: u32, size: u32, readsFirst: bool, at: u32): bool {
+  const isDevice = ptr == FILL_MMIO;
+  if ((readsFirst || !isDevice) && !gather(v, ptr, gpa, size, at)) return false;
+  const devices: u32 = at == 0 ? 0 : load<u32>(v, VCPU_BOUNCE_MMIO);
+  const mark: u32 = at == 0 ? BOUNCE_FIRST_MMIO : BOUNCE_SECOND_MMIO;
+  store<u32>(v, isDevice ? devices | mark : devices, VCPU_BOUNCE_MMIO);
+  const target = isDevice ? <usize>gpa : ptr;
+  if (at == 0) store<usize>(v, target, VCPU_BOUNCE_FIRST);
+  else store<usize>(v, target, VCPU_BOUNCE_SECOND);
   return true;
 }
-
-function deviceRead(v: usize, size: u32): usize {
-  const gpa = load<u32>(v, VCPU_EXIT_ARG);
-  const first = size < DEVICE_BYTES ? size : DEVICE_BYTES;
-  if (!readPart(v, gpa, first, 0)) return 0;
-  if (size > first && !readPart(v, gpa, size - first, first)) return 0;
-  clearEvent(v);
-  return v + VCPU_BOUNCE;
-}
-
-function deviceWrite(v: usize, size: u32, readsFirst: bool): usize {
-  const gpa = load<u32>(v, VCPU_EXIT_ARG);
-  if (readsFirst) {
-    if (deviceRead(v, size) == 0) return 0;
-  } else clearEvent(v);
-  store<u32>(v, 1, VCPU_BOUNCE_MMIO);
-  store<u32>(v, gpa, VCPU_BOUNCE_FIRST);
+function finishWrite(v: usize, size: u32, split: u32): usize {
   store<u32>(v, size, VCPU_BOUNCE_SIZE);
+  store<u32>(v, split, VCPU_BOUNCE_SPLIT);
   return v + VCPU_BOUNCE;
-}
-
-/** Has the Host write part of a device operand from the bounce buffer. @returns true when it has. */
-function writePart(v: usize, gpa: u32, size: u32, at: u32): bool {
-  if (performed(v) != 0) return true;
-  if (!mayQueue(v, gpa, size)) return false;
-  let value = load<u64>(v + at, VCPU_BOUNCE);
-  if (size < 8) value &= ((<u64>1) << (size * 8)) - 1;
-  setExit(v, EXIT_MMIO_WRITE, gpa + at, size, <u32>value, <u32>(value >> 32));
-  store<u32>(v, EVENT_MMIO, VCPU_EVENT);
-  return false;
-}
-
-function deviceStore(v: usize, gpa: u32, size: u32): bool {
-  const first = size < DEVICE_BYTES ? size : DEVICE_BYTES;
-  return writePart(v, gpa, first, 0) && (size == first || writePart(v, gpa, size - first, first));
 }
 
 /** @returns host pointer of the code byte at `lin` with the current privilege, 0 = fault recorded. Device memory is not executable. */
 export function codePointer(v: usize, lin: u32): usize {
   const entry = Mem.entry(load<usize>(v, VCPU_TLB), lin);
   if ((lin & PAGE_MASK) == load<u32>(entry, TLB_EXEC)) return lin + load<u32>(entry, TLB_ADDEND);
-  const ptr = fill(v, lin, ACCESS_FETCH, isUser(v));
+  const ptr = fill(v, lin, ACCESS_FETCH, isUser(v), false);
   return ptr == FILL_MMIO ? <usize>raiseGp(v, 0) : ptr;
 }

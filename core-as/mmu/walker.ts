@@ -25,6 +25,7 @@ import {
   VCPU_CR3,
   VCPU_CR4,
   VCPU_EFER,
+  VCPU_EFLAGS,
   VCPU_EVENT,
   VCPU_EXIT_ARG,
   VCPU_GUEST,
@@ -36,7 +37,10 @@ import {
 import {
   CR0_WP,
   CR4_PSE,
+  CR4_SMAP,
+  CR4_SMEP,
   EFER_NXE,
+  EFLAGS_AC,
   PFERR_FETCH,
   PFERR_PRESENT,
   PFERR_RESERVED,
@@ -90,6 +94,8 @@ class Leaf {
   static dirty: bool = false;
   /** The page is larger than 4 KiB. */
   static isLarge: bool = false;
+  /** What the walk was asked: a supervisor access that CR4.SMAP keeps from user pages. */
+  static isGuarded: bool = false;
 }
 
 /**
@@ -145,7 +151,9 @@ function finish(
   if (access == ACCESS_WRITE && (rights & PTE_RW) == 0) {
     if (user || (load<u32>(v, VCPU_CR0) & CR0_WP) != 0) bad = true;
   }
-  if (access == ACCESS_FETCH && (rights & PTE_NX_HIGH) != 0) bad = true;
+  if (access == ACCESS_FETCH) {
+    if ((rights & PTE_NX_HIGH) != 0 || (!user && isKeptOff(v, rights, CR4_SMEP))) bad = true;
+  } else if (Leaf.isGuarded && isKeptOff(v, rights, CR4_SMAP)) bad = true;
   if (bad) return pageFault(v, lin, access, user, probe, PFERR_PRESENT);
   Leaf.rights = rights;
   Leaf.dirty = access == ACCESS_WRITE || (entry & PTE_D) != 0;
@@ -156,12 +164,19 @@ function finish(
   return true;
 }
 
+/** @returns whether CR4 has `bit` and the page belongs to the user. */
+function isKeptOff(v: usize, rights: u32, bit: u32): bool {
+  return (rights & PTE_US) != 0 && (load<u32>(v, VCPU_CR4) & bit) != 0;
+}
+
 function pageFault(v: usize, lin: u32, access: u32, user: bool, probe: bool, reason: u32): bool {
   if (probe) return false;
   let code: u32 = reason;
   if (access == ACCESS_WRITE) code |= PFERR_WRITE;
   if (user) code |= PFERR_USER;
-  if (access == ACCESS_FETCH && nxEnabled(v)) code |= PFERR_FETCH;
+  if (access == ACCESS_FETCH && (nxEnabled(v) || (load<u32>(v, VCPU_CR4) & CR4_SMEP) != 0)) {
+    code |= PFERR_FETCH;
+  }
   raisePageFault(v, lin, code);
   return false;
 }
@@ -280,14 +295,22 @@ function walkPae(v: usize, lin: u32, access: u32, user: bool, probe: bool): bool
   return markUsed(v, pdeGpa, pdeLow, probe);
 }
 
+/** @returns whether supervisor rights do not reach user pages: EFLAGS.AC lifts that, but not for accesses to system tables. */
+function guards(v: usize, user: bool, system: bool): bool {
+  return !user && (system || (load<u32>(v, VCPU_EFLAGS) & EFLAGS_AC) == 0);
+}
+
 /**
  * Walks the guest's tables for `lin` and fills the TLB of the given privilege; or leaves that to the Host, where the guest's policy says so.
+ * What CR4.SMAP forbids supervisors is not cached for them: while EFLAGS.AC allows it, every access comes here.
+ * @param system an access to a descriptor table or task state, made whatever the CPL, with supervisor rights
  * @returns the host pointer of the byte at `lin`; 0 when an event was recorded; FILL_MMIO for device memory.
  */
-export function fill(v: usize, lin: u32, access: u32, user: bool): usize {
+export function fill(v: usize, lin: u32, access: u32, user: bool, system: bool): usize {
   if (load<u32>(v, VCPU_SHADOW_FAULTS) != 0 && !isGranted(v, lin, access, user)) {
     return shadowFault(v, lin, access, user);
   }
+  Leaf.isGuarded = guards(v, user, system);
   return walk(v, lin, access, user, false) ? install(v, lin, access, user) : 0;
 }
 
@@ -340,16 +363,19 @@ function install(v: usize, lin: u32, access: u32, user: bool): usize {
   const rights = Leaf.rights;
   const mayWrite = (rights & PTE_RW) != 0 || (!user && (load<u32>(v, VCPU_CR0) & CR0_WP) == 0);
   const frameBits = load<u32>(entry);
-  const isWatched = isWatchedPage(v, page);
+  const isPaged = load<u32>(v, VCPU_PAGING) != PAGING_NONE;
+  const isHidden = isWatchedPage(v, page) || (!user && isPaged && isKeptOff(v, rights, CR4_SMAP));
   const writable =
-    !isWatched && mayWrite && Leaf.dirty && (frameBits & (FRAME_COW | FRAME_DIRTY)) == FRAME_DIRTY;
+    !isHidden && mayWrite && Leaf.dirty && (frameBits & (FRAME_COW | FRAME_DIRTY)) == FRAME_DIRTY;
   const watchStores = hasCode(frame);
   if (writable && !watchStores) noteWritable(frame);
   const writeTag: u32 = writable ? (watchStores ? page | TLB_WATCHED : page) : TLB_INVALID;
-  store<u32>(slot, isWatched ? TLB_INVALID : page, TLB_READ);
+  store<u32>(slot, isHidden ? TLB_INVALID : page, TLB_READ);
   store<u32>(slot, writeTag, TLB_WRITE);
   store<u32>(slot, frame - page, TLB_ADDEND);
-  store<u32>(slot, (rights & PTE_NX_HIGH) != 0 ? TLB_INVALID : page, TLB_EXEC);
+  const isData =
+    (rights & PTE_NX_HIGH) != 0 || (!user && isPaged && isKeptOff(v, rights, CR4_SMEP));
+  store<u32>(slot, isData ? TLB_INVALID : page, TLB_EXEC);
   return frame + (lin & PAGE_OFFSET_MASK);
 }
 
@@ -366,6 +392,7 @@ function outside(v: usize, guest: usize, gfn: u32, lin: u32): usize {
 /** @returns the guest-physical address `lin` maps to, or -1; changes nothing and records nothing. */
 export function probe(v: usize, lin: u32, write: bool, user: bool): f64 {
   const event = load<u32>(v, VCPU_EVENT);
+  Leaf.isGuarded = false;
   const ok = walk(v, lin, write ? ACCESS_WRITE : ACCESS_READ, user, true);
   store<u32>(v, event, VCPU_EVENT);
   return ok ? <f64>Leaf.gfn * 4096.0 + <f64>(lin & PAGE_OFFSET_MASK) : -1.0;

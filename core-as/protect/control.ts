@@ -38,6 +38,8 @@ import {
   CR4_PAE,
   CR4_PGE,
   CR4_PSE,
+  CR4_SMAP,
+  CR4_SMEP,
   CR4_TSD,
   DR6_BD,
   DR7_GD,
@@ -63,7 +65,7 @@ const CR0_DEFINED: u32 =
   CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG;
 /** Changing one of these makes cached translations wrong. */
 const CR0_TRANSLATION: u32 = CR0_PG | CR0_PE | CR0_WP;
-const CR4_TRANSLATION: u32 = CR4_PSE | CR4_PAE | CR4_PGE;
+const CR4_TRANSLATION: u32 = CR4_PSE | CR4_PAE | CR4_PGE | CR4_SMEP | CR4_SMAP;
 /** What LMSW can set; it cannot clear PE. */
 const LMSW_BITS: u32 = CR0_PE | CR0_MP | CR0_EM | CR0_TS;
 

@@ -2,13 +2,17 @@
  * CPU models as data: what CPUID says, and which CR4 bits and instructions go with it. A model is a row of words in a read-only table.
  *
  * The default, i686, is a Pentium Pro class processor by feature bits, under a vendor string that is nobody's: guests that
- * key errata workarounds on "GenuineIntel" or "AuthenticAMD" then apply none. Leaf 0x40000000 identifies the hypervisor (that is how the
- * launcher refuses to nest).
+ * key errata workarounds on "GenuineIntel" or "AuthenticAMD" then apply none. The models that are named after processors of Intel
+ * have their vendor, family, model and stepping, because C libraries choose what to use by those; protect/model-msrs.ts has the
+ * registers that go with them. Leaf 0x40000000 identifies the hypervisor in all of them (that is how the launcher refuses to nest).
  * Source: SDM 2A, CPUID; the hypervisor range is a convention all hypervisors share.
  */
 import { APIC_BASE_ENABLE } from "../../abi/apic.ts";
 import {
   CPUID_HYPERVISOR_LEAF,
+  CPUID_INTEL_EBX,
+  CPUID_INTEL_ECX,
+  CPUID_INTEL_EDX,
   CPUID_SIGNATURE_EBX,
   CPUID_SIGNATURE_ECX,
   CPUID_SIGNATURE_EDX,
@@ -16,7 +20,14 @@ import {
   CPUID_VENDOR_ECX,
   CPUID_VENDOR_EDX,
 } from "../../abi/cpuid.ts";
-import { POLICY_NATIVE, VCPU_APIC_BASE, VCPU_ID, VCPU_POLICY } from "../../abi/vcpu.ts";
+import {
+  CPU_MODEL_I686,
+  CPU_MODEL_MAX,
+  POLICY_NATIVE,
+  VCPU_APIC_BASE,
+  VCPU_ID,
+  VCPU_POLICY,
+} from "../../abi/vcpu.ts";
 import {
   CR4_DE,
   CR4_MCE,
@@ -25,13 +36,16 @@ import {
   CR4_PAE,
   CR4_PGE,
   CR4_PSE,
+  CR4_SMAP,
+  CR4_SMEP,
   CR4_TSD,
+  CR4_UMIP,
   REG_EAX,
   REG_EBX,
   REG_ECX,
   REG_EDX,
 } from "../../abi/x86.ts";
-import { cpuModel, setReg } from "../state/vcpu.ts";
+import { cpuModel, reg, setReg } from "../state/vcpu.ts";
 
 /** Family 6, model 3, stepping 3. */
 const I686_SIGNATURE: u32 = 0x633;
@@ -55,10 +69,28 @@ const FEATURE_MMX: u32 = 1 << 23;
 const FEATURE_FXSR: u32 = 1 << 24;
 const FEATURE_SSE: u32 = 1 << 25;
 const FEATURE_SSE2: u32 = 1 << 26;
-/** Leaf 1, ECX: a hypervisor is present. */
+/** Leaf 1, ECX. */
+const FEATURE_SSE3: u32 = 1 << 0;
+const FEATURE_SSSE3: u32 = 1 << 9;
+const FEATURE_SSE41: u32 = 1 << 19;
+const FEATURE_SSE42: u32 = 1 << 20;
+const FEATURE_MOVBE: u32 = 1 << 22;
+const FEATURE_POPCNT: u32 = 1 << 23;
+/** A hypervisor is present. */
 const FEATURE_HYPERVISOR: u32 = 0x80000000;
 /** Leaf 0x80000001, EDX. */
 const FEATURE_NX: u32 = 1 << 20;
+const FEATURE_RDTSCP: u32 = 1 << 27;
+/** Leaf 7, EBX: the string instructions move pages as a whole, so bytes are as good as words. */
+const FEATURE_SMEP: u32 = 1 << 7;
+const FEATURE_ERMS: u32 = 1 << 9;
+const FEATURE_SMAP: u32 = 1 << 20;
+/** Leaf 7, ECX. */
+const FEATURE_UMIP: u32 = 1 << 2;
+const FEATURE_RDPID: u32 = 1 << 22;
+/** What only a kernel in ring 0 can use; a paravirtual one has another ring, and cannot write CR4. */
+const RING0_EBX: u32 = FEATURE_SMEP | FEATURE_SMAP;
+const RING0_ECX: u32 = FEATURE_UMIP;
 
 /** What all models have. */
 const I686_FEATURES: u32 =
@@ -77,38 +109,52 @@ const I686_CR4: u32 = CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE;
 /** CLFLUSH line size in units of 8 bytes, in bits 8-15 of leaf 1 EBX. */
 const CLFLUSH_LINE: u32 = 8 << 8;
 
-/** Row layout, u32 each: leaf 1 EAX, leaf 1 ECX, leaf 1 EDX, leaf 0x80000001 EDX, CR4 bits. */
+const PENTIUM4_FEATURES: u32 =
+  I686_FEATURES | FEATURE_SEP | FEATURE_MMX | FEATURE_SSE | FEATURE_SSE2 | FEATURE_CLFLUSH;
+const CORE2_ECX: u32 = FEATURE_HYPERVISOR | FEATURE_SSE3 | FEATURE_SSSE3 | FEATURE_SSE41;
+
+/**
+ * Row layout, u32 each: leaf 1 EAX, leaf 1 ECX, leaf 1 EDX, leaf 0x80000001 EDX, CR4 bits, leaf 7 EBX, leaf 7 ECX, highest basic
+ * leaf, and cache descriptors: leaf 2 EAX, EBX, EDX.
+ */
 const ROW_SIGNATURE: usize = 0;
 const ROW_ECX: usize = 4;
 const ROW_EDX: usize = 8;
 const ROW_EXTENDED_EDX: usize = 12;
 const ROW_CR4: usize = 16;
-const ROW_BYTES: u32 = 20;
+const ROW_LEAF7_EBX: usize = 20;
+const ROW_LEAF7_ECX: usize = 24;
+const ROW_MAX_BASIC: usize = 28;
+const ROW_CACHES: usize = 32;
+const ROW_BYTES: u32 = 44;
 /** In the order of CPU_MODEL_*. */
+// biome-ignore format: one fact per line
 const ROWS = memory.data<u32>([
   // i686: family 6, model 3 of the Pentium II, the first with FXSAVE; no MMX.
-  I686_SIGNATURE,
-  FEATURE_HYPERVISOR,
-  I686_FEATURES,
-  FEATURE_NX,
-  I686_CR4,
-  // pentium3: family 6, model 8.
-  0x683,
-  FEATURE_HYPERVISOR,
-  I686_FEATURES | FEATURE_SEP | FEATURE_MMX | FEATURE_SSE,
-  FEATURE_NX,
-  I686_CR4,
-  // pentium4: family 15, model 2.
-  0xf29,
-  FEATURE_HYPERVISOR,
-  I686_FEATURES | FEATURE_SEP | FEATURE_MMX | FEATURE_SSE | FEATURE_SSE2 | FEATURE_CLFLUSH,
-  FEATURE_NX,
-  I686_CR4,
+  I686_SIGNATURE, FEATURE_HYPERVISOR, I686_FEATURES, FEATURE_NX, I686_CR4,
+  0, 0,
+  1, 0, 0, 0,
+  // pentium3: family 6, model 8, with 256 KiB of second-level cache.
+  0x683, FEATURE_HYPERVISOR, I686_FEATURES | FEATURE_SEP | FEATURE_MMX | FEATURE_SSE, FEATURE_NX, I686_CR4,
+  0, 0,
+  2, 0x03020101, 0, 0x0c040882,
+  // pentium4: family 15, model 2, with 512 KiB.
+  0xf29, FEATURE_HYPERVISOR, PENTIUM4_FEATURES, FEATURE_NX, I686_CR4,
+  0, 0,
+  2, 0x665b5001, 0, 0x007b7040,
+  // core2: family 6, model 23, with 6 MiB. Leaf 4 says nothing of the caches.
+  0x10676, CORE2_ECX, PENTIUM4_FEATURES, FEATURE_NX, I686_CR4,
+  0, 0,
+  4, 0x05b0b101, 0x005657f0, 0x2cb4304e,
+  // max: family 6, model 61, the first with SMAP.
+  0x306d4, CORE2_ECX | FEATURE_SSE42 | FEATURE_MOVBE | FEATURE_POPCNT, PENTIUM4_FEATURES,
+  FEATURE_NX | FEATURE_RDTSCP, I686_CR4 | CR4_UMIP | CR4_SMEP | CR4_SMAP,
+  FEATURE_SMEP | FEATURE_ERMS | FEATURE_SMAP, FEATURE_UMIP | FEATURE_RDPID,
+  7, 0x05b0b101, 0x005657f0, 0x2cb4304e,
 ]);
 
-/** Highest leaf of each range. */
-const MAX_BASIC: u32 = 1;
 const EXTENDED_BASE: u32 = 0x80000000;
+/** Highest leaf of that range. */
 const MAX_EXTENDED: u32 = 0x80000008;
 /** Leaf 0x80000008: physical and linear address bits. */
 const ADDRESS_BITS: u32 = 0x2024;
@@ -142,6 +188,15 @@ export function modelHasNx(v: usize): bool {
   return (load<u32>(row(v), ROW_EXTENDED_EDX) & FEATURE_NX) != 0;
 }
 
+/** @returns true when the model is named after a processor of Intel. */
+export function modelIsIntel(v: usize): bool {
+  return cpuModel(v) != <u32>CPU_MODEL_I686;
+}
+/** @returns true when the model has RDTSCP and RDPID, and IA32_TSC_AUX for them. */
+export function modelHasTscAux(v: usize): bool {
+  return cpuModel(v) >= <u32>CPU_MODEL_MAX;
+}
+
 function answer(v: usize, eax: u32, ebx: u32, ecx: u32, edx: u32): void {
   setReg(v, REG_EAX, eax);
   setReg(v, REG_EBX, ebx);
@@ -149,29 +204,52 @@ function answer(v: usize, eax: u32, ebx: u32, ecx: u32, edx: u32): void {
   setReg(v, REG_EDX, edx);
 }
 
+function answerVendor(v: usize, highest: u32): void {
+  if (modelIsIntel(v)) answer(v, highest, CPUID_INTEL_EBX, CPUID_INTEL_ECX, CPUID_INTEL_EDX);
+  else answer(v, highest, CPUID_VENDOR_EBX, CPUID_VENDOR_ECX, CPUID_VENDOR_EDX);
+}
+
+/** Leaf 1. */
+function answerFeatures(v: usize, model: usize): void {
+  // EBX: CLFLUSH line, and the initial APIC identifier, which is the vCPU's number.
+  const hasApic = (load<u32>(v, VCPU_APIC_BASE) & APIC_BASE_ENABLE) != 0;
+  // Paravirtual kernels get their system calls through a gate.
+  const hidden: u32 = load<u32>(v, VCPU_POLICY) == POLICY_NATIVE ? 0 : FEATURE_SEP;
+  const edx = (load<u32>(model, ROW_EDX) & ~hidden) | (hasApic ? FEATURE_APIC : 0);
+  const line: u32 = edx & FEATURE_CLFLUSH ? CLFLUSH_LINE : 0;
+  const ebx = line | (load<u32>(v, VCPU_ID) << 24);
+  answer(v, load<u32>(model, ROW_SIGNATURE), ebx, load<u32>(model, ROW_ECX), edx);
+}
+
+/** Leaf 7, of which there is sub-leaf 0. */
+function answerExtendedFeatures(v: usize, model: usize): void {
+  const isNative = load<u32>(v, VCPU_POLICY) == POLICY_NATIVE;
+  const exists = reg(v, REG_ECX) == 0;
+  const ebx = load<u32>(model, ROW_LEAF7_EBX) & (isNative ? 0xffffffff : ~RING0_EBX);
+  const ecx = load<u32>(model, ROW_LEAF7_ECX) & (isNative ? 0xffffffff : ~RING0_ECX);
+  answer(v, 0, exists ? ebx : 0, exists ? ecx : 0, 0);
+}
+
 /** CPUID: replaces EAX, EBX, ECX and EDX by the answer for `leaf`; leaves out of range give zeroes. */
 export function cpuid(v: usize, leaf: u32): void {
   const model = row(v);
-  if (leaf == 0) {
-    answer(v, MAX_BASIC, CPUID_VENDOR_EBX, CPUID_VENDOR_ECX, CPUID_VENDOR_EDX);
-  } else if (leaf == 1) {
-    // EBX: CLFLUSH line, and the initial APIC identifier, which is the vCPU's number.
-    const ecx = load<u32>(model, ROW_ECX);
-    const hasApic = (load<u32>(v, VCPU_APIC_BASE) & APIC_BASE_ENABLE) != 0;
-    // Paravirtual kernels get their system calls through a gate.
-    const hidden: u32 = load<u32>(v, VCPU_POLICY) == POLICY_NATIVE ? 0 : FEATURE_SEP;
-    const edx = (load<u32>(model, ROW_EDX) & ~hidden) | (hasApic ? FEATURE_APIC : 0);
-    const line: u32 = edx & FEATURE_CLFLUSH ? CLFLUSH_LINE : 0;
-    const ebx = line | (load<u32>(v, VCPU_ID) << 24);
-    answer(v, load<u32>(model, ROW_SIGNATURE), ebx, ecx, edx);
-  } else if (leaf == CPUID_HYPERVISOR_LEAF) {
+  const maxBasic = load<u32>(model, ROW_MAX_BASIC);
+  if (leaf == 0) answerVendor(v, maxBasic);
+  else if (leaf == 1) answerFeatures(v, model);
+  else if (leaf == 2 && maxBasic >= 2) {
+    const caches = model + ROW_CACHES;
+    answer(v, load<u32>(caches), load<u32>(caches, 4), 0, load<u32>(caches, 8));
+  } else if (leaf == 7 && maxBasic >= 7) answerExtendedFeatures(v, model);
+  else if (leaf == CPUID_HYPERVISOR_LEAF) {
     const top = CPUID_HYPERVISOR_LEAF;
     answer(v, top, CPUID_SIGNATURE_EBX, CPUID_SIGNATURE_ECX, CPUID_SIGNATURE_EDX);
   } else if (leaf == EXTENDED_BASE) {
-    answer(v, MAX_EXTENDED, CPUID_VENDOR_EBX, CPUID_VENDOR_ECX, CPUID_VENDOR_EDX);
+    // Intel's processors have zeroes where AMD's repeat the vendor.
+    if (modelIsIntel(v)) answer(v, MAX_EXTENDED, 0, 0, 0);
+    else answerVendor(v, MAX_EXTENDED);
   } else if (leaf == EXTENDED_BASE + 1) {
     const edx = load<u32>(model, ROW_EXTENDED_EDX);
-    answer(v, load<u32>(model, ROW_SIGNATURE), 0, 0, edx);
+    answer(v, modelIsIntel(v) ? 0 : load<u32>(model, ROW_SIGNATURE), 0, 0, edx);
   } else if (leaf >= EXTENDED_BASE + 2 && leaf <= EXTENDED_BASE + 4) {
     const text = BRAND + (leaf - (EXTENDED_BASE + 2)) * 16;
     answer(v, load<u32>(text), load<u32>(text, 4), load<u32>(text, 8), load<u32>(text, 12));

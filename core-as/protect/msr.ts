@@ -15,6 +15,7 @@ import {
   VCPU_SYSENTER_CS,
   VCPU_SYSENTER_EIP,
   VCPU_SYSENTER_ESP,
+  VCPU_TSC_AUX,
   VCPU_TSC_OFFSET,
 } from "../../abi/vcpu.ts";
 import {
@@ -32,6 +33,7 @@ import {
   MSR_SYSENTER_EIP,
   MSR_SYSENTER_ESP,
   MSR_TSC,
+  MSR_TSC_AUX,
   REG_EAX,
   REG_ECX,
   REG_EDX,
@@ -44,7 +46,8 @@ import {
 import { leave, STEP_END, STEP_EVENT } from "../state/faults.ts";
 import { reg, setReg, updateMode } from "../state/vcpu.ts";
 import { requireRing0, timeStamp } from "./control.ts";
-import { modelHasNx, modelHasSysenter } from "./cpuid.ts";
+import { modelHasNx, modelHasSysenter, modelHasTscAux, modelIsIntel } from "./cpuid.ts";
+import { hasModelMsr, modelMsr } from "./model-msrs.ts";
 import { refreshPaging } from "./paging.ts";
 import { isNull, isProtected, refuse, setCpl, setFlat } from "./segments.ts";
 
@@ -79,8 +82,11 @@ export function readMsr(v: usize): u32 {
       return give(v, load<u64>(v, VCPU_PAT));
     case MSR_EFER:
       return give(v, load<u32>(v, VCPU_EFER));
+    case MSR_TSC_AUX:
+      return modelHasTscAux(v) ? give(v, load<u32>(v, VCPU_TSC_AUX)) : unknown(v);
     default:
-      if (isCounter(index)) return give(v, 0);
+      if (isCounter(v, index)) return give(v, 0);
+      if (hasModelMsr(v, index)) return give(v, modelMsr(index));
       return isHypervisorMsr(index) ? leave(v, EXIT_MSR, index, 0) : unknown(v);
   }
 }
@@ -115,8 +121,13 @@ export function writeMsr(v: usize): u32 {
       return writePat(v, value);
     case MSR_EFER:
       return writeEfer(v, value);
+    case MSR_TSC_AUX: {
+      if (!modelHasTscAux(v) || high != 0) return unknown(v);
+      store<u32>(v, low, VCPU_TSC_AUX);
+      return STEP_END;
+    }
     default:
-      if (isCounter(index)) return STEP_END;
+      if (isCounter(v, index) || hasModelMsr(v, index)) return STEP_END;
       return isHypervisorMsr(index) ? leave(v, EXIT_MSR, index, 1, low, high) : unknown(v);
   }
 }
@@ -129,7 +140,8 @@ function isHypervisorMsr(index: u32): bool {
  * The performance counters that every AMD processor has since the K7, without a feature bit: programs that only know Intel's vendor
  * string clear them on all others. Here they stand still.
  */
-function isCounter(index: u32): bool {
+function isCounter(v: usize, index: u32): bool {
+  if (modelIsIntel(v)) return false;
   return index - MSR_K7_FIRST < <u32>MSR_K7_COUNT || index - MSR_FAM15_FIRST < <u32>MSR_FAM15_COUNT;
 }
 function unknown(v: usize): u32 {

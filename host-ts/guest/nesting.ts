@@ -2,8 +2,8 @@
  * Hosting inside a guest of our own is refused: nothing would break, but virtual time inside virtual time and an interpreter
  * inside an interpreter are nothing anybody wants without noticing.
  *
- * The virtual processor says who it is twice: by its vendor string in CPUID leaf 0 and by its signature in the hypervisor leaf.
- * JavaScript cannot execute CPUID, so the product looks for the vendor string where a Linux guest shows it, in /proc/cpuinfo
+ * The virtual processor says who it is twice: by its brand string, which starts with our name whatever the model, and by its
+ * signature in the hypervisor leaf. JavaScript cannot execute CPUID, so the product looks for the brand where a Linux guest shows it, in /proc/cpuinfo
  * (nesting-node.ts); under another system, or in a browser, nothing is looked at and nothing is refused. Who can execute CPUID
  * asks the hypervisor leaf with isOurCpuid.
  */
@@ -13,15 +13,14 @@ import {
   CPUID_SIGNATURE_EBX,
   CPUID_SIGNATURE_ECX,
   CPUID_SIGNATURE_EDX,
-  CPUID_VENDOR_EBX,
-  CPUID_VENDOR_ECX,
-  CPUID_VENDOR_EDX,
 } from "../../abi/cpuid.ts";
 import { UnsupportedError } from "../base/errors.ts";
 
-/** The vendor string of our virtual processor, as /proc/cpuinfo shows it. */
-export const VENDOR: string = [CPUID_VENDOR_EBX, CPUID_VENDOR_EDX, CPUID_VENDOR_ECX]
-  .flatMap((word) => [0, 8, 16, 24].map((shift) => String.fromCharCode((word >>> shift) & 0xff)))
+/** How the brand string of our virtual processor starts: like the signature, as text. */
+export const BRAND: string = [CPUID_SIGNATURE_EBX, CPUID_SIGNATURE_ECX, CPUID_SIGNATURE_EDX]
+  .flatMap((word) => [0, 8, 16, 24].map((shift) => (word >>> shift) & 0xff))
+  .filter((byte) => byte !== 0)
+  .map((byte) => String.fromCharCode(byte))
   .join("");
 
 /** Registers after CPUID with EAX = leaf. */

@@ -1,6 +1,12 @@
 /** What an embedder may ask for: every option with its unit, default and limits. */
 
-import { CPU_MODEL_I686, CPU_MODEL_PENTIUM3, CPU_MODEL_PENTIUM4 } from "../../abi/vcpu.ts";
+import {
+  CPU_MODEL_CORE2,
+  CPU_MODEL_I686,
+  CPU_MODEL_MAX,
+  CPU_MODEL_PENTIUM3,
+  CPU_MODEL_PENTIUM4,
+} from "../../abi/vcpu.ts";
 import type { StampedInput } from "../base/inputs.ts";
 import type { BlockBackend, NetBackend } from "../base/ports.ts";
 
@@ -30,11 +36,13 @@ export interface NetOptions {
 export const ABIS = ["lguest", "bare"] as const;
 export type Abi = (typeof ABIS)[number];
 
-/** Processors by name, each with what the one before it has: x87 only; MMX and SSE; SSE2. The values are CPU_MODEL_*. */
+/** Processors by name, each with what the one before it has; the values are CPU_MODEL_*, which see. */
 export const CPUS = {
   i686: CPU_MODEL_I686,
   pentium3: CPU_MODEL_PENTIUM3,
   pentium4: CPU_MODEL_PENTIUM4,
+  core2: CPU_MODEL_CORE2,
+  max: CPU_MODEL_MAX,
 } as const;
 export type Cpu = keyof typeof CPUS;
 export const CPU_NAMES = Object.keys(CPUS) as readonly Cpu[];

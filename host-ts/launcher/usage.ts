@@ -79,7 +79,8 @@ Guest
   -m, --memory SIZE        RAM, such as 64M (the default) or 1G
       --abi lguest|bare    paravirtual interface (lguest is the default), or a plain machine with a serial
                            port, whose debug-exit port sets the exit code
-      --cpu NAME           i686 (the default), pentium3 (with MMX and SSE) or pentium4 (with SSE2)
+      --cpu NAME           i686 (the default), pentium3 (with MMX and SSE), pentium4 (with SSE2), core2 (with
+                           SSE3 to SSE4.1) or max (with SSE4.2, SMEP, SMAP, UMIP and what else there is)
       --cpus N             virtual processors, 1 (the default) to 8 (bare)
       --module FILE        further module after the initial RAM disk (bare); may be repeated
       --triple-fault HOW   kill (the default) or restart (bare)

@@ -4,7 +4,7 @@
  * through the TSS, with its frame on the inner stack.
  */
 import {
-  CPU_MODEL_PENTIUM4,
+  CPU_MODEL_MAX,
   EVENT_NONE,
   EXIT_HALT,
   FPR_STRIDE,
@@ -181,7 +181,7 @@ class CoreDriver implements CpuDriver {
     const verbs = this.#core.exports;
     this.#guest = verbs.guestCreate(RAM_FRAMES) >>> 0;
     this.#vcpu = new VcpuBlock(this.#core, verbs.vcpuCreate(this.#guest, POLICY_NATIVE) >>> 0);
-    verbs.vcpuSetModel(this.#vcpu.ptr, CPU_MODEL_PENTIUM4);
+    verbs.vcpuSetModel(this.#vcpu.ptr, CPU_MODEL_MAX);
     if (chaosSeed !== undefined) {
       this.#vcpu.setU32(VCPU_CHAOS, 1);
       this.#vcpu.setU32(VCPU_CHAOS_SEED, chaosSeed);

@@ -5,6 +5,7 @@ import { interesting, Random } from "./random.ts";
 import { assemble, type Maker, type Piece, randomPieces } from "./random-code.ts";
 import { INTEGER_MAKERS } from "./random-integer.ts";
 import { ESTIMATE_MAKERS, randomSimdFx, randomXmm, SIMD_MAKERS } from "./random-simd.ts";
+import { SIMD_LATER_MAKERS } from "./random-simd-later.ts";
 import { randomFx, TRANSCENDENTAL_MAKERS, X87_MAKERS } from "./random-x87.ts";
 
 /** A case before it is assembled. */
@@ -18,8 +19,8 @@ export interface RandomCase {
 }
 
 /** A family of instructions. */
-export type Family = "integer" | "x87" | "simd";
-export const FAMILIES: readonly Family[] = ["integer", "x87", "simd"];
+export type Family = "integer" | "x87" | "simd" | "sse4";
+export const FAMILIES: readonly Family[] = ["integer", "x87", "simd", "sse4"];
 
 /** Whether an argument names a family. */
 export function isFamily(name: string): name is Family {
@@ -46,6 +47,7 @@ function times(makers: readonly Maker[], count: number): Maker[] {
 const POOLS: Readonly<Record<Family, readonly Maker[]>> = {
   integer: INTEGER_MAKERS,
   simd: [...times(SIMD_MAKERS, 12), ...ESTIMATE_MAKERS, ...INTEGER_MAKERS, ...X87_MAKERS],
+  sse4: [...times(SIMD_LATER_MAKERS, 3), ...SIMD_MAKERS, ...INTEGER_MAKERS.slice(0, 8)],
   x87: [...times(X87_MAKERS, 12), ...TRANSCENDENTAL_MAKERS, ...INTEGER_MAKERS],
 };
 

@@ -11,7 +11,7 @@ const ALL_PREFIXES = [NONE!, P66!, PF3!, PF2!];
 const PACKED = [NONE!, P66!];
 
 /** Which operands a form takes: register or memory, or one of them only. */
-type Operand = "any" | "memory" | "register";
+export type Operand = "any" | "memory" | "register";
 
 /** Prefixes, opcodes after 0F, and the operand; every combination exists up to SSE2. */
 type Form = readonly [
@@ -65,7 +65,8 @@ const SHIFTS: readonly (readonly [opcode: number, extensions: readonly number[]]
   [0x73, [2, 6]],
 ];
 
-function operand(random: Random, reg: number, kind: Operand): number[] {
+/** ModR/M of a register, or of memory that is mostly aligned. */
+export function operand(random: Random, reg: number, kind: Operand): number[] {
   if (kind === "register" || (kind === "any" && random.below(2) === 0)) {
     return [0xc0 | (reg << 3) | random.below(8)];
   }

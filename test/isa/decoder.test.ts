@@ -5,7 +5,13 @@
  */
 import * as iced from "iced-x86";
 import { describe, expect, it } from "vitest";
-import { CPU_MODEL_I686, CPU_MODEL_PENTIUM3, CPU_MODEL_PENTIUM4 } from "../../abi/vcpu.ts";
+import {
+  CPU_MODEL_CORE2,
+  CPU_MODEL_I686,
+  CPU_MODEL_MAX,
+  CPU_MODEL_PENTIUM3,
+  CPU_MODEL_PENTIUM4,
+} from "../../abi/vcpu.ts";
 import { DecoderMachine } from "../drivers/decoder-machine.ts";
 
 const isFull = process.env.DECODER === "all";
@@ -44,11 +50,15 @@ const I686 = [
 ] as const;
 const PENTIUM3 = [...I686, "MMX", "SSE", "SEP"] as const;
 const PENTIUM4 = [...PENTIUM3, "SSE2", "CLFSH"] as const;
+const CORE2 = [...PENTIUM4, "SSE3", "SSSE3", "SSE4_1"] as const;
+const MAX = [...CORE2, "SSE4_2", "POPCNT", "MOVBE", "RDTSCP", "RDPID", "SMAP"] as const;
 /** CPU models, and what of iced's instructions each has. */
 const MODELS = [
   { name: "i686", model: CPU_MODEL_I686, has: features(...I686) },
   { name: "pentium3", model: CPU_MODEL_PENTIUM3, has: features(...PENTIUM3) },
   { name: "pentium4", model: CPU_MODEL_PENTIUM4, has: features(...PENTIUM4) },
+  { name: "core2", model: CPU_MODEL_CORE2, has: features(...CORE2) },
+  { name: "max", model: CPU_MODEL_MAX, has: features(...MAX) },
 ];
 
 interface Exception {
@@ -66,13 +76,6 @@ const EXCEPTIONS: readonly Exception[] = [
   {
     why: "0F 0D is a hint of AMD processors, which no model has; iced counts it with the reserved no-operations of the P6",
     matches: (opcode) => opcode === 0x0f0d,
-  },
-  {
-    why: "FISTTP came with SSE3; the vectors contain it, and every model executes it",
-    matches: (opcode, modrm) =>
-      (opcode === 0xdb || opcode === 0xdd || opcode === 0xdf) &&
-      isMemory(modrm) &&
-      reg(modrm) === 1,
   },
   {
     why: "FXSAVE and FXRSTOR ignore 66, F2 and F3; the manual leaves to the processor whether they are undefined",

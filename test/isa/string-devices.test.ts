@@ -118,9 +118,60 @@ describe("string instructions and devices", () => {
 });
 
 describe("other instructions and devices", () => {
-  it("POPA from device memory kills the guest instead of overrunning the queue", () => {
+  it("POPA from device memory pops what the device gave", () => {
     const machine = new BareMachine();
     machine.load([0x61], [0, 0, 0, 0, DEVICE + 0x100]);
+    expect(machine.runDevices().at(-1)![0]).toBe(EXIT_HALT);
+    const [eax, ecx] = [machine.vcpu.gpr(0), machine.vcpu.gpr(1)];
+    expect([ecx! - eax!, machine.vcpu.gpr(4)]).toEqual([-1, DEVICE + 0x120]);
+  });
+
+  it("an operand that begins in memory and ends in a device takes each part from its own", () => {
+    const machine = new BareMachine();
+    machine.write(DEVICE - 1, [0x55]);
+    // MOV ECX, [EAX]; MOV [EAX], EBX; ADD [EAX], EBX.
+    machine.load([0x8b, 0x08, 0x89, 0x18, 0x01, 0x18], [DEVICE - 1, 0, 0, 0x04030201]);
+    expect(brief(machine.runDevices(), 4)).toEqual([
+      [EXIT_MMIO_READ, DEVICE, 2, 0, 0],
+      [EXIT_MMIO_READ, DEVICE + 2, 1, 0, 0],
+      [EXIT_MMIO_WRITE, DEVICE, 2, 0x0302, 0],
+      [EXIT_MMIO_WRITE, DEVICE + 2, 1, 0x04, 0],
+      [EXIT_MMIO_READ, DEVICE, 2, 0, 0],
+      [EXIT_MMIO_READ, DEVICE + 2, 1, 0, 0],
+      // The device said 3 and 4.
+      [EXIT_MMIO_WRITE, DEVICE, 2, 0x0305, 0],
+      [EXIT_MMIO_WRITE, DEVICE + 2, 1, 0x08, 0],
+      [EXIT_HALT, 0, 0, 0, 0],
+    ]);
+    expect(machine.vcpu.gpr(REG_ECX)).toBe(0x02000155);
+    expect(machine.read(DEVICE - 1, 1)).toEqual([2]);
+  });
+
+  it("an operand across two device pages takes each part from its own page", () => {
+    const machine = new BareMachine();
+    machine.load([0x8b, 0x08], [DEVICE + 0xffd]);
+    expect(brief(machine.runDevices(), 2)).toEqual([
+      [EXIT_MMIO_READ, DEVICE + 0xffd, 2],
+      [EXIT_MMIO_READ, DEVICE + 0xfff, 1],
+      [EXIT_MMIO_READ, DEVICE + 0x1000, 1],
+      [EXIT_HALT, 0, 0],
+    ]);
+  });
+
+  it("FXRSTOR and FXSAVE take the whole image from a device and to it", () => {
+    const machine = new BareMachine();
+    machine.load([0x0f, 0xae, 0x08, 0x0f, 0xae, 0x00], [DEVICE]);
+    const exits = machine.runDevices();
+    expect(exits.at(-1)![0]).toBe(EXIT_HALT);
+    const written = exits.filter(([reason]) => reason === EXIT_MMIO_WRITE);
+    // Two reads for the ends, then quadword by quadword: XMM0 is the 21st.
+    const [, , , low] = written.find(([, gpa]) => gpa === DEVICE + 160)!;
+    expect(low).toBe(2 + 21);
+  });
+
+  it("ENTER of 31 levels in device memory kills the guest instead of overrunning the queue", () => {
+    const machine = new BareMachine();
+    machine.load([0xc8, 0, 0, 31], [0, 0, 0, 0, DEVICE + 0x800, DEVICE + 0x800]);
     const exits = machine.runDevices();
     expect(exits.length).toBe(MMIO_QUEUE_MAX + 1);
     expect(exits.at(-1)!.slice(0, 2)).toEqual([EXIT_KILL, KILL_BAD_ADDRESS]);

@@ -13,6 +13,10 @@ export interface WalkContext {
   readonly nxe: boolean;
   readonly cpl: number;
   readonly access: Access;
+  /** CR4.SMEP, CR4.SMAP and EFLAGS.AC. */
+  readonly smep: boolean;
+  readonly smap: boolean;
+  readonly ac: boolean;
 }
 
 /** Entries from the top, as the tables hold them; `pdpte` in PAE mode only. */
@@ -48,7 +52,7 @@ const MAX_PHYSICAL = 36;
 
 /** @returns what the processor does with an access to the page that these entries map. */
 export function modelWalk(entries: Entries, context: WalkContext): WalkResult {
-  const { pae, wp, pse, nxe, cpl, access } = context;
+  const { pae, wp, pse, nxe, cpl, access, smep, smap, ac } = context;
   // Accesses to descriptor tables and the like are the supervisor's, whoever causes them.
   const isUser = cpl === 3 && access !== "system";
   let { pde, pte } = entries;
@@ -56,7 +60,7 @@ export function modelWalk(entries: Entries, context: WalkContext): WalkResult {
     cause |
     (access === "write" ? 2 : 0) |
     (isUser ? 4 : 0) |
-    (access === "fetch" && pae && nxe ? 16 : 0);
+    (access === "fetch" && ((pae && nxe) || smep) ? 16 : 0);
   const fault = (cause: number, isLarge = false): WalkResult => ({
     error: code(cause),
     isLarge,
@@ -85,6 +89,11 @@ export function modelWalk(entries: Entries, context: WalkContext): WalkResult {
   let allowed = !isUser || every(US);
   if (access === "write" && !every(RW) && (isUser || wp)) allowed = false;
   if (access === "fetch" && pae && path.some((entry) => (entry & NX) !== 0n)) allowed = false;
+  if (!isUser && every(US)) {
+    if (access === "fetch" && smep) allowed = false;
+    // AC is for what a program asks for, not for what the processor does by itself.
+    if (access !== "fetch" && smap && !(ac && access !== "system")) allowed = false;
+  }
   if (!allowed) return fault(RIGHTS, isLarge);
   const done = access === "write" ? A | D : A;
   // A directory entry is accessed once the whole walk is good.

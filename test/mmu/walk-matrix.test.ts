@@ -29,7 +29,10 @@ import {
   CR0_WP,
   CR4_PAE,
   CR4_PSE,
+  CR4_SMAP,
+  CR4_SMEP,
   EFER_NXE,
+  EFLAGS_AC,
   EFLAGS_FIXED,
   REG_EAX,
   REG_EBX,
@@ -150,9 +153,11 @@ class WalkMachine {
 
   setContext(context: WalkContext): void {
     const v = this.vcpu;
-    const { pae, wp, pse, nxe, cpl } = context;
+    const { pae, wp, pse, nxe, cpl, smep, smap, ac } = context;
     v.setU32(VCPU_CR0, (CR0_PE | CR0_PG | (wp ? CR0_WP : 0)) >>> 0);
-    v.setU32(VCPU_CR4, (pae ? CR4_PAE : 0) | (pse ? CR4_PSE : 0));
+    const keepers = (smep ? CR4_SMEP : 0) | (smap ? CR4_SMAP : 0);
+    v.setU32(VCPU_CR4, (pae ? CR4_PAE : 0) | (pse ? CR4_PSE : 0) | keepers);
+    v.setU32(VCPU_EFLAGS, EFLAGS_FIXED | (ac ? EFLAGS_AC : 0));
     v.setU32(VCPU_EFER, nxe ? EFER_NXE : 0);
     v.setU32(VCPU_PAGING, pae ? PAGING_PAE : PAGING_32);
     if (v.u32(VCPU_CPL) === cpl && v.segment(1).selector !== 0) return;
@@ -197,13 +202,24 @@ function subsets(flags: readonly bigint[]): bigint[] {
   return sums;
 }
 
+/** What keeps a supervisor off the user's pages. */
+const KEEPERS = [
+  { smep: false, smap: false, ac: false },
+  { smep: true, smap: false, ac: true },
+  { smep: false, smap: true, ac: false },
+  { smep: false, smap: true, ac: true },
+  { smep: true, smap: true, ac: false },
+];
+
 function* contexts(pae: boolean): Generator<WalkContext> {
   const both = [false, true];
   for (const wp of both) {
     for (const cpl of [0, 1, 3]) {
       for (const option of both) {
         for (const access of ACCESSES) {
-          yield { pae, wp, cpl, access, pse: option, nxe: pae && option };
+          for (const keepers of KEEPERS) {
+            yield { pae, wp, cpl, access, pse: option, nxe: pae && option, ...keepers };
+          }
         }
       }
     }
@@ -221,7 +237,8 @@ beforeAll(() => {
 /** Runs one case. @returns a line when the core and the model differ. */
 function compare(context: WalkContext, entries: Entries): string | undefined {
   const want = modelWalk(entries, context);
-  const isProbed = context.access === "read" || context.access === "write";
+  // The probe asks what the tables map, not what SMAP thinks of it.
+  const isProbed = (context.access === "read" || context.access === "write") && !context.smap;
   machine.setContext(context);
   machine.setTables(context.pae, entries);
   machine.flush();
@@ -322,6 +339,8 @@ it("a translation in the TLB allows a second access of any kind exactly when a w
       const entries = { pdpte: 0n, pde, pte: rights | P | BigInt(TARGET) };
       for (const first of all) {
         for (const second of all) {
+          // Writing CR4 drops translations; writing EFLAGS does not.
+          if (first.smep !== second.smep || first.smap !== second.smap) continue;
           const between = modelWalk(entries, first);
           const want = modelWalk({ ...entries, pde: between.pde, pte: between.pte }, second);
           machine.setTables(false, entries);
@@ -356,6 +375,9 @@ describe("INVLPG", () => {
       nxe: false,
       cpl: 0,
       access: "read",
+      smep: false,
+      smap: false,
+      ac: false,
     };
     const all = P | RW | US | PS;
     machine.setContext(context);

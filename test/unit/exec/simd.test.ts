@@ -2,7 +2,9 @@
 import { describe, expect, it } from "vitest";
 import { MXCSR_IE, MXCSR_INIT, MXCSR_PE } from "../../../abi/sse.ts";
 import {
+  CPU_MODEL_CORE2,
   CPU_MODEL_I686,
+  CPU_MODEL_MAX,
   CPU_MODEL_PENTIUM3,
   CPU_MODEL_PENTIUM4,
   EXIT_MMIO_READ,
@@ -77,7 +79,10 @@ function vectorOf(model: number, cr4: number, ...code: Code[]): number {
 describe("CPU models", () => {
   const P3 = CPU_MODEL_PENTIUM3;
   const P4 = CPU_MODEL_PENTIUM4;
-  it.each<[string, Code, number | undefined]>([
+  const CORE2 = CPU_MODEL_CORE2;
+  const MAX = CPU_MODEL_MAX;
+  const MODELS = [CPU_MODEL_I686, P3, P4, CORE2, MAX];
+  it.each<[string, Code, number]>([
     ["paddb mm", paddb, P3],
     ["emms", emms, P3],
     ["addps", addps, P3],
@@ -87,17 +92,28 @@ describe("CPU models", () => {
     ["paddd xmm", padddXmm, P4],
     ["paddq mm", paddq, P4],
     ["mfence", mfence, P4],
-    ["addsubps", addsubps, undefined],
-    ["fisttp", fisttp, undefined],
+    ["addsubps", addsubps, CORE2],
+    ["fisttp", fisttp, CORE2],
+    ["pabsb mm", [0x0f, 0x38, 0x1c, 0xc1], CORE2],
+    ["pshufb xmm", [0x66, 0x0f, 0x38, 0x00, 0xc1], CORE2],
+    ["roundps", [0x66, 0x0f, 0x3a, 0x08, 0xc1, 0], CORE2],
+    ["pcmpgtq", [0x66, 0x0f, 0x38, 0x37, 0xc1], MAX],
+    ["pcmpistri", [0x66, 0x0f, 0x3a, 0x63, 0xc1, 0], MAX],
+    ["crc32", [0xf2, 0x0f, 0x38, 0xf1, 0xc1], MAX],
+    ["popcnt", [0xf3, 0x0f, 0xb8, 0xc1], MAX],
+    ["movbe", absolute([0x0f, 0x38, 0xf0], 0, DATA), MAX],
+    ["rdtscp", [0x0f, 0x01, 0xf9], MAX],
+    ["rdpid", [0xf3, 0x0f, 0xc7, 0xf8], MAX],
+    ["clac", [0x0f, 0x01, 0xca], MAX],
+    ["stac", [0x0f, 0x01, 0xcb], MAX],
   ])("%s exists from its model on and is undefined before", (_name, code, first) => {
-    for (const model of [CPU_MODEL_I686, P3, P4]) {
-      const exists = first !== undefined && model >= first;
-      expect(vectorOf(model, SSE, code)).toBe(exists ? -1 : VECTOR_UD);
+    for (const model of MODELS) {
+      expect(vectorOf(model, SSE, code)).toBe(model >= first ? -1 : VECTOR_UD);
     }
   });
 
   it("CPUID, and EDX after reset, tell the model", () => {
-    const seen = [CPU_MODEL_I686, P3, P4].map((model) => {
+    const seen = MODELS.map((model) => {
       const m = machine(model, 0, movImm(REG_EAX, 1), cpuid);
       const reset = m.vcpu.gpr(REG_EDX);
       m.runToHalt();
@@ -110,7 +126,7 @@ describe("CPU models", () => {
     expect(seen).toEqual([
       { simd: 0b0010, clflush: 0, line: 0 },
       { simd: 0b0111, clflush: 0, line: 0 },
-      { simd: 0b1111, clflush: 1, line: 8 },
+      ...Array.from({ length: 3 }, () => ({ simd: 0b1111, clflush: 1, line: 8 })),
     ]);
   });
 });

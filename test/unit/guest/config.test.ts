@@ -100,9 +100,12 @@ test("what our processor answers to CPUID is what the host looks for in /proc/cp
   const folder = mkdtempSync(join(tmpdir(), "wasmvisor-"));
   const cpuInfo = join(folder, "cpuinfo");
   try {
-    writeFileSync(cpuInfo, "processor\t: 0\nvendor_id\t: WasmvisorCPU\ncpu family\t: 6\n");
+    writeFileSync(
+      cpuInfo,
+      "vendor_id\t: WasmvisorCPU\nmodel name\t: wasmvisor virtual i686 processor\n",
+    );
     expect(runsInOurGuest(cpuInfo)).toBe(true);
-    writeFileSync(cpuInfo, "processor\t: 0\nvendor_id\t: GenuineIntel\ncpu family\t: 6\n");
+    writeFileSync(cpuInfo, "vendor_id\t: GenuineIntel\nmodel name\t: Pentium III (Coppermine)\n");
     expect(runsInOurGuest(cpuInfo)).toBe(false);
   } finally {
     rmSync(folder, { recursive: true });

@@ -95,7 +95,7 @@ describe("nonsense is answered with one sentence that names it", () => {
     [["run", "--kernel", "k", "--memory", "-1M"], "--memory"],
     [["run", "--kernel", "k", "--time", "mountain"], "virtual, real"],
     [["run", "--kernel", "k", "--abi", "kvm"], "lguest"],
-    [["run", "--kernel", "k", "--cpu", "386"], "i686, pentium3, pentium4"],
+    [["run", "--kernel", "k", "--cpu", "386"], "i686, pentium3, pentium4, core2, max"],
     [["run", "--kernel", "k", "--seed", "x"], "must be a number"],
     [["run", "--kernel", "k", "--net", "tap0"], "hub:lan"],
     [["run", "--kernel", "k", "--net", "hub"], "hub:lan"],
