@@ -19,14 +19,14 @@ export function popcount<T>(v: usize, pc: usize): u32 {
 }
 
 /** MOVBE r, m. */
-export function loadSwapped<T>(v: usize, pc: usize): u32 {
+export function loadSwapped<T extends number>(v: usize, pc: usize): u32 {
   const ptr = rmRead(v, pc, sizeof<T>());
   if (ptr == 0) return STEP_EVENT;
   store<T>(Uop.r1(v, pc), bswap<T>(load<T>(ptr)));
   return STEP_NEXT;
 }
 /** MOVBE m, r. */
-export function storeSwapped<T>(v: usize, pc: usize): u32 {
+export function storeSwapped<T extends number>(v: usize, pc: usize): u32 {
   const value = bswap<T>(load<T>(Uop.r1(v, pc)));
   return storeValue<T>(v, Uop.ea(v, pc), value) ? STEP_NEXT : STEP_EVENT;
 }

@@ -158,7 +158,10 @@ export function pusha<T>(v: usize, _pc: usize): u32 {
   setStackPointer(v, esp - 8 * sizeof<T>());
   return STEP_NEXT;
 }
-/** POPA and POPAD: the image of ESP is read and ignored. */
+/**
+ * POPA and POPAD: the image of ESP is read and ignored. One that faults half-way keeps the registers it has popped, as recorded on silicon;
+ * ESP is as it was, so it can be executed again.
+ */
 export function popa<T>(v: usize, _pc: usize): u32 {
   if (sizeof<T>() == 4 && (load<u32>(v, VCPU_MODE) & MODE_FLAT) != 0) {
     const bottom = load<u32>(v, ESP);
@@ -171,9 +174,6 @@ export function popa<T>(v: usize, _pc: usize): u32 {
       store<u32>(v, bottom + 32, ESP);
       return STEP_NEXT;
     }
-  }
-  for (let i: u32 = 0; i < 8; i++) {
-    if (!peekValue<T>(v, i * sizeof<T>())) return STEP_EVENT;
   }
   for (let i: u32 = 0; i < 8; i++) {
     if (!peekValue<T>(v, i * sizeof<T>())) return STEP_EVENT;
