@@ -190,8 +190,8 @@ test("a writer to the serial port waits once 64 KiB lie there unread", async () 
   expect((await ended).kind).toBe("shutdown");
 });
 
-/** Name, how many checks pass (undefined where the test prints none and its exit code alone counts), how many processors, and which. */
 const P4 = "pentium4";
+/** Name, how many checks pass (undefined where the test prints none and its exit code alone counts), how many processors, and which. */
 const CHECKS: readonly (readonly [string, number | undefined, number, Cpu])[] = [
   ["realmode", 127, 1, P4],
   ["taskswitch", undefined, 1, P4],
