@@ -54,7 +54,7 @@ export function renderCrashReport(title: string, crash: CrashReport, aids: Crash
   const symbols = aids.symbols ?? new SymbolTable([]);
   const lines = [
     `${title}: ${crash.reason.trimEnd()}`,
-    `  after ${crash.instructions.toLocaleString("en-US")} instructions`,
+    `  after ${crash.instructions.toLocaleString("en-US")} instructions${crash.vcpu === undefined ? "" : `, on vCPU ${crash.vcpu}`}`,
     "",
     ...registerLines(crash.registers, symbols),
     "",

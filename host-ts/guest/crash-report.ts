@@ -19,8 +19,10 @@ export interface CrashReport {
   readonly code: Excerpt;
   /** Up to 4 KiB from the stack pointer upwards. */
   readonly stack: Excerpt;
-  /** Instructions retired. */
+  /** Instructions retired, by all vCPUs. */
   readonly instructions: number;
+  /** Number of the vCPU that ran last, whose registers these are; undefined in a guest of one. */
+  readonly vcpu: number | undefined;
 }
 
 const CODE_BYTES_BEFORE = 16;
@@ -29,7 +31,7 @@ const STACK_BYTES = 4096;
 
 /** Looks at a stopped machine; changes nothing in it. */
 export function reportCrash(machine: Machine, reason: string): CrashReport {
-  const { vcpu } = machine;
+  const { vcpu, vcpus } = machine;
   const registers = vcpu.registers();
   const codeLin = (registers.eip + vcpu.segment(SEG_CS).base) >>> 0;
   const stackLin = (registers.esp + vcpu.segment(SEG_SS).base) >>> 0;
@@ -38,7 +40,8 @@ export function reportCrash(machine: Machine, reason: string): CrashReport {
     registers,
     code: readCode(machine, codeLin),
     stack: { lin: stackLin, bytes: readLinear(machine, stackLin, STACK_BYTES) },
-    instructions: vcpu.retired,
+    instructions: machine.clock.retired,
+    vcpu: vcpus.length > 1 ? vcpu.id : undefined,
   };
 }
 

@@ -37,10 +37,10 @@ export class BareMachine {
   readonly #core: Core;
   readonly #guest: number;
 
-  constructor(core = instantiateCore(loadCoreImage(true))) {
+  constructor(core = instantiateCore(loadCoreImage(true)), guest?: number) {
     this.#core = core;
     const verbs = this.#core.exports;
-    this.#guest = verbs.guestCreate(RAM_FRAMES) >>> 0;
+    this.#guest = guest ?? verbs.guestCreate(RAM_FRAMES) >>> 0;
     verbs.guestSetLimits(this.#guest, RAM_FRAMES, RAM_FRAMES, RAM_FRAMES + 1);
     this.vcpu = new VcpuBlock(this.#core, verbs.vcpuCreate(this.#guest, POLICY_NATIVE) >>> 0);
     const flat = { base: 0, limit: 0xffffffff };
@@ -58,6 +58,16 @@ export class BareMachine {
   /** Another guest in the same core. */
   createNeighbour(): BareMachine {
     return new BareMachine(this.#core);
+  }
+
+  /** Another vCPU of the same guest. */
+  createSibling(): BareMachine {
+    return new BareMachine(this.#core, this.#guest);
+  }
+
+  /** The INIT signal. */
+  init(): void {
+    this.#core.exports.vcpuInit(this.vcpu.ptr);
   }
 
   write(gpa: number, bytes: ArrayLike<number>): void {

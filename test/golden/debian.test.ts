@@ -59,6 +59,21 @@ describe.skipIf(why)(why ? `${title} (${why})` : title, () => {
   );
 
   test(
+    "starts a second processor and schedules on both",
+    async () => {
+      const initrd = readFileSync(debianFile("initrd.gz"));
+      const { end, text, lines } = await runStock("", initrd, { vcpus: 2 });
+      expect(text).toContain("smp: Brought up 1 node, 2 CPUs");
+      expect(text).not.toMatch(/WARNING|BUG:|Oops|stall|soft lockup/);
+      expect(lines).toContain(`${md5(numbers(2000))}  -`);
+      const [, first, second] = /^LOC: +(\d+) +(\d+)/m.exec(text) ?? [];
+      expect([Number(first) > 0, Number(second) > 0]).toEqual([true, true]);
+      expect([end.kind, end.crash]).toEqual(["power-off", undefined]);
+    },
+    3 * MINUTE,
+  );
+
+  test(
     "answers on its serial console",
     async () => {
       const cpu = "pentium4";

@@ -21,6 +21,7 @@ function crash(over: Partial<CrashReport> & { at?: Partial<Registers> }): CrashR
     registers: { ...ZERO, ...over.at },
     code: over.code ?? { lin: 0, bytes: new Uint8Array(0) },
     instructions: 1_234_567,
+    vcpu: undefined,
     stack: over.stack ?? { lin: 0, bytes: new Uint8Array(0) },
   };
 }
@@ -29,13 +30,19 @@ function words(...values: number[]): Uint8Array {
   return new Uint8Array(Uint32Array.from(values).buffer);
 }
 
+test("the vCPU is named in a guest of several", () => {
+  expect(renderCrashReport("guest killed", { ...crash({}), vcpu: 2 })).toContain(
+    "instructions, on vCPU 2\n",
+  );
+});
+
 test("the report names the reason, the registers and the symbol at EIP", () => {
   const text = renderCrashReport(
     "guest killed",
     crash({ at: { eip: 0xc1000104, eax: 0xdeadbeef, eflags: 0x246 } }),
     { symbols: SYMBOLS },
   );
-  expect(text).toContain("guest killed: Bad hypercall 99\n  after 1,234,567 instructions");
+  expect(text).toContain("guest killed: Bad hypercall 99\n  after 1,234,567 instructions\n");
   expect(text).toContain("EIP c1000104  CPL 1  <helper+0x4/0x100>");
   expect(text).toContain("EAX deadbeef");
   expect(text).toContain("PF ZF IF");
