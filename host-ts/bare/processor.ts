@@ -55,8 +55,7 @@ export class Processor {
   /** A message of an APIC; those that are plain interrupts are its own APIC's business. */
   receive({ mode, vector }: ApicMessage): void {
     if (mode === DELIVERY_INIT) this.init();
-    else if (mode === DELIVERY_STARTUP && (this.#isWaiting || this.#mustInit))
-      this.#startPage ??= vector;
+    else if (mode === DELIVERY_STARTUP && this.#takesStart) this.#startPage ??= vector;
   }
 
   /** The INIT signal; a start-up message that came before it is forgotten. */
@@ -106,6 +105,11 @@ export class Processor {
     this.#isWaiting = state.isWaiting as boolean;
     this.#mustInit = state.mustInit as boolean;
     this.#startPage = (state.startPage as number | null) ?? undefined;
+  }
+
+  /** The first processor never waits to be started. */
+  get #takesStart(): boolean {
+    return this.#vcpu.id !== 0 && (this.#isWaiting || this.#mustInit);
   }
 
   get #isStopped(): boolean {

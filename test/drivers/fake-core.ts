@@ -30,6 +30,8 @@ export class FakeCore {
   readonly core: Core;
   readonly budgets: number[] = [];
   readonly delivered: number[] = [];
+  /** vCPUs that got the INIT signal. */
+  readonly initialised: number[] = [];
   readonly flushes: string[] = [];
   /** Performed one per entry; when empty, the guest burns its budget. */
   readonly script: Step[] = [];
@@ -120,7 +122,9 @@ export class FakeCore {
       },
       deliverNmi: () => 1,
       vcpuSetModel: () => {},
-      vcpuInit: never,
+      vcpuInit: (ptr) => {
+        this.initialised.push(ptr);
+      },
       vcpuDestroy: () => {},
       updateMode: () => {},
     };
