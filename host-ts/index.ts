@@ -34,7 +34,9 @@ export type {
   GuestOptions,
   LguestOptions,
   NetOptions,
+  ProfileOptions,
 } from "./guest/options.ts";
+export type { Profile, ProfileSample } from "./guest/profiler.ts";
 export type { Counts, GuestStats } from "./guest/stats.ts";
 
 /**

@@ -3,6 +3,7 @@
 import type { StampedInput } from "../base/inputs.ts";
 import type { CrashReport } from "./crash-report.ts";
 import type { Death } from "./machine.ts";
+import type { Profile } from "./profiler.ts";
 import type { GuestStats } from "./stats.ts";
 
 /** configured -> running <-> paused -> dead. */
@@ -21,6 +22,8 @@ export interface GuestEnd {
   readonly digest: string | undefined;
   /** Every host input of the guest's life, when `debug.record` asked for it: `replay` of a new guest. */
   readonly recording: readonly StampedInput[] | undefined;
+  /** Samples of where the guest was, when the option `profile` asked for them. */
+  readonly profile: Profile | undefined;
   readonly stats: GuestStats;
 }
 
@@ -78,6 +81,8 @@ export interface Guest extends AsyncDisposable {
   readMemory(gpa: number, length: number): Promise<Uint8Array>;
   /** Every host input so far with its stamp: `replay` of a new guest. Throws ConfigError without `debug.record`. */
   recording(): Promise<readonly StampedInput[]>;
+  /** The samples so far, over all lives. Throws ConfigError without the option `profile`. */
+  profile(): Promise<Profile>;
   /** Adds a listener; the returned function removes it. */
   on<Name extends keyof GuestEvents>(
     name: Name,

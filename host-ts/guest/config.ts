@@ -18,6 +18,7 @@ import {
   type GuestOptions,
   type NetOptions,
 } from "./options.ts";
+import type { ProfilerSettings } from "./profiler.ts";
 
 /** A complete configuration: what the options mean after defaults and checks. */
 export interface GuestConfig {
@@ -42,6 +43,7 @@ export interface GuestConfig {
   readonly onRestart: "end" | "reboot";
   readonly mode: "inline" | "worker" | undefined;
   readonly replay: readonly StampedInput[];
+  readonly profile: ProfilerSettings | undefined;
   readonly bare: {
     readonly modules: readonly Uint8Array[];
     readonly onTripleFault: "kill" | "restart";
@@ -68,6 +70,8 @@ export const LIMITS = {
   nsPerInstruction: { min: 1, max: 1000, default: 1 },
   seed: { min: 0, max: 0xffffffff, default: 0 },
   sliceInstructions: { min: 100, max: 10_000_000, default: 100_000 },
+  everyInstructions: { min: 100, max: 1e9, default: 99_991 },
+  stackDepth: { min: 0, max: 128, default: 0 },
   nmiEvery: { min: 1000, max: Number.MAX_SAFE_INTEGER, default: 0 },
   startTimeMs: { min: 0, max: 0xffffffff * 1000, default: Date.UTC(2026, 0, 1) },
   columns: { min: 1, max: 0xffff, default: 80 },
@@ -132,6 +136,10 @@ export function resolveConfig(options: GuestOptions): GuestConfig {
         ? undefined
         : choice("mode", options.mode, ["inline", "worker"] as const),
     replay: options.replay ?? [],
+    profile: options.profile && {
+      everyInstructions: integer("everyInstructions", options.profile.everyInstructions),
+      stackDepth: integer("stackDepth", options.profile.stackDepth),
+    },
     lguest: {
       bus: choice("lguest.bus", options.lguest?.bus, ["auto", "page", "pci"] as const),
       syscallVector: integer("syscallVector", options.lguest?.syscallVector),
@@ -162,6 +170,11 @@ export function resolveConfig(options: GuestOptions): GuestConfig {
 /** A terminal's size in characters, checked. Throws ConfigError. */
 export function terminalSize(columns: number, rows: number): { columns: number; rows: number } {
   return { columns: integer("columns", columns), rows: integer("rows", rows) };
+}
+
+/** Throws ConfigError: no samples were taken. */
+export function refuseProfile(): never {
+  throw new ConfigError("there is no profile; create the guest with the option profile");
 }
 
 /** Throws ConfigError: nothing was recorded. */

@@ -1,8 +1,8 @@
 /** What is known about a guest at its death, as data; rendering it with symbols and disassembly is somebody else's. */
 
-import { PAGE_BYTES } from "../../abi/memory.ts";
 import { SEG_CS, SEG_SS } from "../../abi/x86.ts";
 import type { Registers } from "../base/vcpu-block.ts";
+import { readLinear } from "./linear-memory.ts";
 import type { Machine } from "./machine.ts";
 
 /** Bytes and the linear address they were read from; empty when the guest's tables do not map it. */
@@ -51,19 +51,4 @@ function readCode(machine: Machine, codeLin: number): Excerpt {
   const whole = readLinear(machine, lin, codeLin - lin + CODE_BYTES_FROM);
   if (whole.length > codeLin - lin) return { lin, bytes: whole };
   return { lin: codeLin, bytes: readLinear(machine, codeLin, CODE_BYTES_FROM) };
-}
-
-/** Reads through the guest's own tables; short when a page is not mapped or not memory. */
-function readLinear(machine: Machine, lin: number, length: number): Uint8Array {
-  const target = new Uint8Array(length);
-  let done = 0;
-  while (done < length && lin + done <= 0xffffffff) {
-    const at = lin + done;
-    const chunk = Math.min(PAGE_BYTES - (at % PAGE_BYTES), length - done);
-    const gpa = machine.core.exports.walk(machine.vcpu.ptr, at, 0, 0);
-    if (gpa < 0 || !machine.memory.isRange(gpa, chunk)) break;
-    target.set(machine.memory.read(gpa, chunk), done);
-    done += chunk;
-  }
-  return target.slice(0, done);
 }

@@ -8,11 +8,12 @@ import { ConfigError, StateError } from "../base/errors.ts";
 import { Alarm, type Deferred, deferred, yieldToEventLoop } from "../base/event-loop.ts";
 import { HostInputs, type StampedInput } from "../base/inputs.ts";
 import type { Guest, GuestEnd, GuestEvents, GuestState } from "./api.ts";
-import { type GuestConfig, refuseRecording, terminalSize } from "./config.ts";
+import { type GuestConfig, refuseProfile, refuseRecording, terminalSize } from "./config.ts";
 import { ConsoleStreams } from "./console-streams.ts";
 import { type CrashReport, reportCrash } from "./crash-report.ts";
 import { Machine, type MachineParts } from "./machine.ts";
 import { openHostSide, type Platform } from "./platform.ts";
+import { type Profile, Profiler } from "./profiler.ts";
 import { runGuest } from "./run-loop.ts";
 import { collectStats, type GuestStats } from "./stats.ts";
 
@@ -36,6 +37,7 @@ export class InlineGuest implements Guest {
   readonly #platform: Platform;
   readonly #parts: MachineParts;
   readonly #inputs: HostInputs;
+  readonly #profiler: Profiler | undefined;
   readonly #closeHostSide: () => void;
   readonly #events = new Emitter<GuestEvents>();
   readonly #alarm = new Alarm();
@@ -57,6 +59,7 @@ export class InlineGuest implements Guest {
     this.#config = config;
     this.#platform = platform;
     this.#inputs = new HostInputs(config.replay, config.debug.record);
+    this.#profiler = config.profile && new Profiler(config.profile);
     this.#inputs.onPost(() => this.#alarm.ring());
     this.#inputs.openSource();
     this.console = new ConsoleStreams({
@@ -73,6 +76,7 @@ export class InlineGuest implements Guest {
       ...hostSide,
       core: platform.core,
       inputs: this.#inputs,
+      profiler: this.#profiler,
       hostMs: platform.monotonicMs,
       onNotify: (address) => this.#events.emit("notify", address),
       onHalted: () => this.#releaseWriter(),
@@ -174,6 +178,10 @@ export class InlineGuest implements Guest {
 
   async recording(): Promise<readonly StampedInput[]> {
     return this.#recording ?? refuseRecording();
+  }
+
+  async profile(): Promise<Profile> {
+    return this.#profiler?.profile ?? refuseProfile();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -313,7 +321,9 @@ export class InlineGuest implements Guest {
     const digest = this.#config.debug.digestAtEnd
       ? this.#platform.digest(this.#machine)
       : undefined;
-    const end: GuestEnd = { ...how, crash, digest, recording: this.#recording, stats };
+    const recording = this.#recording;
+    const profile = this.#profiler?.profile;
+    const end: GuestEnd = { ...how, crash, digest, recording, profile, stats };
     this.#wish = { kind: "pause" };
     this.#finish();
     this.#endSettled.resolve(end);

@@ -38,6 +38,7 @@ import { VirtioRng } from "../devices/virtio-rng.ts";
 import { createLguest } from "../lguest/index.ts";
 import type { GuestConfig } from "./config.ts";
 import { CPUS } from "./options.ts";
+import type { Profiler } from "./profiler.ts";
 import { Scheduler } from "./scheduler.ts";
 import { Vcpu } from "./vcpu.ts";
 
@@ -59,6 +60,7 @@ export interface MachineParts {
   readonly net: readonly NetBackend[];
   readonly hostMs: MonotonicMs;
   readonly onNotify: (address: number) => void;
+  readonly profiler?: Profiler | undefined;
   /** Called before a halted guest is put to sleep or given up, for whoever waits until it has taken its input. */
   readonly onHalted?: () => void;
 }
@@ -117,7 +119,7 @@ export class Machine implements PersonalityHost {
       this.devices = this.#createDevices();
       this.personality = this.#createPersonality();
       assertHost(this.#death === undefined, "building a domain does not kill it");
-      this.vcpuRunner = new Vcpu(this, this.personality);
+      this.vcpuRunner = new Vcpu(this, this.personality, parts.profiler);
     } catch (error) {
       this.#unwinder.run();
       throw error;

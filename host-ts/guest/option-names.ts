@@ -8,6 +8,7 @@ import type {
   GuestOptions,
   LguestOptions,
   NetOptions,
+  ProfileOptions,
 } from "./options.ts";
 
 /** A table that lacks a name of its type, or has one more, does not compile. */
@@ -36,6 +37,7 @@ const GUEST: NamesOf<GuestOptions> = {
   mode: true,
   replay: true,
   signal: true,
+  profile: true,
   lguest: true,
   bare: true,
   debug: true,
@@ -55,6 +57,7 @@ const DEBUG: NamesOf<DebugOptions> = {
   digestAtEnd: true,
   record: true,
 };
+const PROFILE: NamesOf<ProfileOptions> = { everyInstructions: true, stackDepth: true };
 const TERMINAL: NamesOf<NonNullable<GuestOptions["terminal"]>> = { columns: true, rows: true };
 
 /** Throws ConfigError for an option that does not exist, named with its place. */
@@ -63,6 +66,7 @@ export function refuseUnknownOptions(options: GuestOptions): void {
   check("lguest.", options.lguest, LGUEST);
   check("bare.", options.bare, BARE);
   check("debug.", options.debug, DEBUG);
+  check("profile.", options.profile, PROFILE);
   check("terminal.", options.terminal, TERMINAL);
   for (const [index, disk] of (options.block ?? []).entries())
     check(`block[${index}].`, disk, BLOCK);

@@ -82,6 +82,14 @@ export interface DebugOptions {
   readonly record?: boolean | undefined;
 }
 
+/** Where the guest spends its instructions, looked at from outside: it runs as it would unwatched. */
+export interface ProfileOptions {
+  /** Instructions of one vCPU between two samples, 100 to 10^9. Default 99,991: a prime, so that no loop keeps step with it. */
+  readonly everyInstructions?: number | undefined;
+  /** Return addresses to follow from each sample by EBP, 0 to 128, for code with frame pointers. Default 0. */
+  readonly stackDepth?: number | undefined;
+}
+
 /** Options of `createGuest`. */
 export interface GuestOptions {
   /**
@@ -140,6 +148,8 @@ export interface GuestOptions {
   readonly replay?: readonly StampedInput[] | undefined;
   /** Aborting it ends the guest; `run` rejects with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
+  /** Takes samples, for `Guest.profile` and `GuestEnd.profile`. Default: none. */
+  readonly profile?: ProfileOptions | undefined;
   readonly lguest?: LguestOptions | undefined;
   readonly bare?: BareOptions | undefined;
   readonly debug?: DebugOptions | undefined;

@@ -24,7 +24,8 @@ export type RemoteMethod =
   | "digest"
   | "inspect"
   | "readMemory"
-  | "recording";
+  | "recording"
+  | "profile";
 
 /** To the worker. `guest` numbers guests, `call` numbers calls. */
 export type Command =

@@ -16,6 +16,7 @@ import {
   EXIT_SHADOW_FAULT,
   EXIT_TRAP,
   EXIT_TRIPLE_FAULT,
+  VCPU_BUDGET,
   VCPU_MMIO_COUNT,
   VCPU_MMIO_VALUES,
 } from "../../abi/vcpu.ts";
@@ -23,6 +24,7 @@ import { REG_EAX } from "../../abi/x86.ts";
 import { BugError } from "../base/errors.ts";
 import { EXHAUSTED_REASON } from "../base/guest-memory.ts";
 import type { Personality, PersonalityHost } from "../base/personality.ts";
+import type { Profiler } from "./profiler.ts";
 
 type Handler = (vcpu: Vcpu) => void;
 
@@ -54,19 +56,48 @@ export class Vcpu {
   readonly host: PersonalityHost;
   readonly personality: Personality;
 
-  constructor(host: PersonalityHost, personality: Personality) {
+  readonly #profiler: Profiler | undefined;
+
+  constructor(host: PersonalityHost, personality: Personality, profiler?: Profiler) {
     this.host = host;
     this.personality = personality;
+    this.#profiler = profiler;
   }
 
   /** Runs the guest for at most `budget` instructions and acts upon what made it come back. */
   enter(budget: number): void {
-    const reason =
-      this.personality.run?.(budget) ?? this.host.core.exports.run(this.host.vcpu.ptr, budget);
+    const reason = this.#profiler === undefined ? this.#run(budget) : this.#runSampled(budget);
     const exit = EXITS[reason];
     if (exit === undefined) throw new BugError(`the core left with unknown reason ${reason}`);
     exit.handle(this);
   }
+
+  #run(budget: number): number {
+    return this.personality.run?.(budget) ?? this.host.core.exports.run(this.host.vcpu.ptr, budget);
+  }
+
+  /** The same slice in pieces: nothing but a look from outside comes between them, so the guest runs as it would unwatched. */
+  #runSampled(budget: number): number {
+    const { host } = this;
+    const { vcpu } = host;
+    const end = vcpu.retired + budget;
+    const profiler = this.#profiler!;
+    let reason = this.#run(Math.min(budget, profiler.look(host)));
+    while (reason === EXIT_BUDGET) {
+      const untilSample = profiler.look(host);
+      const left = end - vcpu.retired;
+      if (left <= 0) break;
+      const piece = Math.min(left, untilSample);
+      reason = this.personality.run?.(piece) ?? goOn(host, piece);
+    }
+    return reason;
+  }
+}
+
+/** Continues a slice whose budget was cut short. */
+function goOn({ core, vcpu }: PersonalityHost, budget: number): number {
+  vcpu.setU32(VCPU_BUDGET, budget);
+  return core.exports.resume(vcpu.ptr);
 }
 
 function trap({ host: { vcpu }, personality }: Vcpu): void {

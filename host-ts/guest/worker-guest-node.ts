@@ -6,9 +6,10 @@ import { StateError } from "../base/errors.ts";
 import { deferred } from "../base/event-loop.ts";
 import type { StampedInput } from "../base/inputs.ts";
 import type { Guest, GuestEnd, GuestEvents, GuestState } from "./api.ts";
-import { type GuestConfig, refuseRecording } from "./config.ts";
+import { type GuestConfig, refuseProfile, refuseRecording } from "./config.ts";
 import { ConsoleStreams } from "./console-streams.ts";
 import type { CrashReport } from "./crash-report.ts";
+import type { Profile } from "./profiler.ts";
 import type { NamedEvent, RemoteMethod } from "./protocol.ts";
 import type { GuestStats } from "./stats.ts";
 import { borrowWorker, type GuestWorker } from "./worker-pool-node.ts";
@@ -131,6 +132,10 @@ export class WorkerGuest implements Guest {
 
   async recording(): Promise<readonly StampedInput[]> {
     return await this.#callOr(() => this.#lastWords.recording ?? refuseRecording(), "recording");
+  }
+
+  async profile(): Promise<Profile> {
+    return await this.#callOr(() => this.#lastWords.profile ?? refuseProfile(), "profile");
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,4 +1,4 @@
-/** The verbs `run` and `demo`: one guest from boot to end, joined to this process's terminal, files and signals. */
+/** The verbs `run`, `demo` and `profile`: one guest from boot to end, joined to this process's terminal, files and signals. */
 import { type KernelSymbol, parseKernelImage } from "../boot/image.ts";
 import { type CrashAids, renderCrashReport } from "../debug/crash-report.ts";
 import { loadDisassembler } from "../debug/disasm.ts";
@@ -8,6 +8,7 @@ import { createGuest, type Guest, type GuestEnd } from "../index.ts";
 import { ESCAPE_HELP, type EscapeCommand } from "./escape-keys.ts";
 import { type EndingSignal, exitCodeOfEnd, exitCodeOfSignal } from "./exit-codes.ts";
 import { embeddedGuest, readWhole } from "./files.ts";
+import { reportProfile } from "./profile.ts";
 import { Terminal } from "./terminal.ts";
 import type { RunCommand } from "./usage.ts";
 
@@ -26,6 +27,8 @@ export async function runVerb(command: RunCommand): Promise<number> {
   const symbolsText =
     command.symbolsFile === undefined ? undefined : await readWhole("symbols", command.symbolsFile);
   const modules = await Promise.all(command.moduleFiles.map((file) => readWhole("module", file)));
+  const userFile = command.profile?.userFile;
+  const userImage = userFile === undefined ? undefined : await readWhole("program", userFile);
   const guest = await createGuest({
     ...command.options,
     kernel,
@@ -47,6 +50,12 @@ export async function runVerb(command: RunCommand): Promise<number> {
     say([TITLES[end.kind], end.reason].filter(Boolean).join(": "));
   }
   if (command.showStats) say(renderStats(end.stats));
+  if (command.profile !== undefined && end.profile !== undefined) {
+    const user = userImage && new SymbolTable(symbolsOf(userImage));
+    const title = command.kernelFile ?? "the embedded guest";
+    const kernelSymbols = kernelTable(kernel, symbolsText);
+    say(await reportProfile(end.profile, kernelSymbols, user, command.profile, title));
+  }
   if (session.signal !== undefined) return exitCodeOfSignal(session.signal);
   return end.kind === "exit" ? (end.exitCode ?? 0) : exitCodeOfEnd(end.kind);
 }
@@ -135,12 +144,13 @@ async function crashAids(
   kernel: Uint8Array,
   symbolsText: Uint8Array | undefined,
 ): Promise<CrashAids> {
-  const symbols =
-    symbolsText === undefined
-      ? new SymbolTable(symbolsOf(kernel))
-      : parseSystemMap(new TextDecoder("latin1").decode(symbolsText));
   const disassembler = await loadDisassembler().catch(() => undefined);
-  return { symbols, disassembler };
+  return { symbols: kernelTable(kernel, symbolsText), disassembler };
+}
+
+function kernelTable(kernel: Uint8Array, symbolsText: Uint8Array | undefined): SymbolTable {
+  if (symbolsText === undefined) return new SymbolTable(symbolsOf(kernel));
+  return parseSystemMap(new TextDecoder("latin1").decode(symbolsText));
 }
 
 /** A kernel for a plain machine may be no image that the others know: it then has no symbols. */

@@ -1,6 +1,7 @@
 /** The command line: its grammar, its help text, and the sentences for what is wrong with it. */
 import { parseArgs } from "node:util";
 import { PEER_ADDRESS } from "../backends/net-peer.ts";
+import { LIMITS } from "../guest/config.ts";
 import {
   ABIS,
   type BlockOptions,
@@ -10,11 +11,12 @@ import {
 } from "../guest/options.ts";
 import { type BenchCommand, parseBench } from "./bench-usage.ts";
 import { EXIT_CODE_HELP } from "./exit-codes.ts";
+import type { ProfileOutputs } from "./profile.ts";
 import { UsageError } from "./usage-error.ts";
 
-/** A parsed `run` or `demo` command: the guest's options but for the files' contents, and what the launcher itself does. */
+/** A parsed `run`, `demo` or `profile` command: the guest's options but for the files' contents, and what the launcher itself does. */
 export interface RunCommand {
-  readonly verb: "run" | "demo";
+  readonly verb: "run" | "demo" | "profile";
   /** Path of the kernel image; undefined for the embedded guest. */
   readonly kernelFile: string | undefined;
   readonly initrdFile: string | undefined;
@@ -23,6 +25,8 @@ export interface RunCommand {
   readonly options: Omit<GuestOptions, "kernel" | "initrd">;
   readonly showStats: boolean;
   readonly showTraces: boolean;
+  /** What becomes of the samples; undefined for the other verbs. */
+  readonly profile: ProfileOutputs | undefined;
   /** What the embedded guest runs by itself when there is no terminal to type at. */
   readonly commandsWithoutTerminal: string | undefined;
 }
@@ -51,6 +55,13 @@ const OPTIONS = {
   "fault-path": { type: "string" },
   pae: { type: "string" },
   symbols: { type: "string" },
+  "system-map": { type: "string" },
+  "user-elf": { type: "string" },
+  every: { type: "string" },
+  stacks: { type: "boolean" },
+  top: { type: "string" },
+  pprof: { type: "string" },
+  speedscope: { type: "string" },
   reboot: { type: "boolean" },
   stats: { type: "boolean" },
   seed: { type: "string" },
@@ -64,11 +75,26 @@ const OPTIONS = {
   version: { type: "boolean", short: "V" },
 } as const;
 
+const PROFILE_OPTIONS = [
+  "every",
+  "stacks",
+  "top",
+  "pprof",
+  "speedscope",
+  "system-map",
+  "user-elf",
+] as const;
+/** Rows of the profile's table. */
+const TOP = 20;
+/** Callers that --stacks follows. */
+const STACK_DEPTH = 64;
+
 /** Text of `wasmvisor --help`. */
 export const HELP = `wasmvisor: runs 32-bit x86 paravirtual guests in WebAssembly
 
   wasmvisor demo [options]                   boot the embedded guest
   wasmvisor run --kernel FILE [options]      boot a kernel of yours
+  wasmvisor profile --kernel FILE [options]  boot it and show where it spends its instructions
   wasmvisor bench faults|compare [options]   what a round trip costs; wasmvisor bench --help
 
 Guest
@@ -106,9 +132,19 @@ Run
       --no-worker          run the guest on the main thread
       --tour               demo without a terminal: show what there is to see, then power off
 
+Profile, with the options of run; without --kernel the embedded guest shows what there is to see
+      --every N            instructions between two samples (default ${LIMITS.everyInstructions.default.toLocaleString("en-US")})
+      --stacks             follow frame pointers to the callers, where the kernel was built with them
+      --top N              rows of the table (default ${TOP})
+      --pprof FILE         write the samples for pprof
+      --speedscope FILE    write the samples for www.speedscope.app
+      --system-map FILE    the same as --symbols
+      --user-elf FILE      the program whose symbols name what runs at ring 3, which otherwise counts by
+                           address space
+
 Diagnosis
       --stats              print what the guest did: exits, hypercalls, faults, speed
-      --symbols FILE       System.map for crash reports, where the kernel image has no symbols
+      --symbols FILE       System.map for crash reports and profiles, where the kernel image has no symbols
       --chaos N            drop all cached translations at random moments, from seed N
       --debug              print stack traces of errors
   -h, --help               this text
@@ -133,8 +169,8 @@ export function parseCommandLine(args: string[]): Command {
   if (verb === undefined)
     throw new UsageError("a command is missing: wasmvisor run or wasmvisor demo");
   if (verb === "help") return { verb: "help" };
-  if (verb !== "run" && verb !== "demo") {
-    throw new UsageError(`"${verb}" is no command; there are run, demo and bench`);
+  if (verb !== "run" && verb !== "demo" && verb !== "profile") {
+    throw new UsageError(`"${verb}" is no command; there are run, demo, profile and bench`);
   }
   if (extra !== undefined) {
     throw new UsageError(
@@ -146,16 +182,28 @@ export function parseCommandLine(args: string[]): Command {
   if (verb === "demo" && values.kernel !== undefined) {
     throw new UsageError("demo boots the embedded guest; use run for a kernel of yours");
   }
+  const stray = PROFILE_OPTIONS.find((name) => values[name] !== undefined);
+  if (verb !== "profile" && stray !== undefined) throw new UsageError(`--${stray} is for profile`);
   if (verb === "run" && values.tour) throw new UsageError("--tour is for demo");
+  const isEmbeddedProfile = verb === "profile" && values.kernel === undefined;
   return {
     verb,
     kernelFile: values.kernel,
     initrdFile: values.initrd,
     moduleFiles: values.module ?? [],
-    symbolsFile: values.symbols,
+    symbolsFile: values.symbols ?? values["system-map"],
     showStats: values.stats ?? false,
     showTraces: values.debug ?? false,
-    commandsWithoutTerminal: values.tour ? "run=tour;poweroff" : undefined,
+    commandsWithoutTerminal: values.tour || isEmbeddedProfile ? "run=tour;poweroff" : undefined,
+    profile:
+      verb !== "profile"
+        ? undefined
+        : {
+            pprofFile: values.pprof,
+            speedscopeFile: values.speedscope,
+            userFile: values["user-elf"],
+            top: count("--top", values.top) ?? TOP,
+          },
     options: {
       abi: choice("--abi", values.abi, ABIS),
       cpu: choice("--cpu", values.cpu, CPU_NAMES),
@@ -178,6 +226,13 @@ export function parseCommandLine(args: string[]): Command {
         faultPath: choice("--fault-path", values["fault-path"], ["switcher", "host"]),
         pae: choice("--pae", values.pae, ["auto", "on", "off"]),
       },
+      profile:
+        verb !== "profile"
+          ? undefined
+          : {
+              everyInstructions: count("--every", values.every),
+              stackDepth: values.stacks ? STACK_DEPTH : undefined,
+            },
       debug: { chaosSeed: count("--chaos", values.chaos) },
     },
   };

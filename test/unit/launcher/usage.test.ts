@@ -15,6 +15,25 @@ test("a kernel alone is enough", () => {
   });
 });
 
+test("profile takes the options of run, and says where its samples go", () => {
+  const words = ["--every", "5000", "--stacks", "--top", "7", "--pprof", "p", "--speedscope", "s"];
+  const files = ["--system-map", "m", "--user-elf", "u"];
+  const command = parseCommandLine(["profile", "--kernel", "k", ...words, ...files]);
+  expect(command).toMatchObject({
+    verb: "profile",
+    kernelFile: "k",
+    symbolsFile: "m",
+    profile: { pprofFile: "p", speedscopeFile: "s", userFile: "u", top: 7 },
+    options: { profile: { everyInstructions: 5000, stackDepth: 64 } },
+    commandsWithoutTerminal: undefined,
+  });
+  expect(parseCommandLine(["profile"])).toMatchObject({
+    kernelFile: undefined,
+    commandsWithoutTerminal: "run=tour;poweroff",
+  });
+  expect(() => run("--pprof", "p")).toThrow("--pprof is for profile");
+});
+
 test("every option reaches the guest's options", () => {
   const command = run(
     ...["--abi", "lguest", "--initrd", "rd.gz", "--append", "quiet init=/x", "--memory", "128M"],
