@@ -254,6 +254,8 @@ export const VCPU_SHADOW_GRANTS = 0x734;
 export const VCPU_SHADOW_GRANTS_AT = 0x738;
 export const VCPU_SHADOW_GRANT = 0x740;
 export const SHADOW_GRANTS_MAX = 16;
+/** u64, VCPU_RETIRED at which debug mode drops the translations next: a miss that the Host fills does not bring that forward. */
+export const VCPU_CHAOS_UNTIL = 0x780;
 
 /** 256 gates of 8 bytes, present bit clear when empty: the interrupt table that lguest and Xen guests register by hypercall. */
 export const VCPU_HELD_IDT = 0x800;

@@ -18,11 +18,13 @@ import {
   EXIT_HYPERCALL,
   EXIT_INTERRUPT_WINDOW,
   EXIT_LIVELOCK,
+  EXIT_SHADOW_FAULT,
   NMI_PENDING,
   VCPU_BLOCK,
   VCPU_BUDGET,
   VCPU_CHAOS,
   VCPU_CHAOS_SEED,
+  VCPU_CHAOS_UNTIL,
   VCPU_DEBUG,
   VCPU_DR7,
   VCPU_EFLAGS,
@@ -99,15 +101,21 @@ function breakpointsHere(v: usize): u32 {
 
 /**
  * Debug mode: drops every cached translation and every decoded block at pseudo-random moments. Nothing the guest can see may change.
+ * @param goesOn true: the last stretch was interrupted by a miss that the Host has filled
  * @returns how many instructions to run until the next time.
  */
-function chaos(v: usize): i32 {
+function chaos(v: usize, goesOn: bool): i32 {
   if (load<u32>(v, VCPU_CHAOS) == 0) return UNLIMITED;
+  const now = load<u64>(v, VCPU_RETIRED);
+  const until = load<u64>(v, VCPU_CHAOS_UNTIL);
+  if (goesOn && now < until) return <i32>(until - now);
   const next = load<u32>(v, VCPU_CHAOS_SEED) * 1664525 + 1013904223;
   store<u32>(v, next, VCPU_CHAOS_SEED);
   flushAllTranslations(v);
   if ((next & 0x10000000) != 0) resetCodeCache();
-  return 1 + <i32>((next >>> 16) & CHAOS_MASK);
+  const stretch = 1 + ((next >>> 16) & CHAOS_MASK);
+  store<u64>(v, now + stretch, VCPU_CHAOS_UNTIL);
+  return <i32>stretch;
 }
 
 /**
@@ -124,7 +132,7 @@ export function enter(v: usize, budget: i32): u32 {
   if ((load<u32>(v, VCPU_DR7) & DR7_ENABLES) != 0 || load<u32>(v, VCPU_DEBUG) != 0)
     armBreakpoints(v);
   if (load<u32>(v, VCPU_LG_DRAINING) != 0 && !resumeHypercall(v)) return leaveGuest(v);
-  return runSlice(v);
+  return runSlice(v, false);
 }
 
 /**
@@ -135,10 +143,11 @@ export function enter(v: usize, budget: i32): u32 {
 export function resume(v: usize): u32 {
   store<u32>(v, EVENT_NONE, VCPU_EVENT);
   store<u32>(v, 0, VCPU_MMIO_CURSOR);
-  return runSlice(v);
+  return runSlice(v, load<u32>(v, VCPU_EXIT_REASON) == EXIT_SHADOW_FAULT);
 }
 
-function runSlice(v: usize): u32 {
+function runSlice(v: usize, afterMiss: bool): u32 {
+  let goesOn = afterMiss;
   const missesLeave = leavesTrap(v, VECTOR_PF);
   let alone = false;
   while (true) {
@@ -177,7 +186,8 @@ function runSlice(v: usize): u32 {
       load<u32>(v, VCPU_WANT_WINDOW) != 0 && (load<u32>(v, VCPU_EFLAGS) & EFLAGS_IF) != 0;
     if (stepping || inShadow || load<u32>(v, VCPU_MMIO_COUNT) != 0) alone = true;
     if (missesLeave) store<u32>(v, 1, VCPU_SHADOW_FAULTS);
-    const outcome = interpret(v, alone ? 1 : chaos(v), alone);
+    const outcome = interpret(v, alone ? 1 : chaos(v, goesOn), alone);
+    goesOn = false;
     store<u32>(v, 0, VCPU_SHADOW_FAULTS);
     // No block runs any more: what the switcher stores beside the interrupted code is no self-modification.
     store<usize>(v, 0, VCPU_BLOCK);

@@ -52,7 +52,7 @@ describeLinux("boots and does its job", (linux) => {
   );
 
   test(
-    "the same run again ends in the same state: in other slices, on this thread, with translations dropped at random",
+    "the same run again ends in the same state: in other slices, on this thread, with translations dropped at random, on the classic path",
     async () => {
       const withDigest = { debug: { digestAtEnd: true } };
       const once = await linux.run("nothing", withDigest);
@@ -61,6 +61,8 @@ describeLinux("boots and does its job", (linux) => {
         { ...withDigest, sliceInstructions: 1009 },
         { ...withDigest, mode: "inline" as const },
         { debug: { digestAtEnd: true, chaosSeed: 77 } },
+        { ...withDigest, lguest: { faultPath: "host" as const } },
+        { lguest: { faultPath: "host" as const }, debug: { digestAtEnd: true, chaosSeed: 78 } },
       ];
       for (const options of others) {
         const { end, text } = await linux.run("nothing", options);
@@ -69,7 +71,7 @@ describeLinux("boots and does its job", (linux) => {
         expect(end.digest).toBe(once.end.digest);
       }
     },
-    3 * MINUTE,
+    5 * MINUTE,
   );
 
   describe.skipIf(!hasExt2Tools())("with a disk (needs e2fsprogs)", () => {

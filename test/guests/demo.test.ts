@@ -124,7 +124,7 @@ describe("the embedded guest", () => {
     }
   });
 
-  it("comes to the same state every time, also when cached translations are dropped at random", async () => {
+  it("comes to the same state every time, on both fault paths, also when cached translations are dropped at random", async () => {
     const commandLine = "run=faults 50;cow 20;syscalls 100;switch 20";
     const settle = async (options: Partial<GuestOptions>) => {
       const { guest, text } = await boot({ commandLine, ...options });
@@ -145,5 +145,8 @@ describe("the embedded guest", () => {
     expect(await settle({})).toEqual(plain);
     expect(await settle({ debug: { chaosSeed: 7 } })).toEqual(plain);
     expect(await settle({ sliceInstructions: 1237 })).toEqual(plain);
+    const host = { lguest: { faultPath: "host" as const } };
+    expect(await settle(host)).toEqual(plain);
+    expect(await settle({ ...host, debug: { chaosSeed: 8 } })).toEqual(plain);
   });
 });
