@@ -20,7 +20,7 @@ export class GuestCells {
     this.#guest = guest;
   }
 
-  /** @returns the word at `gpa`, a multiple of 4, unsigned; 0 where no memory is, or none that was touched. */
+  /** @returns the aligned word that `gpa` lies in, unsigned; 0 where no memory is, or none that was touched. */
   read(gpa: number): number {
     const core = this.#core;
     const gfn = gpa >>> 12;

@@ -99,6 +99,11 @@ export function resolveConfig(options: GuestOptions): GuestConfig {
     throw new ConfigError('abi "bare" has no disks and no network; leave block and net out');
   }
   const vcpus = integer("vcpus", options.vcpus);
+  if (options.abi === "bare" && options.lguest?.faultPath !== undefined) {
+    throw new ConfigError(
+      'lguest.faultPath is for guests whose faults a paravirtual Host judges; abi "bare" has its own page tables and handlers',
+    );
+  }
   if (vcpus > 1 && options.abi !== "bare") {
     throw new UnsupportedError(
       `vcpus is ${vcpus}, but a guest of abi "${options.abi ?? ABIS[0]}" has one; only "bare" takes more`,

@@ -54,8 +54,8 @@ export interface LguestOptions {
   /** A system-call vector accepted besides 0x80, 0x20-0xff. Default none. */
   readonly syscallVector?: number | undefined;
   /**
-   * Where traps and page-table calls are judged: "switcher", inside Wasm, or "host", the classic path, out to TypeScript and back for
-   * each. The guest cannot tell. Default "switcher".
+   * Where TLB misses, traps and page-table calls are judged: "switcher", inside Wasm, or "host", the classic path, out to TypeScript
+   * and back for each. The guest cannot tell. Default "switcher"; refused for `abi: "bare"`.
    */
   readonly faultPath?: "switcher" | "host" | undefined;
   /** Whether the guest's page tables are PAE: "on", "off", or "auto", told by the first table it loads. Default "auto". */

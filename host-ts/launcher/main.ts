@@ -5,6 +5,7 @@ import { runBench } from "./bench.ts";
 import { EXIT_HOST_ERROR, EXIT_POWER_OFF, EXIT_USAGE } from "./exit-codes.ts";
 import { packageVersion } from "./files.ts";
 import { runVerb } from "./run.ts";
+import { renderPolicy } from "./trace.ts";
 import { type Command, HELP, parseCommandLine } from "./usage.ts";
 import { UsageError } from "./usage-error.ts";
 
@@ -17,6 +18,7 @@ async function perform(command: Command): Promise<number> {
   if (command.verb === "help") process.stdout.write(HELP);
   else if (command.verb === "version")
     process.stdout.write(`wasmvisor ${await packageVersion()}\n`);
+  else if (command.verb === "trace") process.stdout.write(`${renderPolicy()}\n`);
   else if (command.verb === "bench") return await runBench(command);
   else return await runVerb(command);
   return EXIT_POWER_OFF;

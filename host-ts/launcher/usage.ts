@@ -36,7 +36,9 @@ export type Command =
   | RunCommand
   | BenchCommand
   | { readonly verb: "help" }
-  | { readonly verb: "version" };
+  | { readonly verb: "version" }
+  /** What goes which way on the two fault paths. */
+  | { readonly verb: "trace" };
 
 const OPTIONS = {
   abi: { type: "string" },
@@ -70,6 +72,7 @@ const OPTIONS = {
   "nmi-every": { type: "string" },
   "no-worker": { type: "boolean" },
   tour: { type: "boolean" },
+  policy: { type: "boolean" },
   debug: { type: "boolean" },
   help: { type: "boolean", short: "h" },
   version: { type: "boolean", short: "V" },
@@ -96,6 +99,7 @@ export const HELP = `wasmvisor: runs 32-bit x86 paravirtual guests in WebAssembl
   wasmvisor run --kernel FILE [options]      boot a kernel of yours
   wasmvisor profile --kernel FILE [options]  boot it and show where it spends its instructions
   wasmvisor bench faults|compare [options]   what a round trip costs; wasmvisor bench --help
+  wasmvisor trace --policy                   which traps and calls take which way on the two fault paths
 
 Guest
   -k, --kernel FILE        vmlinux (ELF) or bzImage; with --abi bare a Multiboot 1 kernel, an ELF with a
@@ -112,8 +116,8 @@ Guest
       --triple-fault HOW   kill (the default) or restart (bare)
       --bus auto|page|pci  lguest devices: descriptor page (Linux up to 4.0), PCI (4.1 and later), or
                            found out at boot (the default)
-      --fault-path WHERE   switcher (the default): traps and page-table calls of lguest complete inside Wasm;
-                           host: the classic path, out to the Host and back for each
+      --fault-path WHERE   switcher (the default): traps, TLB misses and page-table calls of lguest complete
+                           inside Wasm; host: the classic path, out to the Host and back for each
       --pae auto|on|off    page tables of an lguest guest; told by its first table by default
   -b, --block FILE[,HOW]   disk, a raw image; HOW is ro (read-only) or overlay (writes are dropped at the
                            end); may be repeated
@@ -169,8 +173,10 @@ export function parseCommandLine(args: string[]): Command {
   if (verb === undefined)
     throw new UsageError("a command is missing: wasmvisor run or wasmvisor demo");
   if (verb === "help") return { verb: "help" };
+  if (verb === "trace" && values.policy && extra === undefined) return { verb };
+  if (verb === "trace") throw new UsageError("trace takes --policy and nothing else");
   if (verb !== "run" && verb !== "demo" && verb !== "profile") {
-    throw new UsageError(`"${verb}" is no command; there are run, demo, profile and bench`);
+    throw new UsageError(`"${verb}" is no command; there are run, demo, profile, bench and trace`);
   }
   if (extra !== undefined) {
     throw new UsageError(

@@ -15,9 +15,6 @@ import type { Core } from "../base/core.ts";
 import { GuestCells } from "../base/guest-cells.ts";
 import type { PersonalityHost } from "../base/personality.ts";
 
-const FREE_WORD = 0xffffffff;
-const HALF = 32;
-
 /** One guest's ring. The call that `take` found is in `number` and `args`. */
 export class AsyncRing {
   readonly #host: PersonalityHost;
@@ -34,18 +31,21 @@ export class AsyncRing {
     this.#vcpu = host.vcpu.ptr;
   }
 
-  /** Remembers which slots are ready now: what the guest or a device writes meanwhile is for the next hypercall. */
+  /**
+   * Remembers which slots are ready now, from the cursor to the first that is not: what the guest or a device writes meanwhile is
+   * for the next hypercall.
+   */
   snapshot(): void {
-    for (let half = 0; half < LG_RING_SLOTS / HALF; half++) {
-      let ready = 0;
-      for (let at = 0; at < HALF; at += 4) {
-        const word = this.#word(LG_DATA_HCALL_STATUS + half * HALF + at);
-        if (word === FREE_WORD) continue;
-        for (let byte = 0; byte < 4; byte++) {
-          if (((word >>> (8 * byte)) & 0xff) !== LG_HCALL_FREE) ready |= 1 << (at + byte);
-        }
-      }
-      this.#core.setCell(this.#vcpu + VCPU_LG_RING_READY + 4 * half, ready);
+    const core = this.#core;
+    const cursor = core.cell(this.#vcpu + VCPU_LG_RING_CURSOR);
+    core.setCell(this.#vcpu + VCPU_LG_RING_READY, 0);
+    core.setCell(this.#vcpu + VCPU_LG_RING_READY + 4, 0);
+    for (let index = 0; index < LG_RING_SLOTS; index++) {
+      const slot = (cursor + index) % LG_RING_SLOTS;
+      const gpa = this.#data + LG_DATA_HCALL_STATUS + slot;
+      if (((this.#cells.read(gpa) >>> (8 * (gpa & 3))) & 0xff) === LG_HCALL_FREE) return;
+      const half = this.#vcpu + VCPU_LG_RING_READY + 4 * (slot >>> 5);
+      core.setCell(half, core.cell(half) | (1 << (slot & 31)));
     }
   }
 

@@ -116,6 +116,9 @@ export const MICROKERNELS: readonly Microkernel[] = [
   works("global-ignored"),
   works("page-crossing"),
   works("rep-restart"),
+  works("mid-instruction"),
+  works("conflicting-pages"),
+  works("recursive-faults"),
   works("self-modifying"),
 
   // Descriptors and segments
@@ -148,6 +151,8 @@ export const MICROKERNELS: readonly Microkernel[] = [
   dies("set-stack-bad-pages", /^bad stack pages 3$/, ONE_PAGING),
   dies("set-stack-bad-page", /^bad stack page 0x40000fff$/),
   dies("stack-unmapped", /^Bad address 0x40000ffc$/),
+  dies("trap-stack-gone", /^Bad address 0x40000ffc$/),
+  dies("fault-stack-gone", /^Bad address 0x40000ffc$/),
 
   // Interrupts and time
   works("irq-pending", ONE_PAGING),
