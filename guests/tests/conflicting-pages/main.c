@@ -5,8 +5,6 @@
 #define WINDOW 0x40000000u
 #define PLACES 4
 
-static void USER_CODE marker(void) {}
-
 static u32 USER_CODE push_memory(u32 at) {
   u32 left;
   __asm__ volatile("movl %%esp, %%edi; leal 0x1000000(%1), %%esp; pushl (%1); popl %0; movl %%edi, %%esp"
@@ -60,5 +58,4 @@ void test_main(void) {
   for (u32 i = 0; i < 8; i++)
     poke(beside + 4 * i, i);
   check_equal("loads beside the code", user_call(load_beside_code, beside), 28);
-  marker();
 }

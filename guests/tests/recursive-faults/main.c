@@ -31,8 +31,8 @@ static void handle(struct frame *frame) {
   if (cr2 >= HANDLER) {
     code_faults++;
     for (u32 i = 0; i < code_bytes; i++)
-      if ((code_at + i & PAGE_MASK) == (cr2 & PAGE_MASK))
-        ((u8 *)page)[code_at + i & (PAGE_SIZE - 1)] = code[i];
+      if (((code_at + i) & PAGE_MASK) == (cr2 & PAGE_MASK))
+        ((u8 *)page)[(code_at + i) & (PAGE_SIZE - 1)] = code[i];
     map(first_directory, cr2 & PAGE_MASK, page, USER_FLAGS);
     return;
   }
