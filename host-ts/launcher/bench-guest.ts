@@ -90,7 +90,7 @@ export class BenchGuest {
       rng: false,
       abi: job.abi ?? "lguest",
       commandLine: `plan=${job.plan}`,
-      lguest: { faultPath: job.path },
+      lguest: job.abi === "bare" ? {} : { faultPath: job.path },
     });
     const inputs = new HostInputs([]);
     const marks = new MarkReader({

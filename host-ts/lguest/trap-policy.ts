@@ -105,8 +105,7 @@ function range(first: number, last: number, name: string, host: Side, why: strin
 function exception(vector: number): TrapPolicy {
   const isNeverDirect = vector === VECTOR_NM || vector === VECTOR_GP || vector === VECTOR_PF;
   const name = VECTOR_NAMES[vector] ?? "reserved";
-  const why =
-    vector === VECTOR_PF ? `the guest's tables decide: mapped, or ${REFLECTED}` : REFLECTED;
+  const why = vector === VECTOR_PF ? "mapped or reflected, as the guest's tables say" : REFLECTED;
   return range(vector, vector, name, isNeverDirect ? "Host" : "gate", why);
 }
 

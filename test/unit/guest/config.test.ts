@@ -52,6 +52,8 @@ test.each<[Partial<GuestOptions>, RegExp]>([
   [{ net: [{ hub: "a", mac: "01:00:00:00:00:00" }] }, /multicast/],
   [{ terminal: { columns: 0, rows: 1 } }, /columns is 0/],
   [{ lguest: { bus: "usb" as "pci" } }, /lguest.bus is "usb"/],
+  [{ lguest: { faultPath: "classic" as "host" } }, /one of switcher, host/],
+  [{ abi: "bare", lguest: { faultPath: "host" } }, /abi "bare" has its own page tables/],
   [{ memorybytes: 1 } as object, /memorybytes/],
   [{ debug: { chaos: 1 } as object }, /debug\.chaos/],
   [{ lguest: { bys: "pci" } as object }, /lguest\.bys/],

@@ -134,3 +134,10 @@ test("the help text names every option and fits 110 columns", () => {
   }
   expect(Math.max(...HELP.split("\n").map((line) => line.length))).toBeLessThanOrEqual(110);
 });
+
+test("trace shows the policy and nothing else yet", () => {
+  expect(parseCommandLine(["trace", "--policy"])).toEqual({ verb: "trace" });
+  for (const args of [["trace"], ["trace", "--policy", "vmlinux"]]) {
+    expect(() => parseCommandLine(args)).toThrow(UsageError);
+  }
+});
