@@ -76,7 +76,7 @@ export const CALLS: Readonly<Record<number, Policy>> = {
   [LHCALL_NEW_PGTABLE]: inWasm("NEW_PGTABLE", "switches directories"),
   [LHCALL_FLUSH_TLB]: inWasm("FLUSH_TLB", "TLB control"),
   [LHCALL_LOAD_IDT_ENTRY]: inWasm("LOAD_IDT_ENTRY", "a word of the vCPU block"),
-  [LHCALL_SET_STACK]: inWasm("SET_STACK", "a word of the vCPU block, and its pages are checked"),
+  [LHCALL_SET_STACK]: inWasm("SET_STACK", "a word of the vCPU block; its pages are checked"),
   [LHCALL_TS]: inWasm("TS", "a bit of the vCPU block"),
   [LHCALL_SET_CLOCKEVENT]: inHost("SET_CLOCKEVENT", "timers are the Host's"),
   [LHCALL_HALT]: inHost("HALT", "sleeping is the Host's"),
