@@ -53,7 +53,7 @@ export interface TrapPolicy extends Policy {
 const VECTORS = 256;
 const EXCEPTIONS = 32;
 const REFLECTED = "reflected into the guest's handler";
-const THROUGH_TRAP_GATE = "a trap gate is entered by the processor itself, as on silicon";
+const THROUGH_TRAP_GATE = "a trap gate is entered without the Host, as on silicon";
 
 /** By vector. Bit 14 decides TLB misses too: on the host path a miss is a page fault of the shadow. */
 export const TRAPS: readonly TrapPolicy[] = [
