@@ -74,13 +74,14 @@ describe.skipIf(why)(why ? `${title} (${why})` : title, () => {
   );
 
   test(
-    "answers on its serial console",
+    "answers on its serial console, with SMEP, SMAP and UMIP in use",
     async () => {
-      const cpu = "pentium4";
-      const { end, lines } = await runStock("job=console", ownInitrd(), { cpu }, (seen) =>
+      const cpu = "max";
+      const { end, lines, text } = await runStock("job=console", ownInitrd(), { cpu }, (seen) =>
         seen.includes("READY") ? "hello guest\n" : undefined,
       );
       expect(lines).toContain("GOT hello guest");
+      expect(text).toContain("User Mode Instruction Prevention (UMIP) activated");
       expect(end.kind).toBe("power-off");
     },
     3 * MINUTE,
