@@ -121,26 +121,12 @@ export const LGUEST_FLAT_CODE_HIGH = 0x00cfbb00;
 export const LGUEST_FLAT_DATA_HIGH = 0x00cfb300;
 export const LGUEST_KERNEL_CPL = 1;
 
-/** struct boot_params at guest-physical 0 (Linux x86 boot protocol). */
+/** struct boot_params (linux-boot.ts) is at guest-physical 0; what lguest puts into its fields. */
 export const BOOT_PARAMS_GPA = 0;
-export const BOOT_PARAMS_BYTES = 0x1000;
-export const BP_E820_ENTRIES = 0x1e8;
-export const BP_VERSION = 0x206;
-export const BP_TYPE_OF_LOADER = 0x210;
-export const BP_LOADFLAGS = 0x211;
-export const BP_RAMDISK_IMAGE = 0x218;
-export const BP_RAMDISK_SIZE = 0x21c;
-export const BP_CMD_LINE_PTR = 0x228;
-export const BP_KERNEL_ALIGNMENT = 0x230;
-export const BP_HARDWARE_SUBARCH = 0x23c;
-export const BP_E820_TABLE = 0x2d0;
-
 export const BP_VERSION_VALUE = 0x0207;
-export const BP_LOADER_VALUE = 0xff;
 export const BP_KEEP_SEGMENTS = 0x40;
 export const BP_KERNEL_ALIGNMENT_VALUE = 0x01000000;
 export const BP_SUBARCH_LGUEST = 1;
-export const BP_E820_RAM = 1;
 /** The command line follows boot_params; a kernel reads at most 2048 bytes of it. */
 export const LGUEST_CMDLINE_GPA = 0x1000;
 export const LGUEST_CMDLINE_MAX_BYTES = 2048;

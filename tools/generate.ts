@@ -16,6 +16,7 @@ const HEADER = fileURLToPath(new URL("../guests/include/abi.gen.h", import.meta.
 const FOR_GUESTS = [
   "apic.ts",
   "lguest.ts",
+  "linux-boot.ts",
   "multiboot.ts",
   "pc.ts",
   "pci.ts",

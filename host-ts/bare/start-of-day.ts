@@ -4,10 +4,17 @@
  * Source: Multiboot Specification, "Machine state"; docs/misc/pvh of Xen; SDM 3A, "Processor State After Reset".
  */
 import { ACPI_TABLES_END, ACPI_TABLES_GPA } from "../../abi/acpi.ts";
+import { LINUX_BOOT_CS, LINUX_BOOT_DS, LINUX_BOOT_GDT_BYTES } from "../../abi/linux-boot.ts";
 import { PAGE_BYTES } from "../../abi/memory.ts";
 import { MULTIBOOT_BOOT_MAGIC } from "../../abi/multiboot.ts";
 import { PC_LOW_RAM_END, PC_RESET_OFFSET, PC_RESET_SELECTOR } from "../../abi/pc.ts";
-import { VCPU_CR0, VCPU_EFLAGS, VCPU_EIP } from "../../abi/vcpu.ts";
+import {
+  VCPU_CR0,
+  VCPU_EFLAGS,
+  VCPU_EIP,
+  VCPU_GDTR_BASE,
+  VCPU_GDTR_LIMIT,
+} from "../../abi/vcpu.ts";
 import {
   ATTR_DB,
   ATTR_G,
@@ -22,6 +29,7 @@ import {
   EFLAGS_FIXED,
   REG_EAX,
   REG_EBX,
+  REG_ESI,
   SEG_CS,
   SEG_DS,
   SEG_ES,
@@ -37,6 +45,7 @@ import type { VcpuBlock } from "../base/vcpu-block.ts";
 import { type KernelImage, requireFit } from "../boot/image.ts";
 import { buildAcpiTables } from "./acpi-tables.ts";
 import { placeFirmware } from "./firmware.ts";
+import { buildLinuxParams, LINUX_GDT_OFFSET } from "./linux-params.ts";
 import type { BootInfo, PlacedModule } from "./memory-map.ts";
 import { buildMultibootInfo } from "./multiboot-info.ts";
 import { buildStartInfo } from "./pvh-info.ts";
@@ -73,19 +82,32 @@ export function startOfDay(host: PersonalityHost, domain: Domain, isFresh = true
     setRealState(vcpu, PC_RESET_SELECTOR, PC_RESET_OFFSET);
   } else {
     const modules = placeModules(host, domain);
-    const build = image.protocol === "pvh" ? buildStartInfo : buildMultibootInfo;
     const { ramBytes } = memory;
     const { commandLine } = domain;
     const boot = { ramBytes, commandLine, modules, rsdpGpa: placeAcpiTables(host, image, modules) };
-    const info = (gpa: number) => build(gpa, boot);
+    const info = (gpa: number) => buildInfo(image, gpa, boot);
     const infoGpa = findRoom(host, image, modules, info(0).length);
     memory.write(infoGpa, info(infoGpa));
     placeFirmware(memory, image);
-    setProtectedState(vcpu, image.entry);
-    vcpu.setGpr(REG_EAX, image.protocol === "pvh" ? 0 : MULTIBOOT_BOOT_MAGIC);
-    vcpu.setGpr(REG_EBX, infoGpa);
+    const isLinux = image.protocol === "linux";
+    setProtectedState(vcpu, image.entry, isLinux);
+    if (isLinux) {
+      vcpu.setU32(VCPU_GDTR_BASE, infoGpa + LINUX_GDT_OFFSET);
+      vcpu.setU32(VCPU_GDTR_LIMIT, LINUX_BOOT_GDT_BYTES - 1);
+      vcpu.setGpr(REG_ESI, infoGpa);
+    } else {
+      vcpu.setGpr(REG_EAX, image.protocol === "pvh" ? 0 : MULTIBOOT_BOOT_MAGIC);
+      vcpu.setGpr(REG_EBX, infoGpa);
+    }
   }
   host.core.exports.updateMode(vcpu.ptr);
+}
+
+function buildInfo(image: KernelImage, gpa: number, boot: BootInfo): Uint8Array {
+  if (image.protocol === "linux") {
+    return buildLinuxParams(gpa, boot, image.setupHeader ?? new Uint8Array());
+  }
+  return image.protocol === "pvh" ? buildStartInfo(gpa, boot) : buildMultibootInfo(gpa, boot);
 }
 
 /** Page by page behind the kernel, in order. */
@@ -154,14 +176,17 @@ function roundUp(gpa: number): number {
   return Math.ceil(gpa / PAGE_BYTES) * PAGE_BYTES;
 }
 
-/** Flat 32-bit segments in registers only: the kernel brings its own tables before it loads a selector. */
-function setProtectedState(vcpu: VcpuBlock, entry: number): void {
+/**
+ * Flat 32-bit segments, but for Linux's own protocol in registers only: the kernel brings its own tables before it loads a selector.
+ */
+function setProtectedState(vcpu: VcpuBlock, entry: number, isLinux: boolean): void {
   const flat = ATTR_P | ATTR_DB | ATTR_G | DESC_S | DESC_ACCESSED;
   const base = { base: 0, limit: 0xffffffff };
   const code = flat | DESC_CODE | DESC_READABLE;
-  vcpu.setSegment(SEG_CS, { ...base, selector: KERNEL_CS, attr: code });
+  vcpu.setSegment(SEG_CS, { ...base, selector: isLinux ? LINUX_BOOT_CS : KERNEL_CS, attr: code });
   for (const segment of [SEG_SS, SEG_DS, SEG_ES, SEG_FS, SEG_GS]) {
-    vcpu.setSegment(segment, { ...base, selector: KERNEL_DS, attr: flat | DESC_WRITABLE });
+    const selector = isLinux ? LINUX_BOOT_DS : KERNEL_DS;
+    vcpu.setSegment(segment, { ...base, selector, attr: flat | DESC_WRITABLE });
   }
   const task = { selector: 0, base: 0, limit: TASK_LIMIT, attr: ATTR_P | SYSDESC_TSS32_BUSY };
   vcpu.setSegment(SEG_TR, task);

@@ -1,9 +1,10 @@
 /**
- * Kernels of a plain machine: Multiboot 1, an ELF with a PVH entry note, or a ROM that is entered at the reset vector.
+ * Kernels of a plain machine: Multiboot 1, an ELF with a PVH entry note, a bzImage, or a ROM that is entered at the reset vector.
  */
 import { PC_HIGH_RAM_START, PC_RESET_OFFSET, PC_ROM_BYTES_MAX } from "../../abi/pc.ts";
 import { PVH_NOTE_NAME, XEN_ELFNOTE_PHYS32_ENTRY } from "../../abi/pvh.ts";
 import { ImageError } from "../base/errors.ts";
+import { isBzImage, parseBootableBzImage } from "./bzimage.ts";
 import { isElf, parseElf } from "./elf.ts";
 import { badField, FieldReader } from "./fields.ts";
 import type { KernelImage } from "./kernel.ts";
@@ -29,10 +30,11 @@ export function parseBareImage(bytes: Uint8Array): KernelImage {
   if (header !== undefined) {
     throw badField("Multiboot", "flags", "without address fields", "them, or an ELF file");
   }
+  if (isBzImage(bytes)) return parseBootableBzImage(bytes);
   if (isRomSize(bytes.length)) return rom(bytes);
   throw new ImageError(
     "kernel: the file is not for a plain machine; wanted a Multiboot 1 kernel, an ELF32 kernel with a PVH entry note, " +
-      "or a ROM image of 4, 8, 16, 32, 64 or 128 KiB",
+      "a bzImage, or a ROM image of 4, 8, 16, 32, 64 or 128 KiB",
     "HV_IMAGE_UNSUPPORTED",
   );
 }

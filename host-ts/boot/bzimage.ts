@@ -1,20 +1,30 @@
 /**
  * bzImage, the compressed Linux kernel: boot sector, setup code, then the 32-bit part that unpacks itself.
- * Only the 32-bit part is loaded; the setup header is read for its addresses and not passed on.
+ * Only the 32-bit part is loaded; who enters a kernel by its own boot protocol passes the setup header on.
  * Source: Documentation/x86/boot.txt, "THE REAL-MODE KERNEL HEADER".
  */
+import {
+  BP_E820_TABLE,
+  BP_INIT_SIZE,
+  BP_PREF_ADDRESS,
+  BP_SETUP_HEADER,
+  BP_SETUP_HEADER_BASE,
+  BP_SETUP_HEADER_LENGTH,
+  BP_VERSION,
+  BP_VERSION_INIT_SIZE,
+} from "../../abi/linux-boot.ts";
 import { badField, FieldReader, findText, hex } from "./fields.ts";
 import type { KernelImage } from "./kernel.ts";
 
 const SETUP_SECTS = 0x1f1;
 const BOOT_FLAG = 0x1fe;
 const HEADER_MAGIC = 0x202;
-const PROTOCOL_VERSION = 0x206;
 const KERNEL_VERSION = 0x20e;
 const LOADFLAGS = 0x211;
 const CODE32_START = 0x214;
 
 const SECTOR = 512;
+const FOUR_GIB = 2 ** 32;
 /** Where the 32-bit part of a bzImage is loaded. */
 const LOAD_GPA = 0x100000;
 /** First protocol whose images may be loaded high, and its flag. */
@@ -34,7 +44,7 @@ export function parseBzImage(bytes: Uint8Array): KernelImage {
   const file = new FieldReader(bytes, "bzImage");
   const bootFlag = file.u16(BOOT_FLAG, "boot_flag");
   if (bootFlag !== 0xaa55) throw badField("bzImage", "boot_flag", hex(bootFlag), "0xaa55");
-  const protocol = file.u16(PROTOCOL_VERSION, "version");
+  const protocol = file.u16(BP_VERSION, "version");
   if (protocol < PROTOCOL_MIN) {
     throw badField("bzImage", "version", hex(protocol), `${hex(PROTOCOL_MIN)} or later`);
   }
@@ -67,6 +77,33 @@ export function parseBzImage(bytes: Uint8Array): KernelImage {
     version: versionOf(file, start),
     symbols: () => [],
   };
+}
+
+/**
+ * Parses a bzImage that is entered by its own boot protocol: the segment reaches to the end of what the kernel needs to unpack itself.
+ * @throws ImageError naming the header field
+ */
+export function parseBootableBzImage(bytes: Uint8Array): KernelImage {
+  const image = parseBzImage(bytes);
+  const file = new FieldReader(bytes, "bzImage");
+  const version = file.u16(BP_VERSION, "version");
+  if (version < BP_VERSION_INIT_SIZE) {
+    throw badField("bzImage", "version", hex(version), `${hex(BP_VERSION_INIT_SIZE)} or later`);
+  }
+  const prefHigh = file.u32(BP_PREF_ADDRESS + 4, "pref_address");
+  const unpackedEnd =
+    file.u32(BP_PREF_ADDRESS, "pref_address") + file.u32(BP_INIT_SIZE, "init_size");
+  if (prefHigh !== 0 || unpackedEnd > FOUR_GIB) {
+    throw badField("bzImage", "pref_address", hex(unpackedEnd), "an end below 4 GiB");
+  }
+  const headerEnd = BP_SETUP_HEADER_BASE + file.u8(BP_SETUP_HEADER_LENGTH, "jump");
+  const headerBytes = Math.min(headerEnd, BP_E820_TABLE) - BP_SETUP_HEADER;
+  const segments = image.segments.map((segment) => ({
+    ...segment,
+    memSize: Math.max(segment.memSize, unpackedEnd - segment.gpa),
+  }));
+  const setupHeader = file.slice(BP_SETUP_HEADER, headerBytes, "jump");
+  return { ...image, protocol: "linux", segments, setupHeader };
 }
 
 /** The release that the header points at; absent or out of the setup area, it is simply unknown. */

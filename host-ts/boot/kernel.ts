@@ -26,7 +26,9 @@ export interface KernelSymbol {
 export interface KernelImage {
   readonly kind: "elf" | "bzimage" | "multiboot" | "rom";
   /** How a plain machine enters it; undefined when it was not parsed for one. */
-  readonly protocol?: "multiboot" | "pvh" | "reset-vector";
+  readonly protocol?: "multiboot" | "pvh" | "linux" | "reset-vector";
+  /** With protocol "linux": the setup header, from BP_SETUP_HEADER on. */
+  readonly setupHeader?: Uint8Array;
   /** Guest-physical address of the first instruction (a Xen kernel's may be linear). */
   readonly entry: number;
   readonly segments: readonly KernelSegment[];

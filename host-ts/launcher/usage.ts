@@ -103,7 +103,7 @@ export const HELP = `wasmvisor: runs 32-bit x86 paravirtual guests in WebAssembl
 
 Guest
   -k, --kernel FILE        vmlinux (ELF) or bzImage; with --abi bare a Multiboot 1 kernel, an ELF with a
-                           PVH entry note, or a ROM image; detected
+                           PVH entry note, a bzImage, or a ROM image; detected
   -i, --initrd FILE        initial RAM disk
   -a, --append TEXT        kernel command line
   -m, --memory SIZE        RAM, such as 64M (the default) or 1G

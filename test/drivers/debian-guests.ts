@@ -2,7 +2,7 @@
  * Guests made from Debian's packages alone: the stock i386 kernel, busybox, GRUB. `npm test` makes them where it can (tools/debian-guests.ts)
  * and names their folder in WASMVISOR_DEBIAN_GUESTS (docs/status.md, "Tests that skip").
  */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import { createGuest, type GuestEnd, type GuestOptions } from "../../host-ts/index.ts";
@@ -25,6 +25,15 @@ function whyMissing(): string | undefined {
 /** Path of one of DEBIAN_FILES. */
 export function debianFile(name: (typeof DEBIAN_FILES)[number]): string {
   return join(FOLDER ?? "", name);
+}
+
+/** Path of the kernel as its package has it, a bzImage. */
+export function stockBzImage(): string {
+  const unpacked = join(FOLDER ?? "", "x");
+  const name = readdirSync(unpacked).find((each) => each.startsWith("linux-image-"));
+  const boot = join(unpacked, name ?? "", "boot");
+  const image = readdirSync(boot).find((each) => each.startsWith("vmlinuz-"));
+  return join(boot, image ?? "");
 }
 
 /** How a run went; `lines` without the kernel's own and without carriage returns. */

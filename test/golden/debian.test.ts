@@ -12,6 +12,7 @@ import {
   missingDebianGuests,
   runStock,
   STOCK_COMMAND_LINE,
+  stockBzImage,
 } from "../drivers/debian-guests.ts";
 import { buildInitrd } from "../drivers/initrd.ts";
 import { MAIN, start } from "../drivers/program.ts";
@@ -74,12 +75,13 @@ describe.skipIf(why)(why ? `${title} (${why})` : title, () => {
   );
 
   test(
-    "answers on its serial console, with SMEP, SMAP and UMIP in use",
+    "the package's bzImage unpacks itself and answers on its serial console, with SMEP, SMAP and UMIP in use",
     async () => {
-      const cpu = "max";
-      const { end, lines, text } = await runStock("job=console", ownInitrd(), { cpu }, (seen) =>
+      const options = { cpu: "max", kernel: readFileSync(stockBzImage()) } as const;
+      const { end, text, lines } = await runStock("job=console", ownInitrd(), options, (seen) =>
         seen.includes("READY") ? "hello guest\n" : undefined,
       );
+      expect(text).toContain("ACPI: Using IOAPIC for interrupt routing");
       expect(lines).toContain("GOT hello guest");
       expect(text).toContain("User Mode Instruction Prevention (UMIP) activated");
       expect(end.kind).toBe("power-off");

@@ -4,7 +4,7 @@ import { MULTIBOOT_HEADER_MAGIC } from "../../../abi/multiboot.ts";
 import { XEN_ELFNOTE_PHYS32_ENTRY } from "../../../abi/pvh.ts";
 import { ImageError } from "../../../host-ts/base/errors.ts";
 import { parseBareImage } from "../../../host-ts/boot/bare-image.ts";
-import { buildElf } from "./images.ts";
+import { buildBzImage, buildElf } from "./images.ts";
 
 const words = (...values: number[]): Uint8Array =>
   new Uint8Array(Uint32Array.from(values, (value) => value >>> 0).buffer);
@@ -75,6 +75,33 @@ test("a PVH note gives the entry; an ELF with neither is refused", () => {
     entry: 0x123456,
   });
   expect(() => parseBareImage(buildElf())).toThrow("neither a Multiboot header nor a PVH");
+});
+
+describe("bzImage", () => {
+  const bootable = (version: number, initSize = 0x800000): Uint8Array => {
+    const image = buildBzImage();
+    const fields = new DataView(image.buffer);
+    fields.setUint8(0x201, 0x66);
+    fields.setUint16(0x206, version, true);
+    fields.setUint32(0x258, 0x1000000, true);
+    fields.setUint32(0x260, initSize, true);
+    return image;
+  };
+
+  test("is entered by its own protocol, with room to unpack itself and its setup header", () => {
+    const image = parseBareImage(bootable(0x20f));
+    expect(image).toMatchObject({
+      kind: "bzimage",
+      protocol: "linux",
+      segments: [{ gpa: 0x100000, memSize: 0x1700000 }],
+    });
+    expect(image.setupHeader?.length).toBe(0x202 + 0x66 - 0x1f1);
+  });
+
+  test("is refused when its header is too old to say how much room, or says too much", () => {
+    expect(() => parseBareImage(bootable(0x209))).toThrow("version is 0x209, wanted 0x20a");
+    expect(() => parseBareImage(bootable(0x20f, 0xffffffff))).toThrow("pref_address");
+  });
 });
 
 test("a ROM ends at 1 MiB and starts at the reset vector", () => {
