@@ -2,7 +2,9 @@
  * Programs of others as processes of a Linux guest: what they print is what they print on this machine's processor.
  * QEMU's i386 test program comes from WASMVISOR_TEST_I386, more of their kind from the folder WASMVISOR_I386_PROGRAMS, Berkeley
  * TestFloat from WASMVISOR_TESTFLOAT: static 32-bit programs (docs/status.md, "Tests that skip").
- * QEMU's is built without TEST_SEGS: a Linux on lguest has no LDT.
+ * There are two Linuxes: one on lguest, and Debian's own kernel on the plain machine. Only the latter has an LDT, so QEMU's program is
+ * built twice, for that one whole (WASMVISOR_TEST_I386_SEGS). Its part in virtual-8086 mode needs a kernel with the system call vm86,
+ * which no distribution's has any more (WASMVISOR_VM86_KERNEL, WASMVISOR_TEST_I386_VM86).
  */
 import { execFileSync, spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
@@ -11,7 +13,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, onTestFinished, test } from "vitest";
 import type { Cpu } from "../../host-ts/guest/options.ts";
-import { createGuest } from "../../host-ts/index.ts";
+import { createGuest, type GuestOptions } from "../../host-ts/index.ts";
+import { debianFile, missingDebianGuests, STOCK_COMMAND_LINE } from "../drivers/debian-guests.ts";
 import { buildInitrd } from "../drivers/initrd.ts";
 
 const TIME_LIMIT_MS = 10 * 60_000;
@@ -25,13 +28,51 @@ const LONG_OUTPUT: ReadonlyMap<string, number> = new Map([["test-i386-fprem", 20
 const START = "---- start";
 const END = "---- end";
 const {
-  WASMVISOR_I386_BUSYBOX: BUSYBOX,
+  WASMVISOR_I386_BUSYBOX: BUSYBOX = missingDebianGuests ? undefined : debianFile("rd/bin/busybox"),
   WASMVISOR_TEST_I386: TEST_I386,
+  WASMVISOR_TEST_I386_SEGS: TEST_I386_SEGS,
+  WASMVISOR_TEST_I386_VM86: TEST_I386_VM86,
+  WASMVISOR_VM86_KERNEL: VM86_KERNEL,
   WASMVISOR_I386_PROGRAMS: PROGRAMS,
   WASMVISOR_TESTFLOAT: TESTFLOAT,
 } = process.env;
-const KERNEL =
-  process.env.WASMVISOR_LGUEST_KERNEL_PCI ?? process.env.WASMVISOR_LGUEST_KERNEL_PAGE ?? "";
+const LGUEST_KERNEL =
+  process.env.WASMVISOR_LGUEST_KERNEL_PCI ?? process.env.WASMVISOR_LGUEST_KERNEL_PAGE;
+
+/** A Linux that runs the programs. */
+interface Linux {
+  readonly name: string;
+  /** Why it is not there. */
+  readonly missing: string | undefined;
+  readonly kernel: string;
+  readonly options: Partial<GuestOptions>;
+}
+
+const LGUEST: Linux = {
+  name: "on lguest",
+  missing: LGUEST_KERNEL ? undefined : "no WASMVISOR_LGUEST_KERNEL_PCI or _PAGE is set",
+  kernel: LGUEST_KERNEL ?? "",
+  options: { commandLine: "job=extra quiet" },
+};
+const STOCK: Linux = {
+  name: "from Debian on a plain machine",
+  missing: missingDebianGuests,
+  kernel: debianFile("vmlinux-686-pae"),
+  options: { abi: "bare", commandLine: `${STOCK_COMMAND_LINE} job=extra quiet` },
+};
+
+const VM86: Linux = {
+  name: "with vm86 on a plain machine",
+  missing: VM86_KERNEL ? undefined : "WASMVISOR_VM86_KERNEL is not set",
+  kernel: VM86_KERNEL ?? "",
+  options: { abi: "bare", commandLine: "console=ttyS0 job=extra quiet" },
+};
+/** What a kernel without vm86 makes the program print, and what its 16-bit part prints where there is one. */
+const NO_VM86 = "ERROR: unhandled vm86 return code (0xffffffff)";
+const VM86_LINES =
+  "Hello VM86 world/00000046/00000246/INT90 started/VM86 IF test/00000246/00000046/00000246/00000046/00000246".split(
+    "/",
+  );
 
 /** Floating-point, big-number, digest and compression work by busybox. */
 const WORKLOAD = `
@@ -73,15 +114,16 @@ function runNatively(script: string, programs: ReadonlyMap<string, Uint8Array>):
 }
 
 async function runInGuest(
+  linux: Linux,
   script: string,
   programs: ReadonlyMap<string, Uint8Array>,
   cpu: Cpu,
 ): Promise<string[]> {
   const extra = new Map([...programs, ["run", Buffer.from(script)]]);
   const guest = await createGuest({
-    kernel: readFileSync(KERNEL),
+    ...linux.options,
+    kernel: readFileSync(linux.kernel),
     initrd: buildInitrd(readFileSync(BUSYBOX!), extra),
-    commandLine: "job=extra quiet",
     memoryBytes: RAM_BYTES,
     cpu,
   });
@@ -95,13 +137,16 @@ async function runInGuest(
 }
 
 async function expectSameAsNative(
+  linux: Linux,
   script: string,
   programs: ReadonlyMap<string, Uint8Array> = new Map(),
   cpu: Cpu = CPU,
 ): Promise<void> {
   const marked = `echo "${START}"\n${script}\necho "${END}"\n`;
-  const native = runNatively(marked, programs);
-  const found = await runInGuest(marked, programs, cpu);
+  const native = runNatively(marked, programs).flatMap((line) =>
+    linux === VM86 && line === NO_VM86 ? VM86_LINES : [line],
+  );
+  const found = await runInGuest(linux, marked, programs, cpu);
   expect(native.length).toBeGreaterThan(1);
   const [expected, got] = [outputs(native), outputs(found)];
   const report = [...expected].flatMap(([command, lines]) => {
@@ -140,54 +185,80 @@ function buildNumeric(): string | undefined {
   return gcc.status === 0 ? program : undefined;
 }
 
-function missing(program: string | undefined, otherwise: string): string | false {
+function missing(linux: Linux, program: string | undefined, otherwise: string): string | false {
   if (process.platform !== "linux" || process.arch !== "x64") return "the host is no x86-64 Linux";
   if (BUSYBOX === undefined) return "WASMVISOR_I386_BUSYBOX is not set";
-  if (KERNEL === "") return "no WASMVISOR_LGUEST_KERNEL_PCI or _PAGE is set";
+  if (linux.missing !== undefined) return linux.missing;
   if (program === undefined) return otherwise;
   return spawnSync(BUSYBOX, ["true"]).status === 0 ? false : "the host runs no 32-bit programs";
 }
 
 function suite(
   name: string,
+  linux: Linux,
   program: string | undefined,
   otherwise: string,
   run: (program: string) => Promise<void>,
 ): void {
-  const reason = missing(program, otherwise);
-  describe.skipIf(reason)(reason ? `${name} (${reason})` : name, () => {
-    test("prints in a Linux guest what it prints here", () => run(program!), TIME_LIMIT_MS);
+  const reason = missing(linux, program, otherwise);
+  const title = `${name}, in a Linux ${linux.name}`;
+  describe.skipIf(reason)(reason ? `${title} (${reason})` : title, () => {
+    test("prints what it prints here", () => run(program!), TIME_LIMIT_MS);
   });
 }
 
-suite("awk, bc, sha256sum and gzip", BUSYBOX, "WASMVISOR_I386_BUSYBOX is not set", async () => {
-  await expectSameAsNative(WORKLOAD);
-  await expectSameAsNative(WORKLOAD, new Map(), CPU_SSE);
-});
+const workload = (linux: Linux, cpu: Cpu, program: string | undefined) =>
+  suite(
+    `awk, bc, sha256sum and gzip on a ${cpu}`,
+    linux,
+    program,
+    "WASMVISOR_I386_BUSYBOX is not set",
+    () => expectSameAsNative(linux, WORKLOAD, new Map(), cpu),
+  );
+workload(LGUEST, CPU, BUSYBOX);
+workload(LGUEST, CPU_SSE, BUSYBOX);
+workload(STOCK, CPU, BUSYBOX);
 
-suite("a program that computes with SSE", buildNumeric(), "no gcc -m32 -static", (program) =>
-  expectSameAsNative(
-    oneEach(["./sse-numeric"]),
-    new Map([["sse-numeric", readFileSync(program)]]),
-    CPU_SSE,
-  ),
+suite(
+  "a program that computes with SSE",
+  LGUEST,
+  buildNumeric(),
+  "no gcc -m32 -static",
+  (program) =>
+    expectSameAsNative(
+      LGUEST,
+      oneEach(["./sse-numeric"]),
+      new Map([["sse-numeric", readFileSync(program)]]),
+      CPU_SSE,
+    ),
 );
 
-suite("QEMU's i386 instruction tests", TEST_I386, "WASMVISOR_TEST_I386 is not set", (program) =>
-  expectSameAsNative(oneEach(["./test-i386"]), new Map([["test-i386", readFileSync(program)]])),
-);
-
-suite("further programs", PROGRAMS, "WASMVISOR_I386_PROGRAMS is not set", (folder) => {
-  const names = readdirSync(folder);
-  const programs = new Map(names.map((name) => [name, readFileSync(join(folder, name))]));
-  const commands = names.map((name) => {
-    const lines = LONG_OUTPUT.get(name);
-    return lines === undefined ? `./${name}` : `./${name} | head -n ${lines}`;
+for (const [what, linux, file, variable] of [
+  ["", LGUEST, TEST_I386, "WASMVISOR_TEST_I386"],
+  [" with segments", STOCK, TEST_I386_SEGS, "WASMVISOR_TEST_I386_SEGS"],
+  [" with virtual-8086 mode", VM86, TEST_I386_VM86, "WASMVISOR_TEST_I386_VM86"],
+] as const) {
+  const title = `QEMU's i386 instruction tests${what}`;
+  suite(title, linux, file, `${variable} is not set`, (program) => {
+    const programs = new Map([["test-i386", readFileSync(program)]]);
+    return expectSameAsNative(linux, oneEach(["./test-i386"]), programs);
   });
-  return expectSameAsNative(oneEach(commands), programs);
-});
+}
 
-suite("Berkeley TestFloat", TESTFLOAT, "WASMVISOR_TESTFLOAT is not set", (program) => {
+for (const linux of [LGUEST, STOCK]) {
+  suite("further programs", linux, PROGRAMS, "WASMVISOR_I386_PROGRAMS is not set", (folder) => {
+    const names = readdirSync(folder);
+    const programs = new Map(names.map((name) => [name, readFileSync(join(folder, name))]));
+    const commands = names.map((name) => {
+      const lines = LONG_OUTPUT.get(name);
+      return lines === undefined ? `./${name}` : `./${name} | head -n ${lines}`;
+    });
+    return expectSameAsNative(linux, oneEach(commands), programs);
+  });
+}
+
+suite("Berkeley TestFloat", LGUEST, TESTFLOAT, "WASMVISOR_TESTFLOAT is not set", (program) => {
   const commands = TESTFLOAT_FUNCTIONS.map((name) => `./testfloat -level 1 ${name}`);
-  return expectSameAsNative(oneEach(commands), new Map([["testfloat", readFileSync(program)]]));
+  const programs = new Map([["testfloat", readFileSync(program)]]);
+  return expectSameAsNative(LGUEST, oneEach(commands), programs);
 });
