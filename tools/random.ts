@@ -1,25 +1,28 @@
 /**
- * `npm run test:random -- [--minutes M | --count N] [--seed S] [--oracle native|qemu] [--family NAME]...`: random code on the core
- * and on another processor. Prints what differs, made small, with the command that repeats it, and ends `N passed, N failed`.
- * `--only I` runs case I of the seed alone, `--whole` prints cases as drawn, `--show N` prints N failures in full (default 10).
+ * `npm run test:random -- [--minutes M | --count N] [--seed S] [--oracle native|qemu]... [--family NAME]...`: random code on the
+ * core and on other processors, all families and oracles in turn. Prints what differs, made small, with the command that repeats
+ * it, a line each minute, and ends `N passed, N failed`. `--count N` is for each family and oracle. `--only I` runs case I of one
+ * family alone, `--whole` prints cases as drawn, `--show N` prints N failures in full (default 10).
  */
 import { parseArgs } from "node:util";
 import { loadDisassembler } from "../host-ts/debug/disasm.ts";
 import { createCoreDriver } from "../test/drivers/cpu-core.ts";
 import { describeFailure } from "../test/drivers/describe-failure.ts";
-import { differing, shrink } from "../test/drivers/differential.ts";
-import { createOracle, isOracleName, ORACLE_FAMILIES, ORACLES } from "../test/drivers/oracles.ts";
-import { isFamily, randomCase } from "../test/drivers/random-case.ts";
+import { codeSizes, examine, type RandomFailure, shrink } from "../test/drivers/differential.ts";
+import { createOracle, isOracleName, ORACLES, type Oracle } from "../test/drivers/oracles.ts";
+import { FAMILIES, type Family, isFamily, randomCase } from "../test/drivers/random-case.ts";
 
 const BATCH = 1000;
 const MINUTE_MS = 60_000;
+const HOUR_MS = 60 * MINUTE_MS;
+const MIB = 1 << 20;
 
 const { values } = parseArgs({
   options: {
     seed: { type: "string", default: "1" },
-    count: { type: "string", default: "20000" },
+    count: { type: "string", default: "2000" },
     minutes: { type: "string" },
-    oracle: { type: "string", default: "native" },
+    oracle: { type: "string", multiple: true },
     family: { type: "string", multiple: true },
     only: { type: "string" },
     whole: { type: "boolean", default: false },
@@ -32,45 +35,83 @@ function fail(message: string): never {
   process.exit(2);
 }
 
-const { oracle: oracleName } = values;
-if (!isOracleName(oracleName)) fail(`--oracle takes ${ORACLES.join(", ")}`);
-const known = ORACLE_FAMILIES[oracleName];
-const families = values.family?.filter(isFamily) ?? known;
-if (families.length === 0 || families.some((family) => !known.includes(family))) {
-  fail(`--family takes ${known.join(", ")}`);
+/** One oracle and one family, and the number of its next case. */
+interface Lane {
+  readonly oracleName: string;
+  readonly oracle: Oracle;
+  readonly family: Family;
+  next: number;
 }
-const oracle = createOracle(oracleName);
-if ("reason" in oracle) fail(`skipped: ${oracle.reason}`);
+
+function lanes(): Lane[] {
+  const names = values.oracle ?? ORACLES;
+  const families = values.family ?? FAMILIES;
+  const first = Number(values.only ?? 0);
+  const made = names.flatMap((oracleName) => {
+    if (!isOracleName(oracleName)) fail(`--oracle takes ${ORACLES.join(", ")}`);
+    const oracle = createOracle(oracleName);
+    if ("reason" in oracle) {
+      console.log(`${oracleName} skipped: ${oracle.reason}`);
+      return [];
+    }
+    return families.map((family): Lane => {
+      if (!isFamily(family)) fail(`--family takes ${FAMILIES.join(", ")}`);
+      return { oracleName, oracle, family, next: first };
+    });
+  });
+  return made.sort((a, b) => families.indexOf(a.family) - families.indexOf(b.family));
+}
 
 const seed = Number(values.seed);
-const first = Number(values.only ?? 0);
-const end = values.only === undefined ? Number(values.count) : first + 1;
+const end = values.only === undefined ? Number(values.count) : Number(values.only) + 1;
 const startedAt = performance.now();
-const until = startedAt + Number(values.minutes ?? 0) * MINUTE_MS;
-const isMore = (next: number) =>
-  values.minutes === undefined ? next < end : performance.now() < until;
-
+const until =
+  values.minutes === undefined ? undefined : startedAt + Number(values.minutes) * MINUTE_MS;
 const disassembler = await loadDisassembler();
-const driver = createCoreDriver();
-const familyOptions =
-  families === known ? "" : families.map((name) => ` --family ${name}`).join("");
-let ran = 0;
+const driver = createCoreDriver({ edges: true });
+let cases = 0;
+let instructions = 0;
 let failed = 0;
-for (let next = first; isMore(next); next += BATCH) {
-  const count = values.minutes === undefined ? Math.min(BATCH, end - next) : BATCH;
-  const cases = Array.from({ length: count }, (_, i) => randomCase(seed, next + i, families));
-  const failures = differing(driver, oracle.record, cases);
-  for (const failure of failures) {
-    if (++failed > Number(values.show)) continue;
-    const shown = values.whole ? failure : shrink(driver, oracle.record, failure);
-    console.log(describeFailure(disassembler, shown));
-    console.log(
-      `    again: npm run test:random -- --oracle ${oracleName} --seed ${seed} --only ${next + cases.indexOf(failure.from)}${familyOptions}`,
-    );
-  }
-  ran += count;
+
+function report({ oracle, oracleName, family }: Lane, failure: RandomFailure, index: number): void {
+  if (++failed > Number(values.show)) return;
+  const shown = values.whole ? failure : shrink(driver, oracle, failure);
+  console.log(describeFailure(disassembler, shown, codeSizes(shown)));
+  console.log(
+    `    again: npm run test:random -- --oracle ${oracleName} --family ${family} --seed ${seed} --only ${index}`,
+  );
 }
-const hours = (performance.now() - startedAt) / (60 * MINUTE_MS);
-console.log(`seed ${seed} on ${oracleName}: ${Math.round(ran / hours)} cases per hour`);
-console.log(`${ran - failed} passed, ${failed} failed`);
+
+function runBatch(lane: Lane): void {
+  const count = until === undefined ? Math.min(BATCH, end - lane.next) : BATCH;
+  const drawn = Array.from({ length: count }, (_, i) =>
+    randomCase(seed, lane.next + i, [lane.family]),
+  );
+  const findings = examine(driver, lane.oracle, drawn);
+  cases += findings.cases;
+  instructions += findings.instructions;
+  for (const failure of findings.failures) {
+    report(lane, failure, lane.next + drawn.indexOf(failure.from));
+  }
+  lane.next += count;
+}
+
+function summary(): string {
+  const ms = performance.now() - startedAt;
+  const perHour = (count: number) => Math.round((count / ms) * HOUR_MS);
+  return `seed ${seed}, ${Math.round(ms / 1000)} s: ${cases} cases, ${instructions} instructions, ${perHour(instructions)} instructions per hour, ${failed} differences`;
+}
+
+const all = lanes();
+let reported = startedAt;
+for (let turn = 0; all.length > 0; turn++) {
+  const lane = all[turn % all.length]!;
+  if (until === undefined ? lane.next >= end : performance.now() >= until) break;
+  runBatch(lane);
+  if (performance.now() - reported < MINUTE_MS) continue;
+  reported += MINUTE_MS;
+  console.log(`${summary()}; ${Math.round(process.memoryUsage().rss / MIB)} MiB`);
+}
+console.log(summary());
+console.log(`${cases - failed} passed, ${failed} failed`);
 process.exitCode = failed === 0 ? 0 : 1;

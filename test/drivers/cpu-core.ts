@@ -21,9 +21,14 @@ import {
   VCPU_EFLAGS,
   VCPU_EIP,
   VCPU_EVENT,
+  VCPU_FCS,
   VCPU_FCW,
+  VCPU_FDP,
+  VCPU_FDS,
+  VCPU_FIP,
   VCPU_FLAG_AUX,
   VCPU_FLAG_RES,
+  VCPU_FOP,
   VCPU_FPR,
   VCPU_FSW,
   VCPU_FTW,
@@ -62,8 +67,10 @@ import {
   PTE_P,
   PTE_RW,
   PTE_US,
+  SEG_CS,
   SEG_DS,
   SEG_LDTR,
+  SEG_SS,
   SEG_TR,
   VECTORS_WITH_ERROR_CODE,
 } from "../../abi/x86.ts";
@@ -75,12 +82,15 @@ import {
   type CpuDriver,
   type CpuOutcome,
   DATA,
+  EDGE,
   FILLER,
   overlay,
   READ_ONLY,
+  type RunManner,
   STACK,
+  traceStep,
 } from "./cpu-driver.ts";
-import type { FxState, VectorCase } from "./nv1.ts";
+import type { FxState, Steps, VectorCase } from "./nv1.ts";
 
 const PAGE = 0x1000;
 const RAM_FRAMES = 0x1000;
@@ -101,6 +111,11 @@ const PAGE_POINTERS = 0x00809000;
 const MAPPED_PAGES = 0x1000;
 const HANDLER_STRIDE = 16;
 const HLT = 0xf4;
+/** HLT, IRET. */
+const HLT_IRET = 0xcff4;
+const VECTOR_DB = 1;
+/** What the handler of a single step retires. */
+const STEP_INSTRUCTIONS = 2;
 const GDT_LIMIT = 127;
 const LDT_LIMIT = 159;
 const TSS_LIMIT = 103;
@@ -110,6 +125,7 @@ const KERNEL_CS = 0x10;
 const KERNEL_DS = 0x18;
 /** Instructions after which a case counts as one that does not stop. */
 const BUDGET = 200_000;
+const MOST_STEPS = 100_000;
 
 /** base, limit, access byte, G and D/B in bits 3 and 2. */
 type Descriptor = readonly [base: number, limit: number, access: number, flags: number];
@@ -154,6 +170,8 @@ export interface CoreDriverOptions {
   readonly chaosSeed?: number;
   /** PAE page tables instead of 32-bit ones. */
   readonly pae?: boolean;
+  /** Maps EDGE too. */
+  readonly edges?: boolean;
   /** DS ends a page early where a case does not choose its segments, so that no code counts as flat. */
   readonly segmented?: boolean;
 }
@@ -171,38 +189,97 @@ class CoreDriver implements CpuDriver {
   readonly #slice: number;
   readonly #pae: boolean;
   readonly #segmented: boolean;
+  readonly #edges: boolean;
+  readonly #chaosSeed: number | undefined;
 
   constructor(options: CoreDriverOptions) {
     const { assertions = true, slice = BUDGET, chaosSeed, pae = false } = options;
     this.#slice = slice;
     this.#pae = pae;
     this.#segmented = options.segmented ?? false;
+    this.#edges = options.edges ?? false;
+    this.#chaosSeed = chaosSeed;
     this.#core = instantiateCore(loadCoreImage(assertions));
     const verbs = this.#core.exports;
     this.#guest = verbs.guestCreate(RAM_FRAMES) >>> 0;
     this.#vcpu = new VcpuBlock(this.#core, verbs.vcpuCreate(this.#guest, POLICY_NATIVE) >>> 0);
     verbs.vcpuSetModel(this.#vcpu.ptr, CPU_MODEL_MAX);
-    if (chaosSeed !== undefined) {
-      this.#vcpu.setU32(VCPU_CHAOS, 1);
-      this.#vcpu.setU32(VCPU_CHAOS_SEED, chaosSeed);
-    }
+    if (chaosSeed !== undefined) this.#vcpu.setU32(VCPU_CHAOS_SEED, chaosSeed);
     this.#buildTables();
   }
 
-  run(test: VectorCase): CpuOutcome {
-    this.#loadMemory(test);
+  run(test: VectorCase, manner: RunManner = {}): CpuOutcome {
+    const { chaosSeed, slice = this.#slice, isWarm = false } = manner;
+    this.#loadMemory(test, isWarm);
     this.#loadState(test);
+    this.#vcpu.setU32(VCPU_CHAOS, (chaosSeed ?? this.#chaosSeed) === undefined ? 0 : 1);
+    if (chaosSeed !== undefined) this.#vcpu.setU32(VCPU_CHAOS_SEED, chaosSeed);
     const before = this.#vcpu.retired;
-    const reason = this.#go();
-    // The HLT of the handler is not the case's.
-    return this.#outcome(test, reason, this.#vcpu.retired - before - 1);
+    let reason = this.#go(slice);
+    let handlers = 1;
+    let steps: Steps | undefined;
+    if (test.steps !== undefined) {
+      steps = { count: 0, trace: 0 };
+      while (steps.count < MOST_STEPS && this.#isStepped(reason)) {
+        const { eip, regs } = this.#frame();
+        steps = { count: steps.count + 1, trace: traceStep(steps.trace, eip, regs) };
+        handlers += this.#leaveStep();
+        reason = this.#go(slice);
+      }
+    }
+    // The instructions of handlers are not the case's.
+    return this.#outcome(test, reason, this.#vcpu.retired - before - handlers, steps);
+  }
+
+  #isStepped(reason: number): boolean {
+    const at = HANDLERS + VECTOR_DB * HANDLER_STRIDE + 1;
+    return reason === EXIT_HALT && this.#vcpu.eip === at;
+  }
+
+  /**
+   * Goes on after a single step: the handler's IRET does it, except onto a 16-bit stack, where it would leave the handler's upper
+   * half in ESP (which operating systems hide).
+   * @returns instructions that the handler retires.
+   */
+  #leaveStep(): number {
+    const v = this.#vcpu;
+    const frame = this.#page(INNER_STACK);
+    const words = new DataView(frame.buffer, frame.byteOffset, PAGE);
+    const [eip, cs, flags, esp, ss] = [20, 16, 12, 8, 4].map((at) =>
+      words.getUint32(PAGE - at, true),
+    ) as [number, number, number, number, number];
+    if (!this.#isNarrow(ss)) return STEP_INSTRUCTIONS;
+    this.#loadSegment(SEG_CS, cs & 0xffff);
+    this.#loadSegment(SEG_SS, ss & 0xffff);
+    v.setU32(VCPU_EIP, eip);
+    v.setGpr(4, esp);
+    this.#setEflags(flags);
+    v.setU32(VCPU_CPL, 3);
+    this.#core.exports.updateMode(v.ptr);
+    return 1;
+  }
+
+  /** Whether a selector names a 16-bit segment. */
+  #isNarrow(selector: number): boolean {
+    const entry = LDT_ENTRIES.find(([index]) => index === (selector & 0xffff) >> 3);
+    return (selector & 4) !== 0 && entry !== undefined && (entry[4] & 4) === 0;
+  }
+
+  /** EIP and registers of the code that a handler without an error code came from. */
+  #frame(): { eip: number; regs: Uint32Array } {
+    const v = this.#vcpu;
+    const frame = this.#page(INNER_STACK);
+    const words = new DataView(frame.buffer, frame.byteOffset, PAGE);
+    const regs = Uint32Array.from({ length: 8 }, (_, r) => v.gpr(r));
+    regs[4] = words.getUint32(PAGE - 8, true);
+    return { eip: words.getUint32(PAGE - 20, true), regs };
   }
 
   /** Calls run until something other than the end of a slice happens. */
-  #go(): number {
+  #go(slice: number): number {
     let reason = 0;
-    for (let left = BUDGET; left > 0 && reason === 0; left -= this.#slice) {
-      reason = this.#core.exports.run(this.#vcpu.ptr, Math.min(left, this.#slice));
+    for (let left = BUDGET; left > 0 && reason === 0; left -= slice) {
+      reason = this.#core.exports.run(this.#vcpu.ptr, Math.min(left, slice));
     }
     return reason;
   }
@@ -234,6 +311,10 @@ class CoreDriver implements CpuDriver {
     if (this.#pae) this.#write32(PAGE_POINTERS, PAGE_DIRECTORY | PTE_P);
     for (const range of [CODE, DATA, STACK]) map(range.address, range.bytes, PTE_RW | PTE_US);
     map(READ_ONLY.address, READ_ONLY.bytes, PTE_US);
+    if (this.#edges) {
+      map(EDGE.address, EDGE.bytes, PTE_RW | PTE_US);
+      map(EDGE.address + PAGE, PAGE, PTE_US);
+    }
     map(GDT, SYSTEM_PAGES * PAGE, PTE_RW);
 
     for (const [index, ...entry] of GDT_ENTRIES) this.#writeDescriptor(GDT + 8 * index, entry);
@@ -246,7 +327,7 @@ class CoreDriver implements CpuDriver {
       const dpl = vector === 3 || vector === 4 ? 3 : 0;
       this.#write32(IDT + 8 * vector, (KERNEL_CS << 16) | (handler & 0xffff));
       this.#write32(IDT + 8 * vector + 4, (handler & 0xffff0000) | 0x8e00 | (dpl << 13));
-      this.#write32(handler, HLT);
+      this.#write32(handler, vector === VECTOR_DB ? HLT_IRET : HLT);
     }
   }
 
@@ -264,18 +345,33 @@ class CoreDriver implements CpuDriver {
 
   // Before a case.
 
-  #loadMemory(test: VectorCase): void {
+  #loadMemory(test: VectorCase, isWarm: boolean): void {
     const eip = test.before.eip;
     const code = { address: eip < CODE.address ? eip + CODE.address : eip, bytes: test.code };
-    for (let at = 0; at < CODE.bytes; at += PAGE) {
-      const page = this.#page(CODE.address + at).fill(FILLER);
-      overlayPart(page, CODE.address + at, code);
+    this.#loadRange(CODE, FILLER, [code], isWarm);
+    for (const range of this.#edges ? [DATA, STACK, EDGE] : [DATA, STACK]) {
+      this.#loadRange(range, 0, test.memory, isWarm);
     }
-    for (const range of [DATA, STACK]) {
-      for (let at = 0; at < range.bytes; at += PAGE) {
-        const page = this.#page(range.address + at).fill(0);
-        for (const piece of test.memory) overlayPart(page, range.address + at, piece);
+  }
+
+  readonly #wanted = new Uint8Array(PAGE);
+
+  /** With `isWarm`, pages that hold the right bytes already are left alone. */
+  #loadRange(
+    range: { address: number; bytes: number },
+    filler: number,
+    pieces: readonly { address: number; bytes: Uint8Array }[],
+    isWarm: boolean,
+  ): void {
+    for (let gpa = range.address; gpa < range.address + range.bytes; gpa += PAGE) {
+      this.#wanted.fill(filler);
+      for (const piece of pieces) overlayPart(this.#wanted, gpa, piece);
+      if (isWarm) {
+        const ptr = this.#core.exports.frameForRead(this.#guest, gpa / PAGE) >>> 0;
+        const there = this.#core.bytes(ptr + PAGE).subarray(ptr, ptr + PAGE);
+        if (Buffer.compare(there, this.#wanted) === 0) continue;
       }
+      this.#page(gpa).set(this.#wanted);
     }
   }
 
@@ -361,6 +457,7 @@ class CoreDriver implements CpuDriver {
     const pending = (fx.fsw & ~fx.fcw & FSW_EXCEPTIONS) !== 0;
     v.setU32(VCPU_FSW, pending ? fx.fsw | FSW_SUMMARY : fx.fsw & ~FSW_SUMMARY);
     v.setU32(VCPU_FTW, tags);
+    for (const pointer of [VCPU_FOP, VCPU_FIP, VCPU_FCS, VCPU_FDP, VCPU_FDS]) v.setU32(pointer, 0);
     v.setU32(VCPU_MXCSR, fx.mxcsr);
   }
 
@@ -379,7 +476,7 @@ class CoreDriver implements CpuDriver {
 
   // After a case.
 
-  #outcome(test: VectorCase, reason: number, retired: number): CpuOutcome {
+  #outcome(test: VectorCase, reason: number, retired: number, steps?: Steps): CpuOutcome {
     const v = this.#vcpu;
     const at = v.eip - 1 - HANDLERS;
     const stopped = reason === EXIT_HALT && at >= 0 && at % HANDLER_STRIDE === 0;
@@ -409,6 +506,8 @@ class CoreDriver implements CpuDriver {
       fx: test.before.fx === undefined ? undefined : this.#readFx(),
       data: this.#gather(DATA),
       stack: this.#gather(STACK),
+      ...(this.#edges && { edge: this.#gather(EDGE) }),
+      ...(steps && { steps }),
       retired,
       ...(isFrame ? {} : { trouble: this.#trouble(reason) }),
     };

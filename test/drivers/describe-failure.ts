@@ -9,13 +9,18 @@ function hex(value: number): string {
   return (value >>> 0).toString(16).padStart(8, "0");
 }
 
-/** Several lines, indented. A 16-bit code segment of the LDT is the only reason for 16-bit code. */
+/** Where code changes its default size, from its start on. */
+export type CodeSizes = readonly (readonly [at: number, bits: 16 | 32])[];
+
+/** Several lines, indented. A 16-bit code segment of the LDT is the only reason for 16-bit code to begin with. */
 export function describeFailure(
   disassembler: Disassembler,
   { test, differences }: Failure,
+  sizes: CodeSizes = [[0, test.before.segs[1] === 0x4f ? 16 : 32]],
 ): string {
-  const bits = test.before.segs[1] === 0x4f ? 16 : 32;
-  const lines = disassembler.decode(test.code, test.before.eip, { bits });
+  const lines = sizes.flatMap(([at, bits], i) =>
+    disassembler.decode(test.code.subarray(at, sizes[i + 1]?.[0]), test.before.eip + at, { bits }),
+  );
   const regs = [...test.before.regs].map(hex).join(" ");
   const memory = test.memory.map((piece) => {
     const bytes = Buffer.from(piece.bytes);

@@ -1,45 +1,84 @@
 /** Compares a processor under test with an oracle on random cases, and makes small cases of large ones. */
+import { PTE_P } from "../../abi/x86.ts";
 import { type CpuDriver, compareOutcome } from "./cpu-driver.ts";
-import type { NativeInput } from "./native.ts";
+import type { CodeSizes } from "./describe-failure.ts";
+import { disagreements } from "./mixed-runs.ts";
+import { ENTRY, VECTOR_HANGS } from "./native.ts";
 import type { VectorCase } from "./nv1.ts";
-import { type RandomCase, toInput } from "./random-case.ts";
+import type { Oracle } from "./oracles.ts";
+import { type RandomCase, startBits, toInput } from "./random-case.ts";
+import { assemble } from "./random-code.ts";
 import type { Failure } from "./run-vectors.ts";
 
+const VECTOR_PF = 14;
+const PFERR_FETCH = 0x10;
 const HARNESS = { first: 0x00400000, end: 0x01002000 };
-
-/** What answers for a batch of cases. */
-export type Record = (inputs: readonly NativeInput[]) => VectorCase[];
 
 /** A case that differs, as it was drawn. */
 export interface RandomFailure extends Failure {
   readonly from: RandomCase;
 }
 
-/** Runs cases; those that cannot be assembled are left out. @returns those that differ, in order. */
-export function differing(
-  driver: CpuDriver,
-  record: Record,
-  cases: readonly RandomCase[],
-): RandomFailure[] {
-  const inputs: NativeInput[] = [];
-  const sources: RandomCase[] = [];
-  for (const from of cases) {
-    const input = toInput(from);
-    if (input === undefined) continue;
-    inputs.push(input);
-    sources.push(from);
-  }
-  return record(inputs).flatMap((test, index) => {
-    if (isInHarness(test)) return [];
-    const differences = compareOutcome(test, driver.run(test));
-    return differences.length === 0 ? [] : [{ test, differences, from: sources[index]! }];
-  });
+/** What came of a run of cases. */
+export interface Findings {
+  /** Cases compared, and what they retired. */
+  readonly cases: number;
+  readonly instructions: number;
+  readonly failures: readonly RandomFailure[];
 }
 
-/** Whether the case reached for pages where a harness may keep its own tables (the vectors' FORMAT.md). */
-function isInHarness(test: VectorCase): boolean {
-  const { cr2 = 0 } = test;
-  return cr2 >= HARNESS.first && cr2 < HARNESS.end;
+/** Runs cases; those that cannot be assembled, or that no oracle can answer for, are left out. */
+export function examine(
+  driver: CpuDriver,
+  oracle: Oracle,
+  sources: readonly RandomCase[],
+): Findings {
+  const drawn = sources.flatMap((from) => {
+    const input = toInput(from);
+    return input === undefined ? [] : [{ from, input }];
+  });
+  const failures: RandomFailure[] = [];
+  let cases = 0;
+  let instructions = 0;
+  oracle.record(drawn.map(({ input }) => input)).forEach((test, index) => {
+    if (isOpen(test)) return;
+    const got = driver.run(test);
+    const expected = oracle.correct(test, got);
+    if (expected !== undefined) {
+      cases++;
+      instructions += got.retired ?? 0;
+    }
+    const answer = expected === undefined ? [] : compareOutcome(expected, got);
+    const differences = answer.length > 0 ? answer : disagreements(driver, test, got);
+    if (differences.length === 0) return;
+    failures.push({ test, differences, from: drawn[index]!.from });
+  });
+  return { cases, instructions, failures };
+}
+
+/** @returns the cases that differ, in order. */
+export function differing(
+  driver: CpuDriver,
+  oracle: Oracle,
+  cases: readonly RandomCase[],
+): readonly RandomFailure[] {
+  return examine(driver, oracle, cases).failures;
+}
+
+/**
+ * Whether the case reached for pages where a harness may keep its own tables (the vectors' FORMAT.md), ran into data, which pages
+ * without NX allow, or did not end.
+ */
+function isOpen({ vector, cr2 = 0, error = 0 }: VectorCase): boolean {
+  if (vector === VECTOR_HANGS) return true;
+  if (vector !== VECTOR_PF) return false;
+  const isFetch = (error & PFERR_FETCH) !== 0 && (error & PTE_P) !== 0;
+  return isFetch || (cr2 >= HARNESS.first && cr2 < HARNESS.end);
+}
+
+/** Where the code of a failure changes between 16 and 32 bits. */
+export function codeSizes({ from }: RandomFailure): CodeSizes | undefined {
+  return assemble(from.pieces, from.codeAt, startBits(from))?.bits;
 }
 
 /** Kind of the first difference: the text up to the first colon, so that shrinking does not wander off to another fault. */
@@ -48,11 +87,11 @@ function kindOf(failure: Failure): string {
 }
 
 /** Leaves out instructions, then state, as long as the case still differs in the same way. */
-export function shrink(driver: CpuDriver, record: Record, failure: RandomFailure): RandomFailure {
+export function shrink(driver: CpuDriver, oracle: Oracle, failure: RandomFailure): RandomFailure {
   let smallest = failure;
   for (const variants of [withoutPieces, withoutState]) {
     for (;;) {
-      const smaller = differing(driver, record, variants(smallest.from)).find(
+      const smaller = differing(driver, oracle, variants(smallest.from)).find(
         (candidate) => kindOf(candidate) === kindOf(failure),
       );
       if (smaller === undefined) break;
@@ -85,6 +124,12 @@ function withoutState(test: RandomCase): RandomCase[] {
   }
   test.regs.forEach((value, r) => {
     if (value !== 0) variants.push({ ...test, regs: test.regs.with(r, 0) });
+  });
+  if (test.codeAt !== ENTRY) variants.push({ ...test, codeAt: ENTRY });
+  test.segs?.forEach((selector, s) => {
+    // CS and SS are there to stay.
+    if (s === 1 || s === 2 || selector === 0) return;
+    variants.push({ ...test, segs: test.segs!.with(s, 0) });
   });
   for (let bit = 1; bit <= test.flags; bit <<= 1) {
     if (test.flags & bit) variants.push({ ...test, flags: test.flags & ~bit });

@@ -34,6 +34,12 @@ export interface CpuState {
   readonly fx: FxState | undefined;
 }
 
+/** Traps of single steps: how many, and a digest of EIP and registers after each. */
+export interface Steps {
+  readonly count: number;
+  readonly trace: number;
+}
+
 /** One case: this code, these registers and this memory led to exactly that. */
 export interface VectorCase {
   readonly name: string;
@@ -52,6 +58,8 @@ export interface VectorCase {
   /** Every byte of DATA and STACK that differs from before. */
   readonly changes: readonly MemoryPiece[];
   readonly ignored: readonly { readonly address: number; readonly length: number }[];
+  /** Where a case single-steps on after every trap. */
+  readonly steps?: Steps;
 }
 
 /** The JSON at the head of a file. */

@@ -16,6 +16,26 @@ export const C1 = 0x10000;
 /** The six arithmetic flags. */
 export const ALL = CF | PF | AF | ZF | SF | OF;
 
+/** Default operand and address size of code. */
+export type Bits = 16 | 32;
+
+/** A place that other pieces name. One that shrinking has taken away stands for the next piece, or for the data. */
+export interface Label {
+  readonly what: string;
+}
+
+/** A field of a piece that the assembler fills in. */
+export interface Reference {
+  /** Offset of the field in the piece, and its size. */
+  readonly at: number;
+  readonly bytes: 1 | 2 | 4;
+  /** A displacement from the end of the field, an address for an indirect jump, or the linear address of what a store changes. */
+  readonly kind: "relative" | "address" | "store";
+  readonly to: Label;
+  /** Added to an address: minus the base of a code segment, or an offset in the piece that is stored to. */
+  readonly plus?: number;
+}
+
 /** One instruction, or a few that belong together: its bytes, the flags it reads, those it defines and those it leaves undefined. */
 export interface Piece {
   readonly bytes: readonly number[];
@@ -24,6 +44,18 @@ export interface Piece {
   readonly leaves?: number;
   /** Its result is approximate, so nothing may follow it. */
   readonly isApprox?: boolean;
+  readonly label?: Label;
+  readonly refs?: readonly Reference[];
+  /** It never goes on to the next piece. */
+  readonly isEnd?: boolean;
+  /** It jumps to an address that it finds: any that a piece took, or where a call returns to. */
+  readonly isIndirect?: boolean;
+  readonly isCall?: boolean;
+  /** The code that it stands in, and the code that follows where that is another. */
+  readonly bits?: Bits;
+  readonly nextBits?: Bits;
+  /** Offset of a byte that may be stored to, and the values it may get. */
+  readonly patch?: { readonly at: number; readonly values: readonly number[] };
 }
 
 /** Draws one instruction of a kind. */
@@ -55,26 +87,115 @@ export function modrm(random: Random, reg: number): number[] {
 export interface RandomCode {
   readonly bytes: Uint8Array;
   readonly isApprox: boolean;
+  /** Offsets where the code changes between 16 and 32 bits, with what it is from there on. */
+  readonly bits: readonly (readonly [at: number, bits: Bits])[];
   /** Flags that are open when the run stops `at` bytes from its start. */
   undefinedFlags(at: number): number;
 }
 
-/** @returns the run that the pieces make, or undefined when a piece reads a flag that is open or follows an approximate one. */
-export function assemble(pieces: readonly Piece[]): RandomCode | undefined {
-  const bytes: number[] = [];
-  const openAt: (readonly [at: number, flags: number])[] = [];
-  let open = 0;
-  let isApprox = false;
-  for (const piece of pieces) {
-    if (isApprox || ((piece.reads ?? 0) & open) !== 0) return undefined;
-    openAt.push([bytes.length, open]);
-    bytes.push(...piece.bytes);
-    open = (open & ~(piece.defines ?? 0)) | (piece.leaves ?? 0);
-    isApprox = piece.isApprox ?? false;
+/** Flags that are open before each piece and after the last: what any way there leaves open. */
+function openFlags(pieces: readonly Piece[]): number[] {
+  const places = new Map<Label, number>();
+  pieces.forEach(({ label }, i) => {
+    if (label !== undefined) places.set(label, i);
+  });
+  const targets = (piece: Piece, kind: Reference["kind"]) =>
+    (piece.refs ?? []).filter((ref) => ref.kind === kind).map(({ to }) => places.get(to));
+  const taken = pieces.flatMap((piece, i) => [
+    ...targets(piece, "address"),
+    ...(piece.isCall ? [i + 1] : []),
+  ]);
+  const open = new Array<number>(pieces.length + 1).fill(0);
+  for (let changed = true; changed; ) {
+    changed = false;
+    pieces.forEach((piece, i) => {
+      const after = (open[i]! & ~(piece.defines ?? 0)) | (piece.leaves ?? 0);
+      const next = [
+        ...(piece.isEnd ? [] : [i + 1]),
+        ...targets(piece, "relative"),
+        ...(piece.isIndirect ? taken : []),
+      ];
+      for (const to of next) {
+        const at = to ?? i + 1;
+        if ((open[at]! | after) === open[at]) continue;
+        open[at]! |= after;
+        changed = true;
+      }
+    });
   }
-  openAt.push([bytes.length, open]);
-  const undefinedFlags = (at: number) => openAt.findLast(([start]) => start <= at)?.[1] ?? 0;
-  return { bytes: Uint8Array.from(bytes), isApprox, undefinedFlags };
+  return open;
+}
+
+/** Index of the first piece that may read an open flag, or -1. */
+function firstBad(pieces: readonly Piece[], open: readonly number[]): number {
+  return pieces.findIndex(({ reads = 0 }, i) => (reads & open[i]!) !== 0);
+}
+
+/** CMP EAX, EBX before every piece that may read an open flag. */
+export function withFlagsDefined(pieces: readonly Piece[]): Piece[] {
+  const left = [...pieces];
+  for (;;) {
+    const bad = firstBad(left, openFlags(left));
+    if (bad < 0) return left;
+    const { reads: _, ...piece } = left[bad]!;
+    left[bad] = {
+      ...piece,
+      bytes: [0x39, 0xd8, ...piece.bytes],
+      defines: ALL,
+      refs: (piece.refs ?? []).map((ref) => ({ ...ref, at: ref.at + 2 })),
+      ...(piece.patch && { patch: { ...piece.patch, at: piece.patch.at + 2 } }),
+    };
+  }
+}
+
+/**
+ * @param address linear address of the first piece. @param bits what the code starts as.
+ * @returns the run that the pieces make, or undefined when a piece may read a flag that is open, follows an approximate one, or
+ * stands in code of the other size.
+ */
+export function assemble(
+  pieces: readonly Piece[],
+  address: number,
+  bits: Bits = 32,
+): RandomCode | undefined {
+  const open = openFlags(pieces);
+  if (firstBad(pieces, open) >= 0) return undefined;
+  if (pieces.some(({ isApprox }, i) => isApprox && i < pieces.length - 1)) return undefined;
+  const starts: number[] = [0];
+  const sizes: (readonly [number, Bits])[] = [[0, bits]];
+  const labels = new Map<Label, number>();
+  let now = bits;
+  for (const piece of pieces) {
+    const start = starts.at(-1)!;
+    if (piece.bits !== undefined && piece.bits !== now) return undefined;
+    if (piece.label !== undefined) labels.set(piece.label, start);
+    starts.push(start + piece.bytes.length);
+    if (piece.nextBits === undefined || piece.nextBits === now) continue;
+    now = piece.nextBits;
+    sizes.push([start + piece.bytes.length, now]);
+  }
+  const bytes = new Uint8Array(starts.at(-1)!);
+  for (const [i, piece] of pieces.entries()) {
+    const start = starts[i]!;
+    bytes.set(piece.bytes, start);
+    for (const { at, bytes: size, kind, to, plus = 0 } of piece.refs ?? []) {
+      const place = labels.get(to);
+      const target = place ?? starts[i + 1]!;
+      const value =
+        kind === "relative"
+          ? target - (start + at + size)
+          : kind === "store" && place === undefined
+            ? DATA_AT
+            : address + target + plus;
+      if (size === 1 && value !== (value << 24) >> 24) return undefined;
+      bytes.set(little(value, size), start + at);
+    }
+  }
+  const undefinedFlags = (at: number) => {
+    if (at < 0 || at > bytes.length) return ALL;
+    return open[starts.findLastIndex((start) => start <= at)]!;
+  };
+  return { bytes, isApprox: pieces.at(-1)?.isApprox ?? false, bits: sizes, undefinedFlags };
 }
 
 /** @returns pieces that can be assembled, at most so many and so many bytes. */

@@ -11,7 +11,7 @@ import {
   orderOf,
   roundExact,
 } from "../drivers/exact-functions.ts";
-import { createNativeOracle, DATA_BYTES, type NativeInput } from "../drivers/native.ts";
+import { createNativeOracle, DATA_BYTES, ENTRY, type NativeInput } from "../drivers/native.ts";
 import type { FxState } from "../drivers/nv1.ts";
 import { Random } from "../drivers/random.ts";
 import { randomOperands } from "../drivers/random-extended.ts";
@@ -77,6 +77,8 @@ describe("transcendental functions beside silicon", () => {
         ([x, y], i): NativeInput => ({
           name: `${name} ${i}`,
           code: Uint8Array.of(0xd9, opcode),
+          codeAt: ENTRY,
+          segs: undefined,
           regs: new Uint32Array(8),
           flags: 0,
           fx: stateOf(x, y, i & 3),
