@@ -9,8 +9,15 @@ import { loadDisassembler } from "../host-ts/debug/disasm.ts";
 import { createCoreDriver } from "../test/drivers/cpu-core.ts";
 import { describeFailure } from "../test/drivers/describe-failure.ts";
 import { codeSizes, examine, type RandomFailure, shrink } from "../test/drivers/differential.ts";
-import { createOracle, isOracleName, ORACLES, type Oracle } from "../test/drivers/oracles.ts";
+import {
+  createOracle,
+  isOracleName,
+  ORACLE_FAMILIES,
+  ORACLES,
+  type Oracle,
+} from "../test/drivers/oracles.ts";
 import { FAMILIES, type Family, isFamily, randomCase } from "../test/drivers/random-case.ts";
+import { missingFeatures } from "../test/drivers/random-simd-later.ts";
 
 const BATCH = 1000;
 const MINUTE_MS = 60_000;
@@ -46,6 +53,8 @@ interface Lane {
 function lanes(): Lane[] {
   const names = values.oracle ?? ORACLES;
   const families = values.family ?? FAMILIES;
+  const lacking = missingFeatures();
+  if (lacking.length > 0) console.log(`sse4 skipped: no ${lacking.join(", ")}`);
   const first = Number(values.only ?? 0);
   const made = names.flatMap((oracleName) => {
     if (!isOracleName(oracleName)) fail(`--oracle takes ${ORACLES.join(", ")}`);
@@ -54,9 +63,11 @@ function lanes(): Lane[] {
       console.log(`${oracleName} skipped: ${oracle.reason}`);
       return [];
     }
-    return families.map((family): Lane => {
+    return families.flatMap((family): Lane[] => {
       if (!isFamily(family)) fail(`--family takes ${FAMILIES.join(", ")}`);
-      return { oracleName, oracle, family, next: first };
+      const isAble = ORACLE_FAMILIES[oracleName].includes(family);
+      if (!isAble || (family === "sse4" && lacking.length > 0)) return [];
+      return [{ oracleName, oracle, family, next: first }];
     });
   });
   return made.sort((a, b) => families.indexOf(a.family) - families.indexOf(b.family));
