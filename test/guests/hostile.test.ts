@@ -28,6 +28,8 @@ async function runSeed(kernel: Uint8Array, bus: Variant["bus"], seed: number): P
     memoryBytes: MEMORY_BYTES,
     mode: "inline",
     lguest: { bus },
+    // Half of the runs are interrupted wherever they are.
+    nmiEvery: seed % 2 === 0 ? undefined : 1000 + (seed % 5000),
   });
   // With its input closed, a guest that halts for good is stuck and says so.
   await guest.console.writable.close();

@@ -157,8 +157,8 @@ void test_main(void) {
   __asm__("" : "+r"(text));
   const char *seed = strstr((const char *)text, "seed=");
   state = seed ? parse_number(seed + 5, 1) * 2654435761u | 1 : 1;
-  setup();
   trap_hook = give_up_round;
+  setup();
   static volatile u32 round;
   __builtin_setjmp(back);
   while (round++ < ROUNDS)
