@@ -120,4 +120,12 @@ describe.skipIf(why)(why ? `${title} (${why})` : title, () => {
     },
     3 * MINUTE,
   );
+
+  test("GRUB's image for Xen starts through its PVH entry, and says that it finds no Xen", async () => {
+    const { end, text } = await runStock("", Uint8Array.of(0), {
+      kernel: readFileSync(debianFile("grub-i386-xen_pvh.bin")),
+    });
+    expect(text).toContain("Found no Xen signature!");
+    expect(end.kind).toBe("deadlocked");
+  });
 });
