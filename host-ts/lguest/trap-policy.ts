@@ -27,7 +27,7 @@ import {
   LHCALL_TS,
 } from "../../abi/lguest.ts";
 import { VCPU_LEAVING_CALLS, VCPU_LEAVING_TRAPS } from "../../abi/vcpu.ts";
-import { VECTOR_GP, VECTOR_NM, VECTOR_PF } from "../../abi/x86.ts";
+import { VECTOR_GP, VECTOR_NM, VECTOR_NMI, VECTOR_PF } from "../../abi/x86.ts";
 import type { VcpuBlock } from "../base/vcpu-block.ts";
 import { VECTOR_NAMES } from "../base/vector-names.ts";
 
@@ -93,6 +93,12 @@ export const CALLS: Readonly<Record<number, Policy>> = {
 export const OTHERS: readonly Policy[] = [
   { name: "TLB miss", switcher: "Wasm", host: "Host", why: "goes the way of #PF" },
   { name: "IRET", switcher: "Wasm", host: "Wasm", why: "an instruction like any other" },
+  {
+    name: "NMI",
+    switcher: "Wasm",
+    host: "Wasm",
+    why: "sent by the Host, taken at the next open boundary",
+  },
   { name: "interrupts", switcher: "Host", host: "Host", why: "chosen between two slices" },
   { name: "port I/O", switcher: "Host", host: "Host", why: "devices are the Host's" },
   { name: "device memory", switcher: "Host", host: "Host", why: "devices are the Host's" },
@@ -103,8 +109,8 @@ function range(first: number, last: number, name: string, host: Side, why: strin
 }
 
 function exception(vector: number): TrapPolicy {
-  const isNeverDirect = vector === VECTOR_NM || vector === VECTOR_GP || vector === VECTOR_PF;
-  const name = VECTOR_NAMES[vector] ?? "reserved";
+  const isNeverDirect = [VECTOR_NMI, VECTOR_NM, VECTOR_GP, VECTOR_PF].includes(vector);
+  const name = vector === VECTOR_NMI ? "INT 2" : (VECTOR_NAMES[vector] ?? "reserved");
   const why = vector === VECTOR_PF ? "mapped or reflected, as the guest's tables say" : REFLECTED;
   return range(vector, vector, name, isNeverDirect ? "Host" : "gate", why);
 }
