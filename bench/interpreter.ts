@@ -1,10 +1,12 @@
 /**
  * Guest MIPS in this process: the quick look while tuning. Cores that are compared take turns.
  *
- * Usage: tsx bench/interpreter.ts [--only ours|v86] [--core FILE]... [--kernel NAME]... [--repeat N] [--rounds N]
+ * Usage: tsx bench/interpreter.ts [--only ours|v86] [--core FILE]... [--fault-path PATH]... [--kernel NAME]... [--repeat N] [--rounds N]
  * `--core` is build/core.wasm as it is, unless other builds of the core are named, relative to the repository's root.
+ * With `--fault-path switcher --fault-path host` the two paths take turns: computing costs the same on both.
  */
 import { parseArgs } from "node:util";
+import { FAULT_PATHS } from "../host-ts/lguest/trap-policy.ts";
 import { buildImages, NoCompilerError } from "./images.ts";
 import { KERNELS, type Measurement, type Step } from "./kernels.ts";
 import { geometricMean, median } from "./report.ts";
@@ -13,6 +15,7 @@ const { values } = parseArgs({
   options: {
     only: { type: "string", default: "ours" },
     core: { type: "string", multiple: true, default: ["build/core.wasm"] },
+    "fault-path": { type: "string", multiple: true, default: ["switcher"] },
     kernel: { type: "string", multiple: true },
     repeat: { type: "string", default: "5" },
     rounds: { type: "string" },
@@ -47,9 +50,13 @@ async function main(): Promise<void> {
 async function openRunners(): Promise<[string, (steps: Step[]) => Promise<Measurement[]>][]> {
   if (values.only === "v86") return [["v86, JIT disabled", (await import("./v86.ts")).runV86]];
   const { loadCore, runOurs } = await import("./ours.ts");
-  return values.core.map((file) => {
+  const paths = FAULT_PATHS.filter((path) => values["fault-path"].includes(path));
+  return values.core.flatMap((file) => {
     const core = loadCore(file);
-    return [file, async (steps) => runOurs(steps, core)];
+    return paths.map((path): [string, (steps: Step[]) => Promise<Measurement[]>] => [
+      `${file}, fault path ${path}`,
+      async (steps) => runOurs(steps, core, path),
+    ]);
   });
 }
 

@@ -11,6 +11,7 @@ import { Machine } from "../host-ts/guest/machine.ts";
 import { openHostSide } from "../host-ts/guest/platform.ts";
 import { createPlatform } from "../host-ts/guest/platform-node.ts";
 import { runGuest } from "../host-ts/guest/run-loop.ts";
+import type { FaultPath } from "../host-ts/lguest/trap-policy.ts";
 import { digestState } from "../host-ts/state/digest.ts";
 import { ROOT } from "../tools/files.ts";
 import { withPlan } from "./images.ts";
@@ -30,12 +31,21 @@ export function loadCore(file: string): CoreImage {
 }
 
 /**
- * Runs a plan on the package's release core, or on another build of it.
+ * Runs a plan on the package's release core, or on another build of it, on one of the fault paths.
  * @returns one measurement for each step. @throws when the guest does not finish its plan.
  */
-export function runOurs(steps: readonly Step[], core = loadCoreImage(false)): Measurement[] {
+export function runOurs(
+  steps: readonly Step[],
+  core = loadCoreImage(false),
+  faultPath: FaultPath = "switcher",
+): Measurement[] {
   const kernel = withPlan("lguest", steps);
-  const config = resolveConfig({ kernel, memoryBytes: MEMORY_BYTES, rng: false });
+  const config = resolveConfig({
+    kernel,
+    memoryBytes: MEMORY_BYTES,
+    rng: false,
+    lguest: { faultPath },
+  });
   const platform = createPlatform(core, digestState);
   const inputs = new HostInputs([]);
   const stopwatch = new Stopwatch(steps, () => machine.vcpu.retired);

@@ -9,6 +9,7 @@ import type { Core } from "./core.ts";
 /** Frames that one leaf of the frame table holds. */
 const LEAF_FRAMES_BITS = 10;
 const LEAF_FRAMES_MASK = (1 << LEAF_FRAMES_BITS) - 1;
+const OFFSET_MASK = 0xfff;
 
 /** One guest's memory as aligned 32-bit words. */
 export class GuestCells {
@@ -20,8 +21,8 @@ export class GuestCells {
     this.#guest = guest;
   }
 
-  /** @returns the aligned word that `gpa` lies in, unsigned; 0 where no memory is, or none that was touched. */
-  read(gpa: number): number {
+  /** @returns host pointer of the byte at `gpa` for reading, good to the end of its frame; 0 where no memory is, or none that was touched. */
+  pointer(gpa: number): number {
     const core = this.#core;
     const gfn = gpa >>> 12;
     if (gfn >= core.cell(this.#guest + GUEST_LIMIT_FRAMES)) return 0;
@@ -29,6 +30,12 @@ export class GuestCells {
     const leaf = core.cell(slot);
     if (leaf === 0) return 0;
     const frame = core.cell(leaf + ((gfn & LEAF_FRAMES_MASK) << 2));
-    return frame === 0 ? 0 : core.cell(((frame & FRAME_PTR_MASK) >>> 0) + (gpa & 0xffc));
+    return frame === 0 ? 0 : ((frame & FRAME_PTR_MASK) >>> 0) + (gpa & OFFSET_MASK);
+  }
+
+  /** @returns the aligned word that `gpa` lies in, unsigned; 0 where no memory is, or none that was touched. */
+  read(gpa: number): number {
+    const ptr = this.pointer(gpa);
+    return ptr === 0 ? 0 : this.#core.cell(ptr & ~3);
   }
 }

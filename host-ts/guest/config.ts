@@ -8,6 +8,7 @@ import { PAGE_BYTES } from "../../abi/memory.ts";
 import { parseAddress } from "../backends/net-peer.ts";
 import { ConfigError, UnsupportedError } from "../base/errors.ts";
 import type { StampedInput } from "../base/inputs.ts";
+import { FAULT_PATHS, type FaultPath } from "../lguest/trap-policy.ts";
 import { refuseUnknownOptions } from "./option-names.ts";
 import {
   ABIS,
@@ -51,7 +52,7 @@ export interface GuestConfig {
   readonly lguest: {
     readonly bus: "auto" | "page" | "pci";
     readonly syscallVector: number;
-    readonly faultPath: "switcher" | "host";
+    readonly faultPath: FaultPath;
     readonly pae: "auto" | "on" | "off";
   };
   readonly debug: {
@@ -148,10 +149,7 @@ export function resolveConfig(options: GuestOptions): GuestConfig {
     lguest: {
       bus: choice("lguest.bus", options.lguest?.bus, ["auto", "page", "pci"] as const),
       syscallVector: integer("syscallVector", options.lguest?.syscallVector),
-      faultPath: choice("lguest.faultPath", options.lguest?.faultPath, [
-        "switcher",
-        "host",
-      ] as const),
+      faultPath: choice("lguest.faultPath", options.lguest?.faultPath, FAULT_PATHS),
       pae: choice("lguest.pae", options.lguest?.pae, ["auto", "on", "off"] as const),
     },
     bare: {

@@ -9,6 +9,7 @@ import {
 } from "../../abi/vcpu.ts";
 import type { StampedInput } from "../base/inputs.ts";
 import type { BlockBackend, NetBackend } from "../base/ports.ts";
+import type { FaultPath } from "../lguest/trap-policy.ts";
 
 /** A disk: a raw image file (Node only), bytes in memory, or a backend of the embedder's own (inline mode only). */
 export interface BlockOptions {
@@ -57,7 +58,7 @@ export interface LguestOptions {
    * Where TLB misses, traps and page-table calls are judged: "switcher", inside Wasm, or "host", the classic path, out to TypeScript
    * and back for each. The guest cannot tell. Default "switcher"; refused for `abi: "bare"`.
    */
-  readonly faultPath?: "switcher" | "host" | undefined;
+  readonly faultPath?: FaultPath | undefined;
   /** Whether the guest's page tables are PAE: "on", "off", or "auto", told by the first table it loads. Default "auto". */
   readonly pae?: "auto" | "on" | "off" | undefined;
 }

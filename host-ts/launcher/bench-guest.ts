@@ -15,11 +15,9 @@ import { Machine } from "../guest/machine.ts";
 import type { Abi } from "../guest/options.ts";
 import { openHostSide, type Platform } from "../guest/platform.ts";
 import { runGuest } from "../guest/run-loop.ts";
+import type { FaultPath } from "../lguest/trap-policy.ts";
 import { MarkReader } from "./bench-marks.ts";
 import { threadCpuMs } from "./thread-clock.ts";
-
-/** Where traps and page-table calls are judged. */
-export type FaultPath = "switcher" | "host";
 
 /** RAM of the guest: its page tables cover this much. */
 export const BENCH_MEMORY_BYTES = 16 << 20;

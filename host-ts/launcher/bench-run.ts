@@ -1,15 +1,10 @@
 /** Measures scenarios on fault paths: guests that take turns on this thread, exact counts, medians of repeats. */
+
 import { loadCoreImage } from "../base/core-node.ts";
 import { createPlatform } from "../guest/platform-node.ts";
+import type { FaultPath } from "../lguest/trap-policy.ts";
 import { digestState } from "../state/digest.ts";
-import {
-  BenchGuest,
-  type Counts,
-  difference,
-  type FaultPath,
-  mapCounts,
-  type Sample,
-} from "./bench-guest.ts";
+import { BenchGuest, type Counts, difference, mapCounts, type Sample } from "./bench-guest.ts";
 import type { Scenario } from "./bench-scenarios.ts";
 import { estimateMedian, median } from "./bench-stats.ts";
 

@@ -1,6 +1,6 @@
 /** The command line of `wasmvisor bench`: its grammar and its help text. */
 import { parseArgs } from "node:util";
-import type { FaultPath } from "./bench-guest.ts";
+import type { FaultPath } from "../lguest/trap-policy.ts";
 import { SCENARIOS, type Scenario } from "./bench-scenarios.ts";
 import { UsageError } from "./usage-error.ts";
 

@@ -9,6 +9,7 @@ import {
   type GuestOptions,
   type NetOptions,
 } from "../guest/options.ts";
+import { FAULT_PATHS } from "../lguest/trap-policy.ts";
 import { type BenchCommand, parseBench } from "./bench-usage.ts";
 import { EXIT_CODE_HELP } from "./exit-codes.ts";
 import type { ProfileOutputs } from "./profile.ts";
@@ -229,7 +230,7 @@ export function parseCommandLine(args: string[]): Command {
       },
       lguest: {
         bus: choice("--bus", values.bus, ["auto", "page", "pci"]),
-        faultPath: choice("--fault-path", values["fault-path"], ["switcher", "host"]),
+        faultPath: choice("--fault-path", values["fault-path"], FAULT_PATHS),
         pae: choice("--pae", values.pae, ["auto", "on", "off"]),
       },
       profile:

@@ -10,10 +10,13 @@ import {
   LG_RING_SLOT_BYTES,
   LG_RING_SLOTS,
 } from "../../abi/lguest.ts";
+import { PAGE_BITS, PAGE_BYTES } from "../../abi/memory.ts";
 import { VCPU_LG_DATA, VCPU_LG_RING_CURSOR, VCPU_LG_RING_READY } from "../../abi/vcpu.ts";
 import type { Core } from "../base/core.ts";
 import { GuestCells } from "../base/guest-cells.ts";
 import type { PersonalityHost } from "../base/personality.ts";
+
+const OFFSET_MASK = PAGE_BYTES - 1;
 
 /** One guest's ring. The call that `take` found is in `number` and `args`. */
 export class AsyncRing {
@@ -21,6 +24,8 @@ export class AsyncRing {
   readonly #core: Core;
   readonly #cells: GuestCells;
   readonly #vcpu: number;
+  #statusGfn = -1;
+  #statusFrame = 0;
   number = 0;
   readonly args: [number, number, number, number] = [0, 0, 0, 0];
 
@@ -49,6 +54,11 @@ export class AsyncRing {
     }
   }
 
+  /** Begins a drain, or goes on with one after the guest's memory may have changed hands. */
+  open(): void {
+    this.#statusGfn = -1;
+  }
+
   /** Takes the next call off the ring. @returns false when the slot at the cursor was not ready. */
   take(): boolean {
     const core = this.#core;
@@ -59,11 +69,34 @@ export class AsyncRing {
     if ((ready & bit) === 0) return false;
     core.setCell(half, ready & ~bit);
     core.setCell(this.#vcpu + VCPU_LG_RING_CURSOR, (cursor + 1) % LG_RING_SLOTS);
-    const slot = LG_DATA_HCALLS + cursor * LG_RING_SLOT_BYTES;
-    this.number = this.#word(slot);
-    for (let index = 0; index < 4; index++) this.args[index] = this.#word(slot + 4 + 4 * index);
-    this.#host.memory.writeU8(this.#data + LG_DATA_HCALL_STATUS + cursor, LG_HCALL_FREE);
+    this.#read(LG_DATA_HCALLS + cursor * LG_RING_SLOT_BYTES);
+    this.#free(this.#data + LG_DATA_HCALL_STATUS + cursor);
     return true;
+  }
+
+  /** Reads one slot at `off` of struct lguest_data. */
+  #read(off: number): void {
+    const { args } = this;
+    const gpa = this.#data + off;
+    const isWhole = (gpa & 3) === 0 && (gpa & OFFSET_MASK) <= PAGE_BYTES - LG_RING_SLOT_BYTES;
+    const ptr = isWhole ? this.#cells.pointer(gpa) : 0;
+    this.number = ptr === 0 ? this.#word(off) : this.#core.cell(ptr);
+    for (let index = 0; index < args.length; index++) {
+      const at = 4 + 4 * index;
+      args[index] = ptr === 0 ? this.#word(off + at) : this.#core.cell(ptr + at);
+    }
+  }
+
+  /** Marks a slot as done. The frame is asked for once in a drain: no guest runs meanwhile. */
+  #free(gpa: number): void {
+    const gfn = gpa >>> PAGE_BITS;
+    if (gfn !== this.#statusGfn) {
+      this.#statusFrame = this.#core.exports.frameForWrite(this.#host.guest, gfn) >>> 0;
+      this.#statusGfn = gfn;
+    }
+    const ptr = this.#statusFrame + (gpa & OFFSET_MASK);
+    if (this.#statusFrame === 0) this.#host.memory.writeU8(gpa, LG_HCALL_FREE);
+    else this.#core.bytes(ptr + 1)[ptr] = LG_HCALL_FREE;
   }
 
   get #data(): number {

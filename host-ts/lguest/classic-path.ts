@@ -84,6 +84,7 @@ export class ClassicPath {
   #resumeCall(): boolean {
     const ring = this.#ring;
     const { args } = ring;
+    ring.open();
     while (ring.take()) {
       if (!this.#dispatch(ring.number, args[0], args[1], args[2], args[3])) return false;
     }
