@@ -18,7 +18,7 @@ export const DEBIAN_FILES = [
 ] as const;
 
 const SCRIPT = join(ROOT, "../shared/guests/debian-guests.sh");
-const LIMIT_MS = 150_000;
+const LIMIT_MS = 200_000;
 
 /** Makes the guests unless they are there. @returns their folder, or why there is none; never rejects */
 export async function makeDebianGuests(): Promise<{ folder: string } | { reason: string }> {
