@@ -257,6 +257,8 @@ export const SHADOW_GRANTS_MAX = 16;
 /** u64, VCPU_RETIRED at which debug mode drops the translations next: a miss that the Host fills does not bring that forward. */
 export const VCPU_CHAOS_UNTIL = 0x780;
 
+/** u32, 1 while the Host's clock is told of every change of PHASE_*, for measurements; otherwise 0. */
+export const VCPU_PHASES = 0x7f8;
 /** 256 gates of 8 bytes, present bit clear when empty: the interrupt table that lguest and Xen guests register by hypercall. */
 export const VCPU_HELD_IDT = 0x800;
 export const HELD_GATE_BYTES = 8;
@@ -318,6 +320,23 @@ export const LG_PAE_OFF = 2;
 export const PAGING_NONE = 0;
 export const PAGING_32 = 1;
 export const PAGING_PAE = 2;
+
+/** What the core tells the clock of the Host that it begins: the guest's own work, */
+export const PHASE_GUEST = 0;
+/** ... leaving the instruction that trapped, and finding out what the trap means, */
+export const PHASE_TRAP = 1;
+/** ... walking the guest's page tables, */
+export const PHASE_WALK = 2;
+/** ... building the frame of a trap, or entering a translation into the TLB, */
+export const PHASE_REFLECT = 3;
+/** ... the guest's handler, */
+export const PHASE_HANDLER = 4;
+/** ... a paravirtual call, */
+export const PHASE_HYPERCALL = 5;
+/** ... the return from the handler, */
+export const PHASE_RETURN = 6;
+/** ... or what was interrupted by the last walk or call. */
+export const PHASE_END = 7;
 
 /** VCPU_EVENT: what stopped an instruction before it changed anything. */
 export const EVENT_NONE = 0;

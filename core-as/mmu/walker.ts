@@ -19,6 +19,10 @@ import {
   KILL_BAD_PTE,
   PAGING_32,
   PAGING_NONE,
+  PHASE_END,
+  PHASE_REFLECT,
+  PHASE_TRAP,
+  PHASE_WALK,
   POLICY_LGUEST,
   VCPU_CONTEXT,
   VCPU_CR0,
@@ -68,6 +72,7 @@ import {
   TLB_WRITE,
 } from "../layout.ts";
 import { kill, raisePageFault } from "../state/faults.ts";
+import { notePhase } from "../state/phases.ts";
 import { count } from "../state/vcpu.ts";
 import { hasCode, noteWritable } from "./code-pages.ts";
 import { frameEntry, frameForWrite, populateFrame } from "./frames.ts";
@@ -311,7 +316,14 @@ export function fill(v: usize, lin: u32, access: u32, user: bool, system: bool):
     return shadowFault(v, lin, access, user);
   }
   Leaf.isGuarded = guards(v, user, system);
-  return walk(v, lin, access, user, false) ? install(v, lin, access, user) : 0;
+  notePhase(v, PHASE_WALK);
+  if (!walk(v, lin, access, user, false)) {
+    notePhase(v, PHASE_TRAP);
+    return 0;
+  }
+  const ptr = install(v, lin, access, user);
+  notePhase(v, PHASE_END);
+  return ptr;
 }
 
 /**
@@ -334,6 +346,7 @@ export function markEntry(v: usize, gpa: u32, bits: u32): bool {
 
 /** Enters what the walk found into the TLB. @returns as fill() does. */
 function install(v: usize, lin: u32, access: u32, user: bool): usize {
+  notePhase(v, PHASE_REFLECT);
   const guest = load<usize>(v, VCPU_GUEST);
   const gfn = Leaf.gfn;
   const entry = frameEntry(guest, gfn);

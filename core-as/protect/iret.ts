@@ -7,6 +7,8 @@ import {
   MODE_STACK32,
   NMI_BLOCKED,
   NMI_IRET,
+  PHASE_GUEST,
+  PHASE_RETURN,
   VCPU_CONTEXT,
   VCPU_CPL,
   VCPU_DESC_HI,
@@ -51,6 +53,7 @@ import { Mem } from "../mmu/access.ts";
 import { updatePrivilege } from "../mmu/tlb.ts";
 import { STEP_END, STEP_EVENT } from "../state/faults.ts";
 import { eflags, setEflags, setResume } from "../state/flags.ts";
+import { notePhase } from "../state/phases.ts";
 import { reg, segAttr, segLimit, setReg, setSeg, updateMode } from "../state/vcpu.ts";
 import {
   attrDpl,
@@ -87,6 +90,7 @@ const V86_LEVEL: u32 = 3;
 export function iret(v: usize, size: u32): u32 {
   const nmi = load<u32>(v, VCPU_NMI);
   if ((nmi & NMI_BLOCKED) != 0) store<u32>(v, (nmi & ~NMI_BLOCKED) | NMI_IRET, VCPU_NMI);
+  notePhase(v, PHASE_RETURN);
   let done: bool;
   if (!isProtected(v)) done = iretReal(v, size);
   else if (isV86(v)) done = iretInV86(v, size);
@@ -94,6 +98,7 @@ export function iret(v: usize, size: u32): u32 {
   else done = (size == 4 && returnFlat(v)) || iretProtected(v, size);
   if (!done) return STEP_EVENT;
   if (nmi != 0) store<u32>(v, load<u32>(v, VCPU_NMI) & ~NMI_IRET, VCPU_NMI);
+  notePhase(v, PHASE_GUEST);
   return STEP_END;
 }
 

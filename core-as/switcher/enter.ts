@@ -20,6 +20,7 @@ import {
   EXIT_LIVELOCK,
   EXIT_SHADOW_FAULT,
   NMI_PENDING,
+  PHASE_TRAP,
   VCPU_BLOCK,
   VCPU_BUDGET,
   VCPU_CHAOS,
@@ -42,6 +43,7 @@ import {
   VCPU_SHADOW_FAULTS,
   VCPU_WANT_WINDOW,
 } from "../../abi/vcpu.ts";
+
 import { DR6_BS, DR7_ENABLES, EFLAGS_IF, EFLAGS_TF, SEG_CS, VECTOR_PF } from "../../abi/x86.ts";
 import { resetCodeCache } from "../decode/cache.ts";
 import { interpret, RUN_EVENT } from "../exec/interpreter.ts";
@@ -50,6 +52,7 @@ import { flushAllTranslations, switchDirectory } from "../mmu/tlb.ts";
 import { clearEvent } from "../mmu/walker.ts";
 import { armBreakpoints, executionHits } from "../mmu/watch.ts";
 import { isResuming } from "../state/flags.ts";
+import { notePhase } from "../state/phases.ts";
 import { count, segBase, setExit } from "../state/vcpu.ts";
 import {
   canTakeNmi,
@@ -211,12 +214,14 @@ function runSlice(v: usize, afterMiss: bool): u32 {
         continue;
       }
       case EVENT_FAULT: {
+        notePhase(v, PHASE_TRAP);
         alone = false;
         forgetPartialWork(v);
         if (!onFault(v)) return leaveGuest(v);
         break;
       }
       case EVENT_TRAP: {
+        notePhase(v, PHASE_TRAP);
         if (!onSoftwareInterrupt(v)) {
           // The Host performs the call and the guest goes on: that is progress like a call completed here.
           if (load<u32>(v, VCPU_EXIT_REASON) == EXIT_HYPERCALL) noteTrap(v);

@@ -54,6 +54,8 @@ import {
   PAGING_32,
   PAGING_NONE,
   PAGING_PAE,
+  PHASE_END,
+  PHASE_HYPERCALL,
   VCPU_CR0,
   VCPU_CR3,
   VCPU_CR4,
@@ -102,6 +104,7 @@ import {
 } from "../mmu/tlb.ts";
 import { clearEvent } from "../mmu/walker.ts";
 import { kill, leave } from "../state/faults.ts";
+import { notePhase } from "../state/phases.ts";
 import { count } from "../state/vcpu.ts";
 
 /** What a call led to. */
@@ -126,9 +129,12 @@ export function hypercall(v: usize): bool {
   if (load<u32>(v, VCPU_LG_DATA) == 0 || leavesCall(v, LHCALL_FLUSH_ASYNC)) {
     return toHost(v, reg(v, 0), reg(v, 3), reg(v, 1), reg(v, 2), reg(v, 6));
   }
+  notePhase(v, PHASE_HYPERCALL);
   if (!snapshotRing(v)) return false;
   store<u32>(v, 1, VCPU_LG_DRAINING);
-  return resumeHypercall(v);
+  if (!resumeHypercall(v)) return false;
+  notePhase(v, PHASE_END);
+  return true;
 }
 
 /** Goes on with a hypercall whose ring was being drained when a queued call had to leave. */

@@ -15,6 +15,8 @@ import {
   HELD_GATE_PRESENT,
   KILL_BAD_ADDRESS,
   KILL_UNHANDLED_TRAP,
+  PHASE_HANDLER,
+  PHASE_REFLECT,
   VCPU_CONTEXT,
   VCPU_EFLAGS,
   VCPU_EIP,
@@ -47,6 +49,7 @@ import { clearEvent } from "../mmu/walker.ts";
 import { setCpl, setFlat } from "../protect/segments.ts";
 import { kill } from "../state/faults.ts";
 import { eflags } from "../state/flags.ts";
+import { notePhase } from "../state/phases.ts";
 import { countTrap, segSelector, updateMode } from "../state/vcpu.ts";
 
 const ESP: usize = VCPU_GPR + 16;
@@ -115,6 +118,7 @@ function stackFrame(v: usize, lin: u32, bytes: u32): usize {
  * @returns false when the guest cannot take it: EXIT_KILL is recorded.
  */
 export function reflect(v: usize, vector: u32, errorCode: u32): bool {
+  notePhase(v, PHASE_REFLECT);
   if (vector == VECTOR_PF && load<u32>(v, VCPU_LG_DATA) != 0) {
     if (!setLguestWord(v, LG_DATA_CR2, load<u32>(v, VCPU_FAULT_ADDRESS))) return false;
   }
@@ -174,5 +178,6 @@ export function reflect(v: usize, vector: u32, errorCode: u32): bool {
   updateMode(v);
   const low = load<u32>(v + (vector << 3), VCPU_HELD_IDT);
   store<u32>(v, (low & 0xffff) | (high & 0xffff0000), VCPU_EIP);
+  notePhase(v, PHASE_HANDLER);
   return true;
 }

@@ -69,6 +69,8 @@ const MAXIMUM_PAGES = 65536;
 export interface CoreImage {
   readonly module: WebAssembly.Module;
   readonly memory: WebAssembly.Memory;
+  /** Told of the phases (PHASE_*) of a vCPU whose VCPU_PHASES is set, as they begin. Default: nobody is. */
+  readonly onPhase?: ((phase: number) => void) | undefined;
 }
 
 /** Creates the shared memory of this process and initialises the frame pool in it. */
@@ -147,9 +149,12 @@ export class Core {
 }
 
 function instantiate(image: CoreImage): CoreExports {
-  const { instance } = instantiateSync(image.module, {
-    env: { memory: image.memory, abort: (...where) => reportAbort(image.memory, where) },
-  });
+  const env = {
+    memory: image.memory,
+    abort: (...where: number[]) => reportAbort(image.memory, where),
+    phaseClock: image.onPhase ?? (() => {}),
+  };
+  const { instance } = instantiateSync(image.module, { env });
   return instance.exports as unknown as CoreExports;
 }
 

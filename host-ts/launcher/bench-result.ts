@@ -16,6 +16,7 @@ export interface BenchResult {
     readonly v8: string;
   };
   readonly method: string;
+  readonly phaseMethod: string;
   readonly scenarios: readonly Measurement[];
 }
 
@@ -35,6 +36,14 @@ export const METHOD =
   "median of repeats, less what an empty loop costs, with an interval of order statistics that holds the true median with 95 % " +
   "confidence. The fault paths take turns after every repeat, on one thread and one core instance; the first repeat warms up. " +
   "Instructions, crossings and the other counts are differences of the core's own counters, exact and equal in every repeat.";
+
+/** How phases come about. */
+export const PHASE_METHOD =
+  "Phases come from two more runs of each scenario. One steps through it and counts the guest's instructions by phase, exactly. In the " +
+  "other, the core and the Host's entries into it read a clock whenever a phase begins; of twelve such runs the least disturbed one " +
+  "counts. Reading the clock costs as much as a short phase, so it is taken off: the clocked run's excess over the measured time, divided " +
+  "by the number of readings, but no more than a reading costs by itself. What is left is scaled to the measured time. A phase below " +
+  "some 20 ns is therefore uncertain; the counts beside it are not.";
 
 /** Describes this machine. */
 export function describeMachine(): MachineDescription {
@@ -57,6 +66,7 @@ export function makeResult(scenarios: readonly Measurement[], wasmvisor: string)
     machine: describeMachine(),
     versions: { wasmvisor, node: process.versions.node, v8: process.versions.v8 },
     method: METHOD,
+    phaseMethod: PHASE_METHOD,
     scenarios,
   };
 }

@@ -5,6 +5,7 @@ import { createPlatform } from "../guest/platform-node.ts";
 import type { FaultPath } from "../lguest/trap-policy.ts";
 import { digestState } from "../state/digest.ts";
 import { BenchGuest, type Counts, difference, mapCounts, type Sample } from "./bench-guest.ts";
+import { attribute, clockPhases, countByPhase, type Phase } from "./bench-phases.ts";
 import type { Scenario } from "./bench-scenarios.ts";
 import { estimateMedian, median } from "./bench-stats.ts";
 
@@ -15,6 +16,8 @@ export interface BenchPlan {
   readonly repeats: number;
   /** Replaces the iterations that each scenario has, when given. */
   readonly iterations: number | undefined;
+  /** Whether to find out where the time goes, in runs of their own. */
+  readonly withPhases: boolean;
 }
 
 /** One scenario on one path, per iteration. */
@@ -33,10 +36,14 @@ export interface Measurement {
   readonly ciHigh: number;
   readonly coverage: number;
   readonly samples: readonly number[];
+  /** Where the time goes; their times add up to `ns`. Empty when phases were not asked for. */
+  readonly phases: readonly Phase[];
 }
 
 /** Empty loops, to know what the marks cost. */
 const EMPTY_RUNS = 3;
+/** Iterations of the runs that find the phases: once around for `fill`. */
+const PHASE_ITERATIONS = 1024;
 
 /**
  * Runs the plan. The paths take turns after every repeat, so that a disturbance hits them alike; the first repeat of each warms up.
@@ -55,7 +62,8 @@ export function measure(
       guests.set(path, new BenchGuest(kernel, { path, plan: line }, platform));
     return plan.scenarios.flatMap((scenario) => {
       progress(scenario.name);
-      return measureScenario(scenario, iterationsOf(scenario, plan), plan.repeats, guests);
+      const rows = measureScenario(scenario, iterationsOf(scenario, plan), plan.repeats, guests);
+      return plan.withPhases ? addPhases(kernel, scenario, rows) : rows;
     });
   } finally {
     for (const guest of guests.values()) guest.dispose();
@@ -137,5 +145,19 @@ function summarise(
     ciHigh: estimate.high,
     coverage: estimate.coverage,
     samples,
+    phases: [],
   };
+}
+
+/** The guest cannot tell the paths apart, so its instructions are counted once. */
+function addPhases(
+  kernel: Uint8Array,
+  { name }: Scenario,
+  rows: readonly Measurement[],
+): Measurement[] {
+  const instructions = countByPhase(kernel, name, PHASE_ITERATIONS);
+  return rows.map((row) => {
+    const clocked = clockPhases(kernel, row.path, name, PHASE_ITERATIONS);
+    return { ...row, phases: attribute(clocked, instructions, row.ns) };
+  });
 }

@@ -14,6 +14,7 @@ export interface BenchFaultsCommand {
   readonly iterations: number | undefined;
   readonly jsonFile: string | undefined;
   readonly htmlFile: string | undefined;
+  readonly withPhases: boolean;
 }
 
 /** `wasmvisor bench compare`: two result files and how much slower the second may be. */
@@ -48,6 +49,7 @@ bench faults
       --repeats N          measurements of each, of which the median counts (default ${REPEATS})
       --iterations N       iterations of each measurement (default: as many as make a few ten milliseconds)
       --quick              a tenth of the iterations, ${QUICK_REPEATS} repeats: to see that it works
+      --no-phases          only the whole, not where the time goes
       --json FILE          everything as JSON
       --html FILE          a report with plots, one self-contained page
 
@@ -89,6 +91,7 @@ export function parseBench(args: string[]): BenchCommand {
     iterations,
     jsonFile: values.json,
     htmlFile: values.html,
+    withPhases: !(values["no-phases"] ?? false),
   };
 }
 
@@ -106,6 +109,7 @@ function parse(args: string[]) {
         quick: { type: "boolean" },
         json: { type: "string" },
         html: { type: "string" },
+        "no-phases": { type: "boolean" },
         threshold: { type: "string" },
         debug: { type: "boolean" },
         help: { type: "boolean", short: "h" },

@@ -2,6 +2,7 @@
 import { writeFile } from "node:fs/promises";
 import { BackendError } from "../base/errors.ts";
 import { compareResults, renderComparison } from "./bench-compare.ts";
+import { renderHtml } from "./bench-html.ts";
 import { type BenchResult, makeResult, parseResult } from "./bench-result.ts";
 import { measure } from "./bench-run.ts";
 import { renderMeasurements } from "./bench-table.ts";
@@ -48,6 +49,7 @@ async function benchFaults(command: BenchFaultsCommand): Promise<void> {
   );
   if (command.jsonFile !== undefined)
     await writeFile(command.jsonFile, `${JSON.stringify(result, null, 2)}\n`);
+  if (command.htmlFile !== undefined) await writeFile(command.htmlFile, renderHtml(result));
 }
 
 async function readResult(file: string): Promise<BenchResult> {
