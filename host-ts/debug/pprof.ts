@@ -34,8 +34,14 @@ const WIRE_BYTES = 2;
 const ADDRESS_SPACE = 2 ** 32;
 const MAPPINGS: Readonly<Record<ProfileMode, number>> = { kernel: 1, user: 2 };
 
-/** Encodes a profile with two values per sample: how often it was met, and the instructions that stands for. */
-export function encodePprof(profile: Profile, names: ProfileNames): Uint8Array {
+const INSTRUCTIONS = { type: "instructions", unit: "count" };
+
+/** Encodes a profile with two values per sample: how often it was met, and what that weighs: instructions, unless said otherwise. */
+export function encodePprof(
+  profile: Profile,
+  names: ProfileNames,
+  weight: { readonly type: string; readonly unit: string } = INSTRUCTIONS,
+): Uint8Array {
   const strings = new Numbering(0, [""]);
   const functions = new Numbering(1);
   const locations = new Numbering(1);
@@ -45,7 +51,7 @@ export function encodePprof(profile: Profile, names: ProfileNames): Uint8Array {
       .number(VALUE_TYPE.type, strings.of(type))
       .number(VALUE_TYPE.unit, strings.of(unit));
   message.message(PROFILE.sampleType, valueType("samples", "count"));
-  message.message(PROFILE.sampleType, valueType("instructions", "count"));
+  message.message(PROFILE.sampleType, valueType(weight.type, weight.unit));
   for (const sample of profile.samples) {
     const frames = nameFrames(sample, names);
     const entry = new Message();
@@ -61,7 +67,7 @@ export function encodePprof(profile: Profile, names: ProfileNames): Uint8Array {
     mapping.number(MAPPING.filename, strings.of(mode)).number(MAPPING.hasFunctions, 1);
     message.message(PROFILE.mapping, mapping);
   }
-  message.message(PROFILE.periodType, valueType("instructions", "count"));
+  message.message(PROFILE.periodType, valueType(weight.type, weight.unit));
   message.number(PROFILE.period, profile.everyInstructions);
   for (const text of strings.keys) message.text(PROFILE.stringTable, text);
   return message.bytes;

@@ -5,10 +5,15 @@ import { nameFrames, type ProfileNames } from "./profile-frames.ts";
 const SCHEMA = "https://www.speedscope.app/file-format-schema.json";
 
 /**
- * The document, to be written as JSON. Weights are instructions. Samples stand in the order in which they were taken, neighbours in
+ * The document, to be written as JSON. Weights are instructions, or what `unit` says. Samples stand in the order in which they were taken, neighbours in
  * one place put together; those of a profile too long for its order stand by place.
  */
-export function speedscopeDocument(profile: Profile, names: ProfileNames, name: string): object {
+export function speedscopeDocument(
+  profile: Profile,
+  names: ProfileNames,
+  name: string,
+  unit: "none" | "nanoseconds" = "none",
+): object {
   const { samples: places, order, everyInstructions } = profile;
   const frames: { name: string; file: string }[] = [];
   const numbers = new Map<string, number>();
@@ -44,7 +49,7 @@ export function speedscopeDocument(profile: Profile, names: ProfileNames, name: 
       {
         type: "sampled",
         name,
-        unit: "none",
+        unit,
         startValue: 0,
         endValue: total * everyInstructions,
         samples,

@@ -15,6 +15,8 @@ export interface BenchFaultsCommand {
   readonly jsonFile: string | undefined;
   readonly htmlFile: string | undefined;
   readonly withPhases: boolean;
+  readonly speedscopeFile: string | undefined;
+  readonly pprofFile: string | undefined;
 }
 
 /** `wasmvisor bench compare`: two result files and how much slower the second may be. */
@@ -52,6 +54,7 @@ bench faults
       --no-phases          only the whole, not where the time goes
       --json FILE          everything as JSON
       --html FILE          a report with plots, one self-contained page
+      --speedscope FILE    the phases for speedscope.app; --pprof FILE: for pprof
 
 bench compare
       --threshold RATIO    how much slower a scenario may be (default ${THRESHOLD}); what lies within the
@@ -92,6 +95,8 @@ export function parseBench(args: string[]): BenchCommand {
     jsonFile: values.json,
     htmlFile: values.html,
     withPhases: !(values["no-phases"] ?? false),
+    speedscopeFile: values.speedscope,
+    pprofFile: values.pprof,
   };
 }
 
@@ -110,6 +115,8 @@ function parse(args: string[]) {
         json: { type: "string" },
         html: { type: "string" },
         "no-phases": { type: "boolean" },
+        speedscope: { type: "string" },
+        pprof: { type: "string" },
         threshold: { type: "string" },
         debug: { type: "boolean" },
         help: { type: "boolean", short: "h" },

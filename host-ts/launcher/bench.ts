@@ -1,7 +1,11 @@
 /** The verb `bench`: measures round trips, writes what was asked for, compares two results. */
 import { writeFile } from "node:fs/promises";
+import { gzipSync } from "node:zlib";
 import { BackendError } from "../base/errors.ts";
+import { encodePprof } from "../debug/pprof.ts";
+import { speedscopeDocument } from "../debug/speedscope.ts";
 import { compareResults, renderComparison } from "./bench-compare.ts";
+import { phaseProfile } from "./bench-export.ts";
 import { renderHtml } from "./bench-html.ts";
 import { type BenchResult, makeResult, parseResult } from "./bench-result.ts";
 import { measure } from "./bench-run.ts";
@@ -50,6 +54,15 @@ async function benchFaults(command: BenchFaultsCommand): Promise<void> {
   if (command.jsonFile !== undefined)
     await writeFile(command.jsonFile, `${JSON.stringify(result, null, 2)}\n`);
   if (command.htmlFile !== undefined) await writeFile(command.htmlFile, renderHtml(result));
+  const { profile, names } = phaseProfile(rows);
+  if (command.speedscopeFile !== undefined) {
+    const document = speedscopeDocument(profile, names, "round trips", "nanoseconds");
+    await writeFile(command.speedscopeFile, `${JSON.stringify(document)}\n`);
+  }
+  if (command.pprofFile !== undefined) {
+    const bytes = encodePprof(profile, names, { type: "time", unit: "nanoseconds" });
+    await writeFile(command.pprofFile, gzipSync(bytes));
+  }
 }
 
 async function readResult(file: string): Promise<BenchResult> {

@@ -1,0 +1,39 @@
+/** Phases as a profile, so that the tools for profiles show them: path, scenario, phase, each as deep as it is nested. */
+import type { ProfileNames } from "../debug/profile-frames.ts";
+import { SymbolTable } from "../debug/symbols.ts";
+import type { Profile } from "../index.ts";
+import type { Measurement } from "./bench-run.ts";
+
+/** Distance of the made-up addresses that stand for names: a caller is looked up just before its own. */
+const SPACING = 16;
+
+/** @returns a profile of one iteration of every scenario, its weights whole nanoseconds, and the names of its frames. */
+export function phaseProfile(rows: readonly Measurement[]): {
+  readonly profile: Profile;
+  readonly names: ProfileNames;
+} {
+  const known: string[] = [];
+  const addressOf = (name: string): number => {
+    if (!known.includes(name)) known.push(name);
+    return SPACING * (known.indexOf(name) + 1);
+  };
+  const samples = rows.flatMap((row) =>
+    row.phases
+      .filter(({ ns }) => ns >= 0.5)
+      .map((phase) => ({
+        frames: [addressOf(phase.name), addressOf(row.name) + 1, addressOf(`${row.path} path`) + 1],
+        cpl: 0,
+        directory: 0,
+        count: Math.round(phase.ns),
+      })),
+  );
+  const symbols = known.map((name, index) => ({
+    name,
+    address: SPACING * (index + 1),
+    size: SPACING,
+  }));
+  return {
+    profile: { everyInstructions: 1, samples, order: new Uint32Array() },
+    names: { kernel: new SymbolTable(symbols) },
+  };
+}
