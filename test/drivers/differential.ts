@@ -1,9 +1,9 @@
 /** Compares a processor under test with an oracle on random cases, and makes small cases of large ones. */
 import { PTE_P } from "../../abi/x86.ts";
-import { type CpuDriver, compareOutcome } from "./cpu-driver.ts";
+import { type CpuDriver, type CpuOutcome, compareOutcome } from "./cpu-driver.ts";
 import type { CodeSizes } from "./describe-failure.ts";
 import { disagreements } from "./mixed-runs.ts";
-import { ENTRY, VECTOR_HANGS } from "./native.ts";
+import { ENTRY, IMAGE, VECTOR_HANGS } from "./native.ts";
 import type { VectorCase } from "./nv1.ts";
 import type { Oracle } from "./oracles.ts";
 import { type RandomCase, startBits, toInput } from "./random-case.ts";
@@ -19,15 +19,23 @@ export interface RandomFailure extends Failure {
   readonly from: RandomCase;
 }
 
+/** A case where an emulator does not what the processor under test and, where there is one, silicon do. */
+export interface Departure extends RandomFailure {
+  readonly classes: readonly string[];
+}
+
 /** What came of a run of cases. */
 export interface Findings {
   /** Cases compared, and what they retired. */
   readonly cases: number;
   readonly instructions: number;
+  /** Cases that no oracle could answer for. */
+  readonly open: number;
   readonly failures: readonly RandomFailure[];
+  readonly departures: readonly Departure[];
 }
 
-/** Runs cases; those that cannot be assembled, or that no oracle can answer for, are left out. */
+/** Runs cases; those that cannot be assembled are left out. Where an emulator differs, its arbiter says who is right. */
 export function examine(
   driver: CpuDriver,
   oracle: Oracle,
@@ -38,22 +46,44 @@ export function examine(
     return input === undefined ? [] : [{ from, input }];
   });
   const failures: RandomFailure[] = [];
-  let cases = 0;
-  let instructions = 0;
+  const doubtful: Departure[] = [];
+  let [cases, instructions, open] = [0, 0, 0];
   oracle.record(drawn.map(({ input }) => input)).forEach((test, index) => {
-    if (isOpen(test)) return;
-    const got = driver.run(test);
-    const expected = oracle.correct(test, got);
-    if (expected !== undefined) {
-      cases++;
-      instructions += got.retired ?? 0;
+    const got = isOpen(test) ? undefined : driver.run(test);
+    if (got === undefined || isInImage(got)) {
+      open++;
+      return;
     }
-    const answer = expected === undefined ? [] : compareOutcome(expected, got);
-    const differences = answer.length > 0 ? answer : disagreements(driver, test, got);
-    if (differences.length === 0) return;
-    failures.push({ test, differences, from: drawn[index]!.from });
+    const { from } = drawn[index]!;
+    let differences = compareOutcome(test, got);
+    if (differences.length > 0 && oracle.explain !== undefined) {
+      const { classes, left } = oracle.explain(test, got);
+      const isDoubtful = oracle.arbiter !== undefined || left.length === 0;
+      if (isDoubtful) doubtful.push({ from, test, differences, classes });
+      if (oracle.arbiter !== undefined) return;
+      differences = [...left];
+    }
+    cases++;
+    instructions += got.retired ?? 0;
+    if (differences.length === 0) differences = disagreements(driver, test, got);
+    if (differences.length > 0) failures.push({ test, differences, from });
   });
-  return { cases, instructions, failures };
+  if (oracle.arbiter === undefined || doubtful.length === 0) {
+    return { cases, instructions, open, failures, departures: doubtful };
+  }
+  const judged = examine(
+    driver,
+    oracle.arbiter,
+    doubtful.map(({ from }) => from),
+  );
+  const wrong = new Set(judged.failures.map(({ from }) => from));
+  return {
+    cases: cases + judged.cases,
+    instructions: instructions + judged.instructions,
+    open: open + judged.open,
+    failures: [...failures, ...judged.failures],
+    departures: doubtful.filter(({ from }) => !wrong.has(from)),
+  };
 }
 
 /** @returns the cases that differ, in order. */
@@ -63,6 +93,11 @@ export function differing(
   cases: readonly RandomCase[],
 ): readonly RandomFailure[] {
   return examine(driver, oracle, cases).failures;
+}
+
+/** Whether the case reached for memory where the oracle has itself and nothing should be. */
+function isInImage({ vector, cr2 }: CpuOutcome): boolean {
+  return vector === VECTOR_PF && (cr2 - IMAGE.address) >>> 0 < IMAGE.bytes;
 }
 
 /**

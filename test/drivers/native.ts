@@ -3,7 +3,8 @@
  * Needs an x86-64 Linux and a gcc that makes 32-bit programs; otherwise there is no oracle.
  */
 import { spawnSync } from "node:child_process";
-import { mkdirSync, rmSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { VECTORS_WITH_ERROR_CODE } from "../../abi/x86.ts";
@@ -19,10 +20,12 @@ export const DATA_BYTES = 256;
 /** What stands for the vector of a case that does not end. */
 export const VECTOR_HANGS = 255;
 
-const GCC_FLAGS =
-  "-m32 -O1 -mgeneral-regs-only -static -nostdlib -ffreestanding -fno-stack-protector -fno-pic -no-pie -Wl,-Ttext-segment=0x5a6b7000";
-/** A batch takes a second or two; a child that needs this long hangs, and is killed. */
-const CHILD_TIMEOUT_MS = 120_000;
+/** Where the program that runs the cases has itself: nothing else is mapped but the ranges of a case. */
+export const IMAGE = { address: 0x5a6b7000, bytes: 0x149000 };
+const GCC_FLAGS = `-m32 -O1 -mgeneral-regs-only -static -nostdlib -ffreestanding -fno-stack-protector -fno-pic -no-pie -Wl,-Ttext-segment=0x${IMAGE.address.toString(16)}`;
+/** A thousand cases take a second or two; a child that needs much longer hangs, and is killed. */
+const CHILD_TIMEOUT_MS = 20_000;
+const CASE_TIMEOUT_MS = 100;
 const FX_BYTES = 512;
 // struct input and struct output of native386.c.
 const FLAGS_AT = 32;
@@ -48,6 +51,7 @@ const FIRST_LOCAL_CODE = 7 * 8 + 7;
 /** Linux gives the address of a page fault only; other exceptions report 0 or an old value. */
 const VECTOR_PF = 14;
 const VECTOR_BP = 3;
+const PAGE_MASK = 0xfffff000;
 /** Reserved halves and the last-instruction pointers of what FNSTENV and FNSAVE write: processors differ. */
 const ENVIRONMENT_OPEN: readonly (readonly [at: number, bytes: number])[] = [
   [2, 2],
@@ -74,6 +78,13 @@ export interface NativeInput {
   undefinedFlags(at: number): number;
 }
 
+/** x87 and SSE state in memory, many words long: FLDENV, FNSTENV, FRSTOR and FNSAVE; FXSAVE and FXRSTOR. */
+const STATE_FORMS: readonly (readonly [opcode: number, extensions: readonly number[]])[] = [
+  [0xd9, [4, 6]],
+  [0xdd, [4, 6]],
+  [0xae, [0, 1]],
+];
+
 /** The recorder, or why there is none. */
 export type NativeOracle =
   | { readonly record: (inputs: readonly NativeInput[]) => VectorCase[] }
@@ -84,27 +95,52 @@ function codeBase(selector: number): number {
   return selector < FIRST_LOCAL_CODE ? 0 : CODE.address;
 }
 
-/** Builds the 32-bit program and tries it out. @param emulator a command that runs 32-bit Linux programs, instead of the host. */
-export function createNativeOracle(emulator: readonly string[] = []): NativeOracle {
+/** What another than the host's processor runs the program with, and how long a child may take beyond its cases. */
+export interface NativeOptions {
+  /** A command that runs 32-bit Linux programs. */
+  readonly emulator?: readonly string[];
+  readonly timeoutMs?: number;
+}
+
+/** Builds the 32-bit program, where an earlier run has not, and tries it out. */
+export function createNativeOracle({
+  emulator = [],
+  timeoutMs = CHILD_TIMEOUT_MS,
+}: NativeOptions = {}): NativeOracle {
   if (process.platform !== "linux" || process.arch !== "x64") {
     return { reason: "the host is not an x86-64 Linux" };
   }
-  const build = fileURLToPath(new URL("../../build/", import.meta.url));
-  mkdirSync(build, { recursive: true });
-  const program = join(build, `native386-${process.pid}`);
-  const source = fileURLToPath(new URL("native386.c", import.meta.url));
-  const gcc = spawnSync("gcc", [...GCC_FLAGS.split(" "), "-o", program, source]);
-  if (gcc.status !== 0) return { reason: "no gcc that makes 32-bit programs" };
-  process.once("exit", () => rmSync(program, { force: true }));
+  const program = buildProgram();
+  if (program === undefined) return { reason: "no gcc that makes 32-bit programs" };
   const command = [...emulator, program];
-  const options = { input: "", timeout: CHILD_TIMEOUT_MS };
+  const options = { input: "", timeout: timeoutMs, killSignal: "SIGKILL" } as const;
   if (spawnSync(command[0]!, command.slice(1), options).status !== 0) {
     return { reason: `${emulator[0] ?? "the host"} does not run 32-bit programs` };
   }
-  return {
-    record: (inputs) =>
-      emulator.length > 0 ? recordOnEmulator(command, inputs) : record(command, inputs),
-  };
+  const isEmulator = emulator.length > 0;
+  return { record: (inputs) => recordAble({ command, timeoutMs, isEmulator }, inputs) };
+}
+
+/** @returns path of the program, named after what it is made of. */
+function buildProgram(): string | undefined {
+  const build = fileURLToPath(new URL("../../build/", import.meta.url));
+  const source = fileURLToPath(new URL("native386.c", import.meta.url));
+  const digest = createHash("sha256").update(GCC_FLAGS).update(readFileSync(source)).digest("hex");
+  const program = join(build, `native386-${digest.slice(0, 16)}`);
+  if (existsSync(program)) return program;
+  mkdirSync(build, { recursive: true });
+  const made = `${program}.${process.pid}`;
+  if (spawnSync("gcc", [...GCC_FLAGS.split(" "), "-o", made, source]).status !== 0) {
+    return undefined;
+  }
+  renameSync(made, program);
+  return program;
+}
+
+interface Runner {
+  readonly command: readonly string[];
+  readonly timeoutMs: number;
+  readonly isEmulator: boolean;
 }
 
 /** What stands for the answer to a case that nobody answers. */
@@ -115,20 +151,17 @@ function noAnswer(input: NativeInput): VectorCase {
 }
 
 /** qemu-i386 aborts when a signal's return starts a case in execute-only code; other cases do get there by far jumps. */
-function recordOnEmulator(
-  command: readonly string[],
-  inputs: readonly NativeInput[],
-): VectorCase[] {
-  const canRun = (input: NativeInput) => input.segs?.[1] !== EXECUTE_ONLY;
-  const answers = recordParts(command, inputs.filter(canRun));
+function recordAble(runner: Runner, inputs: readonly NativeInput[]): VectorCase[] {
+  const canRun = (input: NativeInput) => !runner.isEmulator || input.segs?.[1] !== EXECUTE_ONLY;
+  const answers = recordParts(runner, inputs.filter(canRun));
   let next = 0;
   return inputs.map((input) => (canRun(input) ? answers[next++]! : noAnswer(input)));
 }
 
-/** An emulator may fall over a case: halves of the batch find it, and nobody answers that one. */
-function recordParts(command: readonly string[], inputs: readonly NativeInput[]): VectorCase[] {
+/** A child may fall over a case, or never come back: halves of the batch find it, and nobody answers that one. */
+function recordParts(runner: Runner, inputs: readonly NativeInput[]): VectorCase[] {
   try {
-    return record(command, inputs);
+    return record(runner, inputs);
   } catch (error) {
     const [first] = inputs;
     if (first === undefined) throw error;
@@ -138,19 +171,29 @@ function recordParts(command: readonly string[], inputs: readonly NativeInput[])
     }
     const middle = inputs.length >> 1;
     return [inputs.slice(0, middle), inputs.slice(middle)].flatMap((part) =>
-      recordParts(command, part),
+      recordParts(runner, part),
     );
   }
 }
 
-function record(command: readonly string[], inputs: readonly NativeInput[]): VectorCase[] {
+/** Whether the instruction there has an operand of many words. */
+function isStateForm(code: Uint8Array, at: number): boolean {
+  const [opcode, form] =
+    code[at] === 0x0f ? [code[at + 1], code[at + 2]] : [code[at], code[at + 1]];
+  if (form === undefined || form >= 0xc0) return false;
+  return STATE_FORMS.some(
+    ([op, extensions]) => op === opcode && extensions.includes((form >> 3) & 7),
+  );
+}
+
+function record({ command, timeoutMs }: Runner, inputs: readonly NativeInput[]): VectorCase[] {
   const input = Buffer.alloc(inputs.length * INPUT_BYTES);
   inputs.forEach((test, index) => {
     encode(input.subarray(index * INPUT_BYTES, (index + 1) * INPUT_BYTES), test);
   });
   const result = spawnSync(command[0]!, command.slice(1), {
     input,
-    timeout: CHILD_TIMEOUT_MS,
+    timeout: timeoutMs + CASE_TIMEOUT_MS * inputs.length,
     killSignal: "SIGKILL",
     maxBuffer: inputs.length * (HEAD_BYTES + BLOCKS * BLOCK) + 0x1000,
   });
@@ -228,7 +271,8 @@ function toCase(input: NativeInput, head: Buffer, after: Uint8Array): VectorCase
   const flags = word(12) & FLAGS;
   const segs = input.segs ?? FLAT;
   const afterSegs = Array.from({ length: 6 }, (_, s) => word(13 + s) & 0xffff);
-  const open = input.undefinedFlags(eip + codeBase(afterSegs[1]!) - input.codeAt);
+  const stoppedAt = eip + codeBase(afterSegs[1]!) - input.codeAt;
+  const open = input.undefinedFlags(stoppedAt);
   const hasError = ((VECTORS_WITH_ERROR_CODE >>> vector) & 1) !== 0;
   let at = 0;
   const changes = RANGES.flatMap(({ address, bytes }) => {
@@ -252,6 +296,7 @@ function toCase(input: NativeInput, head: Buffer, after: Uint8Array): VectorCase
     vector,
     error: hasError ? word(1) : undefined,
     cr2: vector === VECTOR_PF ? word(2) : undefined,
+    ...(isStateForm(input.code, stoppedAt) && { cr2Mask: PAGE_MASK }),
     after: {
       regs: Uint32Array.from({ length: 8 }, (_, r) => word(3 + r)),
       eip,

@@ -52,6 +52,8 @@ export interface VectorCase {
   readonly vector: number;
   readonly error: number | undefined;
   readonly cr2: number | undefined;
+  /** Bits of CR2 to compare where not all. */
+  readonly cr2Mask?: number;
   readonly after: CpuState;
   readonly undefinedFlags: number;
   readonly undefinedFsw: number;

@@ -1,9 +1,8 @@
-/** The processors that random code can be compared with, and what is known to be wrong in them. */
+/** The processors that random code can be compared with, and who decides when an emulator is one of them. */
 import type { CpuOutcome } from "./cpu-driver.ts";
 import { createNativeOracle, type NativeInput } from "./native.ts";
 import type { VectorCase } from "./nv1.ts";
-import { withoutDepartures } from "./qemu-departures.ts";
-import { FAMILIES, type Family } from "./random-case.ts";
+import { type Explanation, explain } from "./qemu-departures.ts";
 
 export const ORACLES = ["native", "qemu"] as const;
 export type OracleName = (typeof ORACLES)[number];
@@ -17,20 +16,17 @@ export function isOracleName(name: string): name is OracleName {
 export interface Oracle {
   /** What it did, one answer for each case. */
   record(inputs: readonly NativeInput[]): VectorCase[];
-  /** What of that can be held against `got`; undefined: nothing. */
-  correct(test: VectorCase, got: CpuOutcome): VectorCase | undefined;
+  /** Why an emulator's answer differs; silicon has none. */
+  readonly explain?: (test: VectorCase, got: CpuOutcome) => Explanation;
+  /** Silicon, where there is one to decide whether an emulator is wrong. */
+  readonly arbiter?: Oracle;
 }
 
-/** What each can answer for: how qemu-i386 fares with SSE3 and later has not been looked into. */
-export const ORACLE_FAMILIES: Readonly<Record<OracleName, readonly Family[]>> = {
-  native: FAMILIES,
-  qemu: FAMILIES.filter((family) => family !== "sse4"),
-};
-
-/** The host's processor, or `qemu-i386` from the path with what it does wrong taken out; or why there is none. */
+/** The host's processor, or `qemu-i386` from the path with that to decide; or why there is none. */
 export function createOracle(name: OracleName): Oracle | { readonly reason: string } {
-  const oracle = createNativeOracle(name === "native" ? [] : ["qemu-i386", "-cpu", "max"]);
-  if ("reason" in oracle) return oracle;
-  const correct = name === "native" ? (test: VectorCase) => test : withoutDepartures;
-  return { record: oracle.record, correct };
+  const native = createNativeOracle();
+  if (name === "native") return native;
+  const qemu = createNativeOracle({ emulator: ["qemu-i386", "-cpu", "max"] });
+  if ("reason" in qemu) return qemu;
+  return { record: qemu.record, explain, ...(!("reason" in native) && { arbiter: native }) };
 }

@@ -1,8 +1,9 @@
 /**
  * What QEMU's user-mode emulation of i386 (7.2) does unlike any processor: each entry says what, and what it leaves of a case to
- * compare. A difference that no entry takes out is a failure. The recorded vectors and random runs on silicon decide who is right.
+ * compare. Where the machine has an x86, that decides each difference, and the list only gives it a name; elsewhere a difference
+ * that no entry takes out is a failure.
  */
-import { type CpuOutcome, DATA, EDGE, READ_ONLY, STACK } from "./cpu-driver.ts";
+import { type CpuOutcome, compareOutcome, DATA, EDGE, READ_ONLY, STACK } from "./cpu-driver.ts";
 import type { FxState, VectorCase } from "./nv1.ts";
 import { ENVIRONMENT_AT } from "./random-x87.ts";
 
@@ -365,9 +366,32 @@ const DEPARTURES: readonly Departure[] = [
   },
 ];
 
-/** @returns the case with what QEMU cannot be asked taken out, or undefined when nothing is left. */
-export function withoutDepartures(test: VectorCase, got: CpuOutcome): VectorCase | undefined {
-  let left: VectorCase | undefined = test;
-  for (const { correct } of DEPARTURES) left = left && correct(left, got);
-  return left;
+/** The class of a departure that nothing in the list says. */
+export const OTHER = "other";
+
+/** Why QEMU's answer is another than that of the processor under test. */
+export interface Explanation {
+  /** What the list says of it; OTHER among them when that is not all. */
+  readonly classes: readonly string[];
+  /** Differences that the list does not explain. */
+  readonly left: readonly string[];
+}
+
+/** Entries that leave something to compare come first, as they say more than those that take out the case. */
+export function explain(test: VectorCase, got: CpuOutcome): Explanation {
+  const classes: string[] = [];
+  let left = test;
+  let lines = compareOutcome(left, got);
+  for (const { what, correct } of DEPARTURES) {
+    const next = correct(left, got);
+    if (next === undefined || lines.length === 0) continue;
+    const fewer = compareOutcome(next, got);
+    if (fewer.length < lines.length) classes.push(what);
+    left = next;
+    lines = fewer;
+  }
+  if (lines.length === 0) return { classes, left: lines };
+  const whole = DEPARTURES.find(({ correct }) => correct(left, got) === undefined);
+  if (whole !== undefined) return { classes: [...classes, whole.what], left: [] };
+  return { classes: [...classes, OTHER], left: lines };
 }
