@@ -15,6 +15,7 @@ import {
   HELD_GATE_PRESENT,
   KILL_BAD_ADDRESS,
   KILL_UNHANDLED_TRAP,
+  MODE_FLAT,
   PHASE_HANDLER,
   PHASE_REFLECT,
   VCPU_CONTEXT,
@@ -27,6 +28,7 @@ import {
   VCPU_LG_STACK_ESP,
   VCPU_LG_STACK_SS,
   VCPU_LG_SYSCALL_VECTOR,
+  VCPU_MODE,
 } from "../../abi/vcpu.ts";
 import {
   EFLAGS_IF,
@@ -175,7 +177,8 @@ export function reflect(v: usize, vector: u32, errorCode: u32): bool {
   setFlat(v, SEG_CS, LGUEST_KERNEL_CS, LGUEST_KERNEL_CPL);
   if (fromUser) setFlat(v, SEG_SS, load<u32>(v, VCPU_LG_STACK_SS), LGUEST_KERNEL_CPL);
   setCpl(v, LGUEST_KERNEL_CPL);
-  updateMode(v);
+  // Flat code and stack segments replace flat ones: the mode is the same.
+  if ((load<u32>(v, VCPU_MODE) & MODE_FLAT) == 0) updateMode(v);
   const low = load<u32>(v + (vector << 3), VCPU_HELD_IDT);
   store<u32>(v, (low & 0xffff) | (high & 0xffff0000), VCPU_EIP);
   notePhase(v, PHASE_HANDLER);

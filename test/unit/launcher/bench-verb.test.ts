@@ -1,0 +1,62 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, onTestFinished, test, vi } from "vitest";
+import { BackendError } from "../../../host-ts/base/errors.ts";
+import { EXIT_SLOWER, runBench } from "../../../host-ts/launcher/bench.ts";
+import { parseBench } from "../../../host-ts/launcher/bench-usage.ts";
+
+function folder(): string {
+  const path = mkdtempSync(join(tmpdir(), "wasmvisor-bench-"));
+  onTestFinished(() => rmSync(path, { recursive: true }));
+  return path;
+}
+
+/** Everything that a command prints. */
+function captured(): () => string {
+  const write = vi.spyOn(process.stdout, "write").mockReturnValue(true);
+  onTestFinished(() => write.mockRestore());
+  return () => write.mock.calls.map(([text]) => String(text)).join("");
+}
+
+test("a comparison ends with 0, and with 1 when something became slower", async () => {
+  const printed = captured();
+  const path = folder();
+  const file = (name: string, ns: number): string => {
+    const row = { name: "trap", path: "host", ns, ciLow: ns, ciHigh: ns };
+    writeFileSync(join(path, name), JSON.stringify({ format: 1, scenarios: [row] }));
+    return join(path, name);
+  };
+  const [fast, slow] = [file("fast.json", 100), file("slow.json", 150)];
+  expect(await runBench(parseBench(["compare", fast, fast]))).toBe(0);
+  expect(await runBench(parseBench(["compare", slow, fast]))).toBe(0);
+  expect(await runBench(parseBench(["compare", fast, slow]))).toBe(EXIT_SLOWER);
+  expect(await runBench(parseBench(["compare", fast, slow, "--threshold", "2"]))).toBe(0);
+  expect(printed()).toContain("SLOWER");
+  writeFileSync(join(path, "torn.json"), "{");
+  const torn = parseBench(["compare", fast, join(path, "torn.json")]);
+  await expect(runBench(torn)).rejects.toThrow(BackendError);
+});
+
+test("bench faults prints its table and writes every file that is asked for", async () => {
+  const printed = captured();
+  const path = folder();
+  const outputs = ["json", "html", "speedscope", "pprof"];
+  const files = outputs.flatMap((kind) => [`--${kind}`, join(path, kind)]);
+  const args = ["faults", "--scenario", "pingpong", "--iterations", "256", "--repeats", "2"];
+  expect(await runBench(parseBench([...args, ...files]))).toBe(0);
+  expect(printed()).toMatch(/pingpong +host +50\.0 +4\.00/);
+  const result = JSON.parse(readFileSync(join(path, "json"), "utf8"));
+  for (const row of result.scenarios) {
+    for (const field of ["instructions", "crossings", "ns", "ciLow", "ciHigh"]) {
+      expect(typeof row[field], field).toBe("number");
+    }
+    const total = row.phases.reduce((sum: number, { ns }: { ns: number }) => sum + ns, 0);
+    expect(total).toBeCloseTo(row.ns, 6);
+    expect(row.phases.map(({ name }: { name: string }) => name)).toContain("guest handler");
+  }
+  expect(result.scenarios.map(({ path }: { path: string }) => path)).toEqual(["switcher", "host"]);
+  expect(readFileSync(join(path, "html"), "utf8")).toContain("<svg");
+  expect(readFileSync(join(path, "speedscope"), "utf8")).toContain('"unit":"nanoseconds"');
+  expect([...readFileSync(join(path, "pprof")).subarray(0, 2)]).toEqual([0x1f, 0x8b]);
+});
