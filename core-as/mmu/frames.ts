@@ -14,6 +14,16 @@ import { PAGE_SIZE, ZERO_FRAME } from "../layout.ts";
 import { dropCode } from "./code-pages.ts";
 import { allocFrame, frameReferences, releaseFrame } from "./pool.ts";
 
+/** The look-up that nearly always succeeds, inline: walks and calls make several of them. */
+export class FrameTable {
+  /** @returns the entry of `gfn`; 0 when it has none yet or is out of range, which the functions below tell apart. */
+  @inline static peek(guest: usize, gfn: u32): u32 {
+    if (gfn >= load<u32>(guest, GUEST_LIMIT_FRAMES)) return 0;
+    const leaf = load<usize>(load<usize>(guest, GUEST_FRAME_ROOT) + ((gfn >>> 10) << 2));
+    return leaf == 0 ? 0 : load<u32>(leaf + ((gfn & 1023) << 2));
+  }
+}
+
 /** @returns pointer to the entry of `gfn`, or 0 when the gfn is out of range or memory for the table is exhausted. */
 export function frameEntry(guest: usize, gfn: u32): usize {
   if (gfn >= load<u32>(guest, GUEST_LIMIT_FRAMES)) return 0;

@@ -20,7 +20,7 @@ import { PAGE_OFFSET_MASK, PAGE_SIZE } from "../layout.ts";
 import { kill } from "../state/faults.ts";
 import { setExit } from "../state/vcpu.ts";
 import { dropCode, isRunningIn, touchesCode } from "./code-pages.ts";
-import { frameEntry, frameForRead, frameForWrite } from "./frames.ts";
+import { FrameTable, frameEntry, frameForRead, frameForWrite } from "./frames.ts";
 import { flushGuestTranslations } from "./tlb.ts";
 
 /** The pool has no frame left: the instruction does not happen and the Host is told. @returns 0. */
@@ -37,6 +37,8 @@ function isMemory(v: usize, gpa: u32): bool {
 
 /** @returns host pointer of the byte at `gpa` for reading, good to the end of its frame; 0 when it is not memory. */
 export function physicalForRead(v: usize, gpa: u32): usize {
+  const known = FrameTable.peek(load<usize>(v, VCPU_GUEST), gpa >>> 12);
+  if (known != 0) return (known & FRAME_PTR_MASK) + (gpa & PAGE_OFFSET_MASK);
   const frame = frameForRead(load<usize>(v, VCPU_GUEST), gpa >>> 12);
   return frame == 0 ? 0 : frame + (gpa & PAGE_OFFSET_MASK);
 }
@@ -44,14 +46,14 @@ export function physicalForRead(v: usize, gpa: u32): usize {
 /** @returns host pointer for writing `bytes` that stay within the frame; 0 when it is not memory or the pool is exhausted. */
 export function physicalForWrite(v: usize, gpa: u32, bytes: u32): usize {
   const guest = load<usize>(v, VCPU_GUEST);
-  const entry = frameEntry(guest, gpa >>> 12);
-  if (entry == 0) return 0;
-  const known = load<u32>(entry);
+  const known = FrameTable.peek(guest, gpa >>> 12);
   if ((known & (FRAME_COW | FRAME_DIRTY)) == FRAME_DIRTY) {
     const own: usize = (known & FRAME_PTR_MASK) + (gpa & PAGE_OFFSET_MASK);
     if (touchesCode(own, bytes)) dropCode(v, own);
     return own;
   }
+  const entry = frameEntry(guest, gpa >>> 12);
+  if (entry == 0) return 0;
   const wasShared = (load<u32>(entry) & FRAME_COW) != 0;
   const before = load<u32>(entry) & FRAME_PTR_MASK;
   const frame = frameForWrite(guest, gpa >>> 12);
