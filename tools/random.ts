@@ -121,7 +121,7 @@ function runBatch(lane: Lane): void {
   const findings = examine(driver, lane.oracle, drawn);
   cases += findings.cases;
   instructions += findings.instructions;
-  open += findings.open;
+  open += findings.open.length;
   for (const departure of findings.departures) {
     note(lane, departure, lane.next + drawn.indexOf(departure.from));
   }

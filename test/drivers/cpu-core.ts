@@ -124,7 +124,7 @@ const LDT_SELECTOR = 0x48;
 const KERNEL_CS = 0x10;
 const KERNEL_DS = 0x18;
 /** Instructions after which a case counts as one that does not stop. */
-const BUDGET = 200_000;
+const BUDGET = 2_000_000;
 const MOST_STEPS = 100_000;
 
 /** base, limit, access byte, G and D/B in bits 3 and 2. */

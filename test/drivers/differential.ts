@@ -30,7 +30,7 @@ export interface Findings {
   readonly cases: number;
   readonly instructions: number;
   /** Cases that no oracle could answer for. */
-  readonly open: number;
+  readonly open: readonly RandomCase[];
   readonly failures: readonly RandomFailure[];
   readonly departures: readonly Departure[];
 }
@@ -47,14 +47,16 @@ export function examine(
   });
   const failures: RandomFailure[] = [];
   const doubtful: Departure[] = [];
-  let [cases, instructions, open] = [0, 0, 0];
+  const open: RandomCase[] = [];
+  let cases = 0;
+  let instructions = 0;
   oracle.record(drawn.map(({ input }) => input)).forEach((test, index) => {
+    const { from } = drawn[index]!;
     const got = isOpen(test) ? undefined : driver.run(test);
     if (got === undefined || isInImage(got)) {
-      open++;
+      open.push(from);
       return;
     }
-    const { from } = drawn[index]!;
     let differences = compareOutcome(test, got);
     if (differences.length > 0 && oracle.explain !== undefined) {
       const { classes, left } = oracle.explain(test, got);
@@ -76,13 +78,13 @@ export function examine(
     oracle.arbiter,
     doubtful.map(({ from }) => from),
   );
-  const wrong = new Set(judged.failures.map(({ from }) => from));
+  const settled = new Set([...judged.open, ...judged.failures.map(({ from }) => from)]);
   return {
     cases: cases + judged.cases,
     instructions: instructions + judged.instructions,
-    open: open + judged.open,
+    open: [...open, ...judged.open],
     failures: [...failures, ...judged.failures],
-    departures: doubtful.filter(({ from }) => !wrong.has(from)),
+    departures: doubtful.filter(({ from }) => !settled.has(from)),
   };
 }
 

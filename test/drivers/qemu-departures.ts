@@ -37,9 +37,12 @@ const FNSTENV = [0x35];
 const SQUARE_ROOT = [0xfa];
 /** After 0F: LAR; EMMS; MINPS, MAXPS; RSQRTPS and RCPPS. After DB: FNCLEX and FNINIT. After DF: FNSTSW AX. */
 const PUSHF = 0x9c;
+const PUSHA = 0x60;
 const CMPXCHG8B = [0xc7];
+const ALL_IN_USE = 0xff;
 const LAR = [0x02];
 const EMMS = [0x77];
+const LSS = [0xb2];
 const EXTREMES = [0x5d, 0x5f];
 const ESTIMATES = [0x52, 0x53];
 const CLEARS = [0xe2, 0xe3];
@@ -150,6 +153,30 @@ const DEPARTURES: readonly Departure[] = [
     correct: (test) => (test.code.includes(PUSHF) ? undefined : test),
   },
   {
+    what: "PUSHA begins with its last slot",
+    correct: (test, got) =>
+      got.vector === VECTOR_PF && test.code.includes(PUSHA) ? { ...test, cr2: undefined } : test,
+  },
+  {
+    what: "FBSTP begins with its last byte",
+    correct: (test, got) =>
+      got.vector === VECTOR_PF && hasMemory(test.code, 0xdf, 6)
+        ? { ...test, cr2: undefined }
+        : test,
+  },
+  {
+    what: "an MMX instruction whose operand faults has taken the x87 registers",
+    correct: (test, got) => {
+      const isTaken = test.after.fx?.ftw === ALL_IN_USE && got.fx?.ftw !== ALL_IN_USE;
+      return got.vector === VECTOR_PF && isTaken ? undefined : test;
+    },
+  },
+  {
+    what: "LSS holds off the trap of a single step, as MOV SS should alone",
+    correct: (test, got) =>
+      test.steps!.count > 0 && has(test.code, 0x0f, LSS) ? { ...test, steps: got.steps! } : test,
+  },
+  {
     what: "CMPXCHG8B changes more flags than ZF",
     correct: (test) => (has(test.code, 0x0f, CMPXCHG8B) ? undefined : test),
   },
@@ -216,7 +243,7 @@ const DEPARTURES: readonly Departure[] = [
     what: "CVTPI2PD from memory takes the x87 registers in MMX use, as only its register form should",
     correct: (test) => {
       const isIt = range(0, 8).some((extension) => hasMemory(test.code, 0x2a, extension));
-      return isIt && has(test.code, 0x66, [0x0f]) ? undefined : test;
+      return isIt && test.before.fx && has(test.code, 0x66, [0x0f]) ? undefined : test;
     },
   },
   {
@@ -328,10 +355,12 @@ const DEPARTURES: readonly Departure[] = [
   },
   {
     what: "LDMXCSR and FXRSTOR take reserved bits; aligned operands may lie anywhere",
-    correct: (test, got) =>
-      test.before.fx !== undefined && got.vector === VECTOR_GP && test.vector !== VECTOR_GP
+    correct: (test, got) => {
+      const isPassed = test.vector !== VECTOR_GP || test.after.eip !== got.eip;
+      return test.before.fx !== undefined && got.vector === VECTOR_GP && isPassed
         ? undefined
-        : test,
+        : test;
+    },
   },
   {
     what: "of two NaNs another is chosen",
