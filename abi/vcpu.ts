@@ -143,6 +143,11 @@ export const VCPU_MMIO_VALUES = 0x580;
 /** FXSAVE needs 42, FNSAVE 45. */
 export const MMIO_QUEUE_MAX = 48;
 
+/** u64, IA32_MISC_ENABLE, in models that have it. */
+export const VCPU_MISC_ENABLE = 0x1e0;
+/** u32, IA32_SPEC_CTRL. */
+export const VCPU_SPEC_CTRL = 0x1e8;
+
 // ---------------------------------------------------------------------------------------------------------------
 // vCPU block: x87, MMX, SSE
 // ---------------------------------------------------------------------------------------------------------------

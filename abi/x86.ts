@@ -119,6 +119,7 @@ export const CR4_UMIP = 0x800;
 export const CR4_SMEP = 0x100000;
 export const CR4_SMAP = 0x200000;
 /** IA32_EFER: only NXE means anything in a 32-bit machine. */
+export const EFER_SCE = 0x1;
 export const EFER_NXE = 0x800;
 
 /** Page-table entries (SDM 3A, "32-Bit Paging" and "PAE Paging"). */
@@ -180,6 +181,15 @@ export const MSR_SYSENTER_EIP = 0x176;
 export const MSR_PAT = 0x277;
 export const MSR_EFER = 0xc0000080 | 0;
 export const MSR_TSC_AUX = 0xc0000103 | 0;
+/** Those that CPUID leaf 7 promises in EDX (SDM 4, "IA32_SPEC_CTRL", "IA32_PRED_CMD", "IA32_ARCH_CAPABILITIES"). */
+export const MSR_SPEC_CTRL = 0x48;
+export const MSR_PRED_CMD = 0x49;
+export const MSR_ARCH_CAPABILITIES = 0x10a;
+export const SPEC_CTRL_IBRS = 1;
+export const PRED_CMD_IBPB = 1;
+/** How many banks report machine checks, and which one is in progress (SDM 3B, "Machine-Check Global Control MSRs"). */
+export const MSR_MCG_CAP = 0x179;
+export const MSR_MCG_STATUS = 0x17a;
 
 /** MSRs of Intel processors that software reads without asking CPUID (SDM 4, tables of the P6, Pentium 4 and Core families). */
 export const MSR_PLATFORM_ID = 0x17;
@@ -188,6 +198,14 @@ export const MSR_FEATURE_CONTROL = 0x3a;
 export const MSR_MICROCODE_REVISION = 0x8b;
 export const MSR_BBL_CR_CTL = 0x119;
 export const MSR_MISC_ENABLE = 0x1a0;
+/** MISC_ENABLE: fast strings, branch trace and event sampling unavailable; CPUID ends at leaf 3; (high half) no execute-disable bit. */
+export const MISC_FAST_STRINGS = 0x1;
+export const MISC_NO_TRACES = 0x1800;
+export const MISC_LIMIT_CPUID = 0x400000;
+export const MISC_NO_XD_HIGH = 0x4;
+/** Bits of MISC_ENABLE that keep what is written: fast strings, thermal control, SpeedStep, MONITOR, the limit, xTPR; XD. */
+export const MISC_WRITABLE_LOW = 0xc50009;
+export const MISC_WRITABLE_HIGH = MISC_NO_XD_HIGH;
 /** Event selects and counters of AMD processors, first index and how many (APM 2, "Performance Monitoring Counters"). */
 export const MSR_K7_FIRST = 0xc0010000 | 0;
 export const MSR_K7_COUNT = 8;

@@ -21,11 +21,14 @@ import {
   CPUID_VENDOR_EDX,
 } from "../../abi/cpuid.ts";
 import {
+  CPU_MODEL_CORE2,
   CPU_MODEL_I686,
   CPU_MODEL_MAX,
+  CPU_MODEL_PENTIUM4,
   POLICY_NATIVE,
   VCPU_APIC_BASE,
   VCPU_ID,
+  VCPU_MISC_ENABLE,
   VCPU_POLICY,
 } from "../../abi/vcpu.ts";
 import {
@@ -40,6 +43,8 @@ import {
   CR4_SMEP,
   CR4_TSD,
   CR4_UMIP,
+  MISC_LIMIT_CPUID,
+  MISC_NO_XD_HIGH,
   REG_EAX,
   REG_EBX,
   REG_ECX,
@@ -57,11 +62,14 @@ const FEATURE_PSE: u32 = 1 << 3;
 const FEATURE_TSC: u32 = 1 << 4;
 const FEATURE_MSR: u32 = 1 << 5;
 const FEATURE_PAE: u32 = 1 << 6;
+/** With FEATURE_MCA: machine checks exist; of the banks that report them there is none. */
+const FEATURE_MCE: u32 = 1 << 7;
 const FEATURE_CX8: u32 = 1 << 8;
 /** Follows IA32_APIC_BASE: a machine without an APIC never enables it. */
 const FEATURE_APIC: u32 = 1 << 9;
 const FEATURE_SEP: u32 = 1 << 11;
 const FEATURE_PGE: u32 = 1 << 13;
+const FEATURE_MCA: u32 = 1 << 14;
 const FEATURE_CMOV: u32 = 1 << 15;
 const FEATURE_PAT: u32 = 1 << 16;
 const FEATURE_CLFLUSH: u32 = 1 << 19;
@@ -88,9 +96,13 @@ const FEATURE_SMAP: u32 = 1 << 20;
 /** Leaf 7, ECX. */
 const FEATURE_UMIP: u32 = 1 << 2;
 const FEATURE_RDPID: u32 = 1 << 22;
-/** What only a kernel in ring 0 can use; a paravirtual one has another ring, and cannot write CR4. */
+/** Leaf 7, EDX: IA32_SPEC_CTRL with IBRS and IA32_PRED_CMD with IBPB; IA32_ARCH_CAPABILITIES. */
+const FEATURE_SPEC_CTRL: u32 = 1 << 26;
+const FEATURE_ARCH_CAPABILITIES: u32 = 1 << 29;
+/** What only a kernel in ring 0 can use; a paravirtual one has another ring, and can neither write CR4 nor read MSRs. */
 const RING0_EBX: u32 = FEATURE_SMEP | FEATURE_SMAP;
 const RING0_ECX: u32 = FEATURE_UMIP;
+const RING0_LEAF1_EDX: u32 = FEATURE_SEP | FEATURE_MCE | FEATURE_MCA;
 
 /** What all models have. */
 const I686_FEATURES: u32 =
@@ -109,13 +121,20 @@ const I686_CR4: u32 = CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE;
 /** CLFLUSH line size in units of 8 bytes, in bits 8-15 of leaf 1 EBX. */
 const CLFLUSH_LINE: u32 = 8 << 8;
 
-const PENTIUM4_FEATURES: u32 =
-  I686_FEATURES | FEATURE_SEP | FEATURE_MMX | FEATURE_SSE | FEATURE_SSE2 | FEATURE_CLFLUSH;
+const PENTIUM3_FEATURES: u32 =
+  I686_FEATURES | FEATURE_SEP | FEATURE_MCE | FEATURE_MCA | FEATURE_MMX | FEATURE_SSE;
+const PENTIUM4_FEATURES: u32 = PENTIUM3_FEATURES | FEATURE_SSE2 | FEATURE_CLFLUSH;
 const CORE2_ECX: u32 = FEATURE_HYPERVISOR | FEATURE_SSE3 | FEATURE_SSSE3 | FEATURE_SSE41;
 
 /**
- * Row layout, u32 each: leaf 1 EAX, leaf 1 ECX, leaf 1 EDX, leaf 0x80000001 EDX, CR4 bits, leaf 7 EBX, leaf 7 ECX, highest basic
- * leaf, and cache descriptors: leaf 2 EAX, EBX, EDX.
+ * What tells a kernel that nothing here runs ahead of itself. Processors so old that they have no leaf 7 do not say it, and kernels
+ * protect themselves on them.
+ */
+const NO_SPECULATION: u32 = FEATURE_SPEC_CTRL | FEATURE_ARCH_CAPABILITIES;
+
+/**
+ * Row layout, u32 each: leaf 1 EAX, leaf 1 ECX, leaf 1 EDX, leaf 0x80000001 EDX, CR4 bits, leaf 7 EBX, ECX, EDX, highest basic leaf,
+ * and cache descriptors: leaf 2 EAX, EBX, EDX.
  */
 const ROW_SIGNATURE: usize = 0;
 const ROW_ECX: usize = 4;
@@ -124,36 +143,50 @@ const ROW_EXTENDED_EDX: usize = 12;
 const ROW_CR4: usize = 16;
 const ROW_LEAF7_EBX: usize = 20;
 const ROW_LEAF7_ECX: usize = 24;
-const ROW_MAX_BASIC: usize = 28;
-const ROW_CACHES: usize = 32;
-const ROW_BYTES: u32 = 44;
+const ROW_LEAF7_EDX: usize = 28;
+const ROW_MAX_BASIC: usize = 32;
+const ROW_CACHES: usize = 36;
+const ROW_BYTES: u32 = 48;
 /** In the order of CPU_MODEL_*. */
 // biome-ignore format: one fact per line
 const ROWS = memory.data<u32>([
   // i686: family 6, model 3 of the Pentium II, the first with FXSAVE; no MMX.
   I686_SIGNATURE, FEATURE_HYPERVISOR, I686_FEATURES, FEATURE_NX, I686_CR4,
-  0, 0,
+  0, 0, NO_SPECULATION,
   1, 0, 0, 0,
   // pentium3: family 6, model 8, with 256 KiB of second-level cache.
-  0x683, FEATURE_HYPERVISOR, I686_FEATURES | FEATURE_SEP | FEATURE_MMX | FEATURE_SSE, FEATURE_NX, I686_CR4,
-  0, 0,
+  0x683, FEATURE_HYPERVISOR, PENTIUM3_FEATURES, FEATURE_NX, I686_CR4,
+  0, 0, 0,
   2, 0x03020101, 0, 0x0c040882,
   // pentium4: family 15, model 2, with 512 KiB.
   0xf29, FEATURE_HYPERVISOR, PENTIUM4_FEATURES, FEATURE_NX, I686_CR4,
-  0, 0,
+  0, 0, 0,
   2, 0x665b5001, 0, 0x007b7040,
-  // core2: family 6, model 23, with 6 MiB. Leaf 4 says nothing of the caches.
+  // core2: family 6, model 23, with 6 MiB.
   0x10676, CORE2_ECX, PENTIUM4_FEATURES, FEATURE_NX, I686_CR4,
-  0, 0,
+  0, 0, NO_SPECULATION,
   4, 0x05b0b101, 0x005657f0, 0x2cb4304e,
   // max: family 6, model 61, the first with SMAP.
   0x306d4, CORE2_ECX | FEATURE_SSE42 | FEATURE_MOVBE | FEATURE_POPCNT, PENTIUM4_FEATURES,
   FEATURE_NX | FEATURE_RDTSCP, I686_CR4 | CR4_UMIP | CR4_SMEP | CR4_SMAP,
-  FEATURE_SMEP | FEATURE_ERMS | FEATURE_SMAP, FEATURE_UMIP | FEATURE_RDPID,
+  FEATURE_SMEP | FEATURE_ERMS | FEATURE_SMAP, FEATURE_UMIP | FEATURE_RDPID, NO_SPECULATION,
   7, 0x05b0b101, 0x005657f0, 0x2cb4304e,
 ]);
 
+/** Leaf 4, a cache each: EAX (kind, level, self-initialising), EBX (ways, partitions, line), ECX (sets), each minus 1 in its bits. */
+const CACHES = memory.data<u32>([
+  // Data and instructions of 32 KiB, 8 ways; both at the second level, 6 MiB, 24 ways. What leaf 2 says in its own terms.
+  0x121,
+  0x01c0003f, 63, 0x122, 0x01c0003f, 63, 0x143, 0x05c0003f, 4095,
+]);
+const CACHE_BYTES: u32 = 12;
+const CACHE_COUNT: u32 = 3;
+/** Leaf 0x80000006, ECX: 6 MiB, 16 ways or more, lines of 64 bytes. */
+const SECOND_LEVEL: u32 = 0x18008040;
+
 const EXTENDED_BASE: u32 = 0x80000000;
+/** Highest leaf while MISC_ENABLE limits them. */
+const LIMITED_BASIC: u32 = 3;
 /** Highest leaf of that range. */
 const MAX_EXTENDED: u32 = 0x80000008;
 /** Leaf 0x80000008: physical and linear address bits. */
@@ -185,7 +218,20 @@ export function modelHasSysenter(v: usize): bool {
 }
 /** @returns true when the model has no-execute pages. */
 export function modelHasNx(v: usize): bool {
-  return (load<u32>(row(v), ROW_EXTENDED_EDX) & FEATURE_NX) != 0;
+  return (extendedFeatures(v, row(v)) & FEATURE_NX) != 0;
+}
+
+/** @returns true when the model is named after a processor that has a 64-bit mode, which no model has. */
+export function modelIs64Bit(v: usize): bool {
+  return cpuModel(v) >= <u32>CPU_MODEL_CORE2;
+}
+/** @returns true when the model has IA32_MISC_ENABLE. */
+export function modelHasMiscEnable(v: usize): bool {
+  return cpuModel(v) >= <u32>CPU_MODEL_PENTIUM4;
+}
+/** @returns true when the model has IA32_SPEC_CTRL, IA32_PRED_CMD and IA32_ARCH_CAPABILITIES. */
+export function modelTellsOfSpeculation(v: usize): bool {
+  return load<u32>(row(v), ROW_LEAF7_EDX) != 0;
 }
 
 /** @returns true when the model is named after a processor of Intel. */
@@ -213,8 +259,7 @@ function answerVendor(v: usize, highest: u32): void {
 function answerFeatures(v: usize, model: usize): void {
   // EBX: CLFLUSH line, and the initial APIC identifier, which is the vCPU's number.
   const hasApic = (load<u32>(v, VCPU_APIC_BASE) & APIC_BASE_ENABLE) != 0;
-  // Paravirtual kernels get their system calls through a gate.
-  const hidden: u32 = load<u32>(v, VCPU_POLICY) == POLICY_NATIVE ? 0 : FEATURE_SEP;
+  const hidden: u32 = isNative(v) ? 0 : RING0_LEAF1_EDX;
   const edx = (load<u32>(model, ROW_EDX) & ~hidden) | (hasApic ? FEATURE_APIC : 0);
   const line: u32 = edx & FEATURE_CLFLUSH ? CLFLUSH_LINE : 0;
   const ebx = line | (load<u32>(v, VCPU_ID) << 24);
@@ -223,23 +268,58 @@ function answerFeatures(v: usize, model: usize): void {
 
 /** Leaf 7, of which there is sub-leaf 0. */
 function answerExtendedFeatures(v: usize, model: usize): void {
-  const isNative = load<u32>(v, VCPU_POLICY) == POLICY_NATIVE;
-  const exists = reg(v, REG_ECX) == 0;
-  const ebx = load<u32>(model, ROW_LEAF7_EBX) & (isNative ? 0xffffffff : ~RING0_EBX);
-  const ecx = load<u32>(model, ROW_LEAF7_ECX) & (isNative ? 0xffffffff : ~RING0_ECX);
-  answer(v, 0, exists ? ebx : 0, exists ? ecx : 0, 0);
+  if (reg(v, REG_ECX) != 0) {
+    answer(v, 0, 0, 0, 0);
+    return;
+  }
+  const native = isNative(v);
+  const ebx = load<u32>(model, ROW_LEAF7_EBX) & (native ? 0xffffffff : ~RING0_EBX);
+  const ecx = load<u32>(model, ROW_LEAF7_ECX) & (native ? 0xffffffff : ~RING0_ECX);
+  answer(v, 0, ebx, ecx, native ? load<u32>(model, ROW_LEAF7_EDX) : 0);
+}
+
+/** Leaf 4, a cache for each sub-leaf. */
+function answerCache(v: usize): void {
+  const index = reg(v, REG_ECX);
+  const cache = CACHES + index * CACHE_BYTES;
+  if (index >= CACHE_COUNT) answer(v, 0, 0, 0, 0);
+  else answer(v, load<u32>(cache), load<u32>(cache, 4), load<u32>(cache, 8), 0);
+}
+
+/** Leaf 0x80000001, EDX. */
+function extendedFeatures(v: usize, model: usize): u32 {
+  const hidden: u32 = isMisc(v, (<u64>MISC_NO_XD_HIGH) << 32) ? FEATURE_NX : 0;
+  return load<u32>(model, ROW_EXTENDED_EDX) & ~hidden;
+}
+
+/** The highest basic leaf; a kernel in ring 0 finds leaf 7 wherever it has something for it. */
+function highestBasic(v: usize, model: usize): u32 {
+  const own = load<u32>(model, ROW_MAX_BASIC);
+  const highest: u32 = isNative(v) && load<u32>(model, ROW_LEAF7_EDX) != 0 ? 7 : own;
+  return isMisc(v, MISC_LIMIT_CPUID) ? min(highest, LIMITED_BASIC) : highest;
+}
+
+function isNative(v: usize): bool {
+  return load<u32>(v, VCPU_POLICY) == POLICY_NATIVE;
+}
+
+/** @returns true when `bit` is set in IA32_MISC_ENABLE. */
+function isMisc(v: usize, bit: u64): bool {
+  return modelHasMiscEnable(v) && (load<u64>(v, VCPU_MISC_ENABLE) & bit) != 0;
 }
 
 /** CPUID: replaces EAX, EBX, ECX and EDX by the answer for `leaf`; leaves out of range give zeroes. */
 export function cpuid(v: usize, leaf: u32): void {
   const model = row(v);
-  const maxBasic = load<u32>(model, ROW_MAX_BASIC);
+  const maxBasic = highestBasic(v, model);
+  const hasCaches = cpuModel(v) >= <u32>CPU_MODEL_CORE2;
   if (leaf == 0) answerVendor(v, maxBasic);
   else if (leaf == 1) answerFeatures(v, model);
-  else if (leaf == 2 && maxBasic >= 2) {
+  else if (leaf == 2) {
     const caches = model + ROW_CACHES;
     answer(v, load<u32>(caches), load<u32>(caches, 4), 0, load<u32>(caches, 8));
-  } else if (leaf == 7 && maxBasic >= 7) answerExtendedFeatures(v, model);
+  } else if (leaf == 4 && maxBasic >= 4 && hasCaches) answerCache(v);
+  else if (leaf == 7 && maxBasic >= 7) answerExtendedFeatures(v, model);
   else if (leaf == CPUID_HYPERVISOR_LEAF) {
     const top = CPUID_HYPERVISOR_LEAF;
     answer(v, top, CPUID_SIGNATURE_EBX, CPUID_SIGNATURE_ECX, CPUID_SIGNATURE_EDX);
@@ -248,11 +328,12 @@ export function cpuid(v: usize, leaf: u32): void {
     if (modelIsIntel(v)) answer(v, MAX_EXTENDED, 0, 0, 0);
     else answerVendor(v, MAX_EXTENDED);
   } else if (leaf == EXTENDED_BASE + 1) {
-    const edx = load<u32>(model, ROW_EXTENDED_EDX);
+    const edx = extendedFeatures(v, model);
     answer(v, modelIsIntel(v) ? 0 : load<u32>(model, ROW_SIGNATURE), 0, 0, edx);
   } else if (leaf >= EXTENDED_BASE + 2 && leaf <= EXTENDED_BASE + 4) {
     const text = BRAND + (leaf - (EXTENDED_BASE + 2)) * 16;
     answer(v, load<u32>(text), load<u32>(text, 4), load<u32>(text, 8), load<u32>(text, 12));
-  } else if (leaf == MAX_EXTENDED) answer(v, ADDRESS_BITS, 0, 0, 0);
+  } else if (leaf == EXTENDED_BASE + 6 && hasCaches) answer(v, 0, 0, SECOND_LEVEL, 0);
+  else if (leaf == MAX_EXTENDED) answer(v, ADDRESS_BITS, 0, 0, 0);
   else answer(v, 0, 0, 0, 0);
 }

@@ -20,6 +20,7 @@ import {
 } from "../../abi/vcpu.ts";
 import {
   EFER_NXE,
+  EFER_SCE,
   EFLAGS_IF,
   EFLAGS_VM,
   MSR_APIC_BASE,
@@ -46,8 +47,14 @@ import {
 import { leave, STEP_END, STEP_EVENT } from "../state/faults.ts";
 import { reg, setReg, updateMode } from "../state/vcpu.ts";
 import { requireRing0, timeStamp } from "./control.ts";
-import { modelHasNx, modelHasSysenter, modelHasTscAux, modelIsIntel } from "./cpuid.ts";
-import { hasModelMsr, modelMsr } from "./model-msrs.ts";
+import {
+  modelHasNx,
+  modelHasSysenter,
+  modelHasTscAux,
+  modelIs64Bit,
+  modelIsIntel,
+} from "./cpuid.ts";
+import { hasModelMsr, mayReadModelMsr, modelMsr, writeModelMsr } from "./model-msrs.ts";
 import { refreshPaging } from "./paging.ts";
 import { isNull, isProtected, refuse, setCpl, setFlat } from "./segments.ts";
 
@@ -86,7 +93,8 @@ export function readMsr(v: usize): u32 {
       return modelHasTscAux(v) ? give(v, load<u32>(v, VCPU_TSC_AUX)) : unknown(v);
     default:
       if (isCounter(v, index)) return give(v, 0);
-      if (hasModelMsr(v, index)) return give(v, modelMsr(index));
+      if (hasModelMsr(v, index))
+        return mayReadModelMsr(index) ? give(v, modelMsr(v, index)) : unknown(v);
       return isHypervisorMsr(index) ? leave(v, EXIT_MSR, index, 0) : unknown(v);
   }
 }
@@ -127,7 +135,8 @@ export function writeMsr(v: usize): u32 {
       return STEP_END;
     }
     default:
-      if (isCounter(v, index) || hasModelMsr(v, index)) return STEP_END;
+      if (isCounter(v, index)) return STEP_END;
+      if (hasModelMsr(v, index)) return writeModelMsr(v, index, value) ? <u32>STEP_END : unknown(v);
       return isHypervisorMsr(index) ? leave(v, EXIT_MSR, index, 1, low, high) : unknown(v);
   }
 }
@@ -172,7 +181,9 @@ function writePat(v: usize, value: u64): u32 {
 }
 
 function writeEfer(v: usize, value: u64): u32 {
-  const allowed: u64 = modelHasNx(v) ? EFER_NXE : 0;
+  let allowed: u64 = modelHasNx(v) ? EFER_NXE : 0;
+  // Outside of 64-bit mode it does nothing on these processors either.
+  if (modelIs64Bit(v)) allowed |= EFER_SCE;
   if ((value & ~allowed) != 0) {
     refuse(v, VECTOR_GP, 0);
     return STEP_EVENT;

@@ -43,10 +43,12 @@ import {
   VCPU_ID,
   VCPU_IDTR_BASE,
   VCPU_IDTR_LIMIT,
+  VCPU_MISC_ENABLE,
   VCPU_MMIO_COUNT,
   VCPU_MXCSR,
   VCPU_NMI,
   VCPU_PAGING,
+  VCPU_PAT,
   VCPU_POLICY,
   VCPU_RESUME,
   VCPU_SHADOW,
@@ -69,6 +71,8 @@ import {
   DESC_WRITABLE,
   EFLAGS_FIXED,
   EFLAGS_IF,
+  MISC_FAST_STRINGS,
+  MISC_NO_TRACES,
   REG_EDX,
   SEG_CS,
   SEG_GS,
@@ -89,6 +93,8 @@ const DR6_RESET: u32 = 0xffff0ff0;
 const DR7_RESET: u32 = 0x00000400;
 const FCW_RESET: u32 = 0x037f;
 const FTW_EMPTY: u32 = 0xffff;
+/** Write-back, write-through, uncached minus, uncached, twice. */
+const PAT_RESET: u64 = 0x0007040600070406;
 
 /** @returns the guest block of a machine with `ramFrames` frames of RAM, 0 when the pool is exhausted. */
 export function createGuest(ramFrames: u32): usize {
@@ -139,6 +145,8 @@ export function createVcpu(guest: usize, policy: u32): usize {
   store<u32>(v, FCW_RESET, VCPU_FCW);
   store<u32>(v, FTW_EMPTY, VCPU_FTW);
   store<u32>(v, MXCSR_INIT, VCPU_MXCSR);
+  store<u64>(v, PAT_RESET, VCPU_PAT);
+  store<u64>(v, MISC_FAST_STRINGS | MISC_NO_TRACES, VCPU_MISC_ENABLE);
   if (policy == POLICY_NATIVE) resetNative(v);
   else resetParavirtual(v);
   updateMode(v);

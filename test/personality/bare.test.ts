@@ -203,6 +203,8 @@ const CHECKS: readonly (readonly [string, number | undefined, number, Cpu])[] = 
   ["umip", 21, 1, "max"],
   ["smap", 18, 1, "max"],
   ["tsc", 6, 1, "max"],
+  ["msr", 1053, 1, "core2"],
+  ["msr", 1053, 1, "max"],
   // With pentium4 and without MOVBE; both skip what needs an instruction prefix of KVM's own.
   ["emulator", 84, 1, P4],
   ["emulator", 85, 1, "max"],
