@@ -24,6 +24,7 @@ import {
 import { Core, instantiateCore } from "../base/core.ts";
 import { loadCoreImage } from "../base/core-node.ts";
 import type { Machine } from "../guest/machine.ts";
+import type { Platform } from "../guest/platform.ts";
 import { createPlatform } from "../guest/platform-node.ts";
 import type { FaultPath } from "../lguest/trap-policy.ts";
 import { digestState } from "../state/digest.ts";
@@ -159,13 +160,14 @@ const EXIT_PHASES: Readonly<Record<number, number>> = {
   [EXIT_TRAP]: PHASE_TRAP,
 };
 
-/** Runs one scenario with the clock on. @returns the least disturbed of several runs, per iteration. */
-export function clockPhases(
-  kernel: Uint8Array,
-  path: FaultPath,
-  name: string,
-  iterations: number,
-): ClockedRun {
+/** A core of this thread that tells a clock of its phases, and the platform that guests on it take. */
+export interface ClockedPlatform {
+  readonly clock: PhaseClock;
+  readonly platform: Platform;
+}
+
+/** Makes one; each takes an arena of the shared memory for good, so one is for many runs. */
+export function createClockedPlatform(): ClockedPlatform {
   const clock = new PhaseClock();
   const image = { ...loadCoreImage(false), onPhase: (phase: number) => clock.mark(phase) };
   const plain = instantiateCore(image);
@@ -184,7 +186,17 @@ export function clockPhases(
     resume: entering(plain.exports.resume as (...args: number[]) => number),
   };
   const core = new Core(image.memory, exports);
-  const platform = { ...createPlatform(loadCoreImage(false), digestState), core };
+  return { clock, platform: { ...createPlatform(loadCoreImage(false), digestState), core } };
+}
+
+/** Runs one scenario with the clock on. @returns the least disturbed of several runs, per iteration. */
+export function clockPhases(
+  { clock, platform }: ClockedPlatform,
+  kernel: Uint8Array,
+  path: FaultPath,
+  name: string,
+  iterations: number,
+): ClockedRun {
   const found: ClockedRun[] = [];
   const plan = `${name}:${iterations}*${CLOCKED_RUNS + 1}`;
   const guest = new BenchGuest(kernel, { path, plan }, platform, {

@@ -5,7 +5,14 @@ import { createPlatform } from "../guest/platform-node.ts";
 import type { FaultPath } from "../lguest/trap-policy.ts";
 import { digestState } from "../state/digest.ts";
 import { BenchGuest, type Counts, difference, mapCounts, type Sample } from "./bench-guest.ts";
-import { attribute, clockPhases, countByPhase, type Phase } from "./bench-phases.ts";
+import {
+  attribute,
+  type ClockedPlatform,
+  clockPhases,
+  countByPhase,
+  createClockedPlatform,
+  type Phase,
+} from "./bench-phases.ts";
 import type { Scenario } from "./bench-scenarios.ts";
 import { estimateMedian, median } from "./bench-stats.ts";
 
@@ -57,13 +64,14 @@ export function measure(
   const platform = createPlatform(loadCoreImage(false), digestState);
   const guests = new Map<FaultPath, BenchGuest>();
   try {
+    const clocked = plan.withPhases ? createClockedPlatform() : undefined;
     const line = commandLine(plan);
     for (const path of plan.paths)
       guests.set(path, new BenchGuest(kernel, { path, plan: line }, platform));
     return plan.scenarios.flatMap((scenario) => {
       progress(scenario.name);
       const rows = measureScenario(scenario, iterationsOf(scenario, plan), plan.repeats, guests);
-      return plan.withPhases ? addPhases(kernel, scenario, rows) : rows;
+      return clocked === undefined ? rows : addPhases(clocked, kernel, scenario, rows);
     });
   } finally {
     for (const guest of guests.values()) guest.dispose();
@@ -151,13 +159,14 @@ function summarise(
 
 /** The guest cannot tell the paths apart, so its instructions are counted once. */
 function addPhases(
+  platform: ClockedPlatform,
   kernel: Uint8Array,
   { name }: Scenario,
   rows: readonly Measurement[],
 ): Measurement[] {
   const instructions = countByPhase(kernel, name, PHASE_ITERATIONS);
   return rows.map((row) => {
-    const clocked = clockPhases(kernel, row.path, name, PHASE_ITERATIONS);
+    const clocked = clockPhases(platform, kernel, row.path, name, PHASE_ITERATIONS);
     return { ...row, phases: attribute(clocked, instructions, row.ns) };
   });
 }

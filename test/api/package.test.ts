@@ -45,6 +45,7 @@ describe("the packed package", () => {
     expect(files).toContain("build/core.wasm");
     expect(files).toContain("build/core.debug.wasm");
     expect(files).toContain("guests/demo/demo.elf");
+    expect(files).toContain("guests/bench/faults.elf");
     expect(files).toContain("LICENSE");
     expect(files.filter((path) => /^(test|tools|core-as|host-ts|bench)\//.test(path))).toEqual([]);
   });
