@@ -21,6 +21,7 @@ u64 gate_to(void (*handler)(void));
 void load_idt(const u64 *idt, u32 gates);
 
 void smp_main(void);
+void watchdog_main(void);
 void reset_main(void);
 
 #endif

@@ -1,7 +1,7 @@
 /*
  * A kernel for a plain machine: says on COM1 how it was started and with what, counts ten timer interrupts while halted, and
- * leaves through the debug-exit port with the command line's first digit. "hang" halts for good, "triple" faults for good, "smp" and
- * "reset" go to files of their own.
+ * leaves through the debug-exit port with the command line's first digit. "hang" halts for good, "triple" faults for good, "smp",
+ * "watchdog" and "reset" go to files of their own.
  */
 #include "abi.gen.h"
 #include "bare.h"
@@ -83,6 +83,8 @@ void bare_main(u32 magic, const u32 *info) {
     __asm__ volatile("cli; hlt");
   if (command[0] == 's')
     smp_main();
+  if (command[0] == 'w')
+    watchdog_main();
   if (command[0] == 'r')
     reset_main();
   if (command[0] == 't')

@@ -51,7 +51,7 @@ void on_message(void) {
   messages[id]++;
   *apic(APIC_EOI) = 0;
 }
-void on_nmi(void) { nmis[own_id()]++; }
+void on_nmi(void) { nmis[own_id() % PROCESSORS]++; }
 void on_apic_timer(void) {
   timers[own_id()]++;
   *apic(APIC_EOI) = 0;
@@ -158,6 +158,35 @@ static u32 wait_for_timer(u32 id) {
     __asm__ volatile("sti; hlt; cli");
   __asm__ volatile("sti");
   return timers[id];
+}
+
+static void enable_apic(int is_enabled) {
+  u32 low, high;
+  __asm__ volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(MSR_APIC_BASE));
+  low = is_enabled ? low | APIC_BASE_ENABLE : low & ~APIC_BASE_ENABLE;
+  __asm__ volatile("wrmsr" : : "a"(low), "d"(high), "c"(MSR_APIC_BASE));
+}
+static u32 leave_the_bus(u32 id) {
+  enable_apic(0);
+  flag = 1;
+  while (flag == 1)
+    ;
+  enable_apic(1);
+  processor_on(id);
+  return messages[id] + nmis[id];
+}
+
+static void check_bus(void) {
+  u32 before = nmis[1];
+  flag = messages[1] = 0;
+  begin(1, leave_the_bus);
+  int is_off = comes(&flag, 1);
+  send(DELIVERY_NMI << 8, 1);
+  send(MESSAGE, 1);
+  for (u32 i = 0; i < 20000; i++)
+    barrier();
+  flag = 2;
+  check("an APIC that its MSR disables takes no message", is_off && finish(1) == before);
 }
 
 static void check_waiting(void) {
@@ -312,6 +341,22 @@ static void check_together(void) {
   check("time goes forward from one to the other", is_good);
 }
 
+/* The interval timer's pin sends NMIs, and nothing else can end a HLT with interrupts off. */
+void watchdog_main(void) {
+  idt[2] = gate_to(nmi_interrupt);
+  processor_on(0);
+  out8(PORT_PIC_MASTER + 1, 0xff);
+  *(volatile u32 *)(IOAPIC_GPA + IOAPIC_SELECT) = IOAPIC_REG_REDIRECTION + 2 * IOAPIC_TIMER_PIN;
+  *(volatile u32 *)(IOAPIC_GPA + IOAPIC_WINDOW) = DELIVERY_NMI << 8;
+  out8(PORT_PIT_CONTROL, 0x34);
+  out8(PORT_PIT, 0);
+  out8(PORT_PIT, 0x10);
+  __asm__ volatile("cli");
+  while (nmis[0] < 3)
+    __asm__ volatile("hlt");
+  out8(PORT_DEBUG_EXIT, (u8)nmis[0]);
+}
+
 void smp_main(void) {
   out8(PORT_PIC_MASTER + 1, 0xff);
   out8(PORT_PIC_SLAVE + 1, 0xff);
@@ -332,6 +377,7 @@ void smp_main(void) {
   check("INIT and a start-up message start all", comes(&online, processors - 1));
   check_messages();
   check_waiting();
+  check_bus();
   check_code();
   check_paging();
   check_together();

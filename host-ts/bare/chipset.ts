@@ -25,6 +25,7 @@ import { RTC_SECOND_TIMER, RTC_TIMER, Rtc } from "../devices/legacy/rtc.ts";
 import { TestDevice } from "../devices/legacy/test-device.ts";
 import { Uart } from "../devices/legacy/uart.ts";
 import { FirmwarePort } from "./firmware.ts";
+import { hasApic } from "./interrupts.ts";
 
 const FOUR_GIB = 2 ** 32;
 
@@ -161,6 +162,11 @@ export class Chipset {
       this.lapics[Number(name.slice(APIC_TIMER.length))]?.timerExpired();
   }
 
+  /** Whether a device could still wake a processor that is closed to interrupts. */
+  get canForce(): boolean {
+    return this.#ioapic.canForce;
+  }
+
   /** Host-side news. */
   receive(input: HostInput): void {
     this.#com1.receive(input);
@@ -202,9 +208,11 @@ export class Chipset {
     return this.lapics[this.#options.host.vcpu.id]!;
   }
 
-  /** A message of the I/O APIC has no sender. */
+  /** A message of the I/O APIC has no sender. An APIC that its MSR disables is not on the bus. */
   #send(message: ApicMessage, sender?: number): void {
-    for (const lapic of receivers(this.lapics, message, sender)) {
+    const { vcpus } = this.#options.host;
+    const onBus = this.lapics.filter(({ id }) => hasApic(vcpus[id]!));
+    for (const lapic of receivers(onBus, message, sender)) {
       lapic.accept(message.mode, message.vector, message.isLevel);
       this.#options.processorMessage(lapic.id, message);
     }

@@ -18,6 +18,7 @@ import type { ResetKind } from "../devices/legacy/keyboard.ts";
 import { checkVersion } from "../devices/records.ts";
 import { APIC_RESET_GPA, Chipset } from "./chipset.ts";
 import { type Resume, takeWarmReset, wakingVector } from "./firmware.ts";
+import { hasApic } from "./interrupts.ts";
 import { Output } from "./output.ts";
 import { Processor } from "./processor.ts";
 import { type Domain, startOfDay } from "./start-of-day.ts";
@@ -30,6 +31,8 @@ const PIC_END_OF_INTERRUPT = 0x20;
 export interface BareSettings {
   /** What a triple fault is: the guest's death, or a restart as on hardware. */
   readonly onTripleFault: "kill" | "restart";
+  /** What becomes of a machine that only an NMI from outside could wake. */
+  readonly onStuck: "end" | "wait";
   /** What a jump to the firmware's entry point does: the kernel starts over in memory as it is, or the life ends as a restart. */
   readonly onFirmwareEntry: "start over" | "restart";
 }
@@ -116,6 +119,11 @@ class Bare implements Personality {
     return !this.#isAsleep && this.#processors[vcpu.id]!.canWake;
   }
 
+  get isStuck(): boolean {
+    if (this.#isAsleep || this.#chipset.canForce) return false;
+    return this.#processors.every((processor) => processor.isStuck);
+  }
+
   get sliceLimit(): number {
     return Number.POSITIVE_INFINITY;
   }
@@ -135,7 +143,7 @@ class Bare implements Personality {
   halt(): void {
     this.#host.vcpu.setU32(VCPU_HALTED, 1);
     this.#output.flush();
-    if (!this.#processors.every((processor) => processor.isStuck)) return;
+    if (!this.isStuck || this.#settings.onStuck === "wait") return;
     const code = this.#chipset.debug.postCodes.at(-1);
     const progress = code === undefined ? "" : `, last progress code 0x${code.toString(16)}`;
     this.#end("deadlocked", `halted with interrupts off: nothing can wake it${progress}`);
@@ -203,8 +211,8 @@ class Bare implements Personality {
   }
 
   get #apicGpa(): number | undefined {
-    const base = this.#host.vcpu.u32(VCPU_APIC_BASE);
-    return (base & APIC_BASE_ENABLE) === 0 ? undefined : (base & PAGE_MASK) >>> 0;
+    const { vcpu } = this.#host;
+    return hasApic(vcpu) ? (vcpu.u32(VCPU_APIC_BASE) & PAGE_MASK) >>> 0 : undefined;
   }
 
   /** The guest's own firmware is its kernel. */

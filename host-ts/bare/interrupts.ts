@@ -19,6 +19,11 @@ import type { VcpuBlock } from "../base/vcpu-block.ts";
 import type { Lapic } from "../devices/legacy/lapic.ts";
 import type { PicPair } from "../devices/legacy/pic.ts";
 
+/** Whether a processor's APIC is enabled by its MSR. */
+export function hasApic(vcpu: VcpuBlock): boolean {
+  return (vcpu.u32(VCPU_APIC_BASE) & APIC_BASE_ENABLE) !== 0;
+}
+
 /** One processor's interrupts. */
 export class BareInterrupts {
   readonly #core: Core;
@@ -69,19 +74,15 @@ export class BareInterrupts {
     return this.#vcpu.u32(VCPU_NMI) === NMI_PENDING;
   }
 
-  get #hasApic(): boolean {
-    return (this.#vcpu.u32(VCPU_APIC_BASE) & APIC_BASE_ENABLE) !== 0;
-  }
-
   get #hasRequest(): boolean {
     // Without APICs the pair is wired to the first processor alone.
-    if (!this.#hasApic) return this.#vcpu.id === 0 && this.#pic.hasRequest;
+    if (!hasApic(this.#vcpu)) return this.#vcpu.id === 0 && this.#pic.hasRequest;
     if (this.#lapic.request !== undefined) return true;
     return this.#lapic.acceptsExternal && this.#pic.hasRequest;
   }
 
   #acknowledge(): number {
-    if (this.#hasApic && this.#lapic.request !== undefined) return this.#lapic.acknowledge();
+    if (hasApic(this.#vcpu) && this.#lapic.request !== undefined) return this.#lapic.acknowledge();
     return this.#pic.acknowledge();
   }
 }

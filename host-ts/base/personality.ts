@@ -61,6 +61,8 @@ export interface Personality {
   isHalted(vcpu: VcpuBlock): boolean;
   /** Whether deliverInterrupts would make a vCPU that waits go on. */
   canWake(vcpu: VcpuBlock): boolean;
+  /** Whether no timer and no device can ever make any vCPU go on; without it they always may. */
+  readonly isStuck?: boolean;
   /** Most instructions to run before the Host must look again; Infinity when nothing waits. */
   readonly sliceLimit: number;
   /** A timer that this personality set has expired. */

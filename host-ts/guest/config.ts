@@ -48,6 +48,7 @@ export interface GuestConfig {
   readonly bare: {
     readonly modules: readonly Uint8Array[];
     readonly onTripleFault: "kill" | "restart";
+    readonly onStuck: "end" | "wait";
   };
   readonly lguest: {
     readonly bus: "auto" | "page" | "pci";
@@ -160,6 +161,7 @@ export function resolveConfig(options: GuestOptions): GuestConfig {
         "kill",
         "restart",
       ] as const),
+      onStuck: choice("bare.onStuck", options.bare?.onStuck, ["end", "wait"] as const),
     },
     debug: {
       chaosSeed: integer("chaosSeed", options.debug?.chaosSeed),

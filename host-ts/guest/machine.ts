@@ -229,6 +229,8 @@ export class Machine implements PersonalityHost {
       if (timerNs !== undefined && timerNs <= stamp.atNs) this.clock.jumpTo(timerNs);
       return "awake";
     }
+    // A machine like that did not end itself, so it was told to wait for an NMI.
+    if (this.personality.isStuck) return { untilNs: undefined };
     const isAlone = this.#config.net.every((port) => port.peer !== undefined);
     if (timerNs !== undefined && this.clock.isVirtual && isAlone) {
       this.clock.jumpTo(timerNs);

@@ -69,6 +69,8 @@ export interface BareOptions {
   readonly modules?: readonly Uint8Array[] | undefined;
   /** A triple fault is the guest's death with a crash report, or a restart as on hardware. Default "kill". */
   readonly onTripleFault?: "kill" | "restart" | undefined;
+  /** Halted on all processors with interrupts off, the guest is over ("deadlocked"), or waits for `nmi()`. Default "end". */
+  readonly onStuck?: "end" | "wait" | undefined;
 }
 
 /** Switches for finding bugs; they never change what a guest computes. */

@@ -65,7 +65,7 @@ describe.skipIf("missing" in gcc)("a kernel of ours (needs gcc -m32)", () => {
     const { end, text } = await run(kernel("multiboot"), { commandLine: "smp", vcpus });
     expect(text).not.toMatch(/^BAD/m);
     expect([end.kind, end.exitCode], text).toEqual(["exit", 1]);
-    expect(text.match(/^ok/gm)?.length).toBe(21);
+    expect(text.match(/^ok/gm)?.length).toBe(22);
   });
 
   test("the same run of three processors is the same in slices of any length, and with every translation dropped at random", async () => {
@@ -123,6 +123,11 @@ describe.skipIf("missing" in gcc)("a kernel of ours (needs gcc -m32)", () => {
     expect(end.kind).toBe("deadlocked");
   });
 
+  test("but not while a pin of the I/O APIC sends NMIs", async () => {
+    const { end, text } = await run(kernel("multiboot"), { commandLine: "watchdog" });
+    expect([end.kind, end.exitCode], text).toEqual(["exit", 2 * 3 + 1]);
+  });
+
   test("a triple fault kills, or restarts where it is asked for", async () => {
     const commandLine = "triple";
     const image = kernel("multiboot");
@@ -159,6 +164,52 @@ test("a ROM whose processor is reset begins again at its reset vector, in memory
   );
   const { end, text } = await run(rom);
   expect([end.kind, end.exitCode, text]).toEqual(["exit", 9, ""]);
+});
+
+test("told to wait, it sleeps with interrupts off until nmi(), and a recording wakes it at the same instruction", async () => {
+  const rom = new Uint8Array(0x10000).fill(0xf4);
+  rom.set([0xea, 0x00, 0x00, 0x00, 0xf0], 0xfff0);
+  rom.set(
+    [
+      ...[0xc7, 0x06, 0x08, 0x00, 0x16, 0x00], // mov word [8], 0x16
+      ...[0xc7, 0x06, 0x0a, 0x00, 0x00, 0xf0], // mov word [10], 0xf000
+      ...[0xb0, 0x5a, 0xe6, 0xe9], // mov al, 0x5a; out 0xe9, al
+      ...[0xfa, 0xf4], // cli; hlt
+      ...[0xb0, 0x02, 0xe6, 0xf4], // mov al, 2; out 0xf4, al
+      0xcf, // iret
+    ],
+    0,
+  );
+  const boot = async (replay: GuestOptions["replay"]) => {
+    const guest = await createGuest({
+      kernel: rom,
+      abi: "bare",
+      mode: "inline",
+      bare: { onStuck: "wait" },
+      debug: { record: true, digestAtEnd: true },
+      replay,
+    });
+    onTestFinished(() => guest[Symbol.asyncDispose]());
+    return guest;
+  };
+  const guest = await boot(undefined);
+  let text = "";
+  guest.on("output", (bytes) => {
+    text += Buffer.from(bytes).toString("latin1");
+  });
+  const ended = guest.run();
+  await expect.poll(() => text).toBe("Z");
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  expect(guest.state).toBe("running");
+  await guest.nmi();
+  const first = await ended;
+  expect([first.kind, first.exitCode]).toEqual(["exit", 5]);
+
+  const second = await (await boot(first.recording)).run();
+  expect([second.digest, second.stats.instructions]).toEqual([
+    first.digest,
+    first.stats.instructions,
+  ]);
 });
 
 test("a write of SLP_EN to ACPI's control register powers off", async () => {

@@ -3,6 +3,8 @@
  * Source: Intel 82093AA datasheet; the EOI register is from version 0x20 and later.
  */
 import {
+  DELIVERY_INIT,
+  DELIVERY_NMI,
   IOAPIC_EOI,
   IOAPIC_PINS,
   IOAPIC_REG_ARBITRATION,
@@ -55,6 +57,14 @@ export class Ioapic {
       this.#low[pin] = low & ~REDIRECTION_REMOTE_IRR;
       this.#service(pin);
     }
+  }
+
+  /** Whether a pin sends what a processor cannot hold off: an NMI, or INIT. */
+  get canForce(): boolean {
+    return this.#low.some((low) => {
+      const mode = (low >> 8) & 7;
+      return (low & REDIRECTION_MASKED) === 0 && (mode === DELIVERY_NMI || mode === DELIVERY_INIT);
+    });
   }
 
   read(offset: number): number {
