@@ -200,6 +200,11 @@ export class Machine implements PersonalityHost {
     }
   }
 
+  /** Whose turn it is and until when; undefined with one vCPU, which takes no turns. */
+  get turn(): Record<string, number> | undefined {
+    return this.vcpus.length === 1 ? undefined : { vcpu: this.vcpu.id, ...this.#scheduler.save() };
+  }
+
   /** Between two instructions: chooses the vCPU whose turn it is. */
   schedule(): void {
     if (this.vcpus.length === 1) return;

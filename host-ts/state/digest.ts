@@ -70,9 +70,9 @@ function addMemory(lanes: Lanes, { memory }: Machine): void {
   }
 }
 
-/** What is in neither: timers, ring cursors, negotiated features, waiting input, the state of generators. */
-function addRecords(lanes: Lanes, { timers, personality }: Machine): void {
-  const text = canonicalText({ timers: timers.save(), personality: personality.save() });
+/** What is in neither: turns, timers, ring cursors, negotiated features, waiting input, the state of generators. */
+function addRecords(lanes: Lanes, { turn, timers, personality }: Machine): void {
+  const text = canonicalText({ turn, timers: timers.save(), personality: personality.save() });
   for (const byte of new TextEncoder().encode(text)) lanes.add(byte);
 }
 
