@@ -14,6 +14,8 @@ const INFINITY: u32 = 0x7f800000;
 const QUIET: u32 = 0x00400000;
 /** Fraction bits that an estimate does not have. */
 const LOST: u32 = 0x7ff;
+/** The estimate of 1 / 2^126 counts as tiny already: a processor of AMD gives zero there. */
+const SMALLEST_NORMAL: u32 = 0x00800000;
 
 /** @returns estimate of 1/x or 1/sqrt(x). Denormals count as zeroes, as operands and as results. */
 function estimateLane(op: u32, x: u32): u32 {
@@ -27,7 +29,7 @@ function estimateLane(op: u32, x: u32): u32 {
   // In double precision both are exact enough that the bits kept are those of the true value.
   const number = <f64>reinterpret<f32>(magnitude);
   const value = reinterpret<u32>(<f32>(isRoot ? 1 / sqrt(number) : 1 / number));
-  if (value < 0x00800000) return sign;
+  if (value <= SMALLEST_NORMAL) return sign;
   return sign | ((value + (LOST >>> 1)) & ~LOST);
 }
 

@@ -80,6 +80,7 @@ export interface NativeInput {
   undefinedFlags(at: number): number;
 }
 
+const PREFIXES = [0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67];
 /** x87 and SSE state in memory, many words long: FLDENV, FNSTENV, FRSTOR and FNSAVE; FXSAVE and FXRSTOR. */
 const STATE_FORMS: readonly (readonly [opcode: number, extensions: readonly number[]])[] = [
   [0xd9, [4, 6]],
@@ -115,7 +116,7 @@ export function createNativeOracle({
   const program = buildProgram();
   if (program === undefined) return { reason: "no gcc that makes 32-bit programs" };
   const command = [...emulator, program];
-  const options = { input: "", timeout: timeoutMs, killSignal: "SIGKILL" } as const;
+  const options = { input: "", timeout: CHILD_TIMEOUT_MS, killSignal: "SIGKILL" } as const;
   if (spawnSync(command[0]!, command.slice(1), options).status !== 0) {
     return { reason: `${emulator[0] ?? "the host"} does not run 32-bit programs` };
   }
@@ -181,11 +182,13 @@ function recordParts(runner: Runner, inputs: readonly NativeInput[]): VectorCase
   }
 }
 
-/** Whether the instruction there has an operand of many words. */
+/** Whether the instruction there, or after prefixes, has an operand of many words. */
 function isStateForm(code: Uint8Array, at: number): boolean {
-  const [opcode, form] =
-    code[at] === 0x0f ? [code[at + 1], code[at + 2]] : [code[at], code[at + 1]];
-  if (form === undefined || form >= 0xc0) return false;
+  let next = at;
+  while (PREFIXES.includes(code[next] ?? 0)) next++;
+  if (code[next] === 0x0f) next++;
+  const [opcode, form = 0xff] = code.subarray(next, next + 2);
+  if (form >= 0xc0) return false;
   return STATE_FORMS.some(
     ([op, extensions]) => op === opcode && extensions.includes((form >> 3) & 7),
   );

@@ -93,3 +93,15 @@ describe("#XM", () => {
     expect(outcome.fx?.mxcsr).toBe(0x1b8a);
   });
 });
+
+describe("RCPSS", () => {
+  it.each([
+    [0x7e800000, 0],
+    [0xfe800000, 0x80000000],
+    [0x7e7fffff, 0x00800000],
+  ])("of %i flushes from 2^126 on", (operand, estimate) => {
+    // RCPSS XMM1, XMM0.
+    const outcome = run([0xf3, 0x0f, 0x53, 0xc8], 0, { xmm: EMPTY.xmm.with(0, xmm(operand)) });
+    expect(outcome.fx?.xmm[1]).toEqual(xmm(estimate));
+  });
+});

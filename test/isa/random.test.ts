@@ -83,12 +83,12 @@ describe("a child that runs cases", () => {
   const child = (end: string) => ["sh", "-c", `[ -z "$(head -c 1 | od -An -c)" ] || ${end}`];
 
   it.each([
-    ["never ends", "exec sleep 600", "ETIMEDOUT"],
-    ["crashes", "kill -SEGV $$", "SIGSEGV"],
-    ["ends early", "exit 3", "ended with 3"],
-  ])("and %s is reported, case by case, and its cases stay open", (_, end, report) => {
+    ["never ends", "exec sleep 600", "ETIMEDOUT", { timeoutMs: 100 }],
+    ["crashes", "kill -SEGV $$", "SIGSEGV", {}],
+    ["ends early", "exit 3", "ended with 3", {}],
+  ])("and %s is reported, case by case, and its cases stay open", (_, end, report, limit) => {
     const log = vi.spyOn(console, "log").mockImplementation(() => {});
-    const failing = createNativeOracle({ emulator: child(end), timeoutMs: 100 });
+    const failing = createNativeOracle({ emulator: child(end), ...limit });
     if ("reason" in failing) expect.fail(failing.reason);
     const answers = failing.record(inputs);
     const reports = log.mock.calls.map(([text]) => `${text}`);
