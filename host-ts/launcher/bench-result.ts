@@ -71,20 +71,54 @@ export function makeResult(scenarios: readonly Measurement[], wasmvisor: string)
   };
 }
 
+/** What a comparison takes from a file; only the first three are needed. */
+export interface ComparableRow {
+  readonly name: string;
+  readonly path: string;
+  readonly ns: number;
+  readonly ciLow?: number;
+  readonly ciHigh?: number;
+  readonly instructions?: number;
+  readonly crossings?: number;
+  readonly samples?: readonly number[];
+}
+
 /**
- * Reads a result file's text.
+ * Reads a result file's text, of this program or of another that writes its scenarios.
  * @throws Error saying what is wrong with it.
  */
-export function parseResult(text: string): BenchResult {
+export function parseResult(text: string): { readonly scenarios: readonly ComparableRow[] } {
   const value: unknown = JSON.parse(text);
-  const { format, scenarios } = (value ?? {}) as Partial<BenchResult>;
-  if (format !== BENCH_FORMAT) throw new Error(`it has format ${format}, not ${BENCH_FORMAT}`);
-  const isRow = (row: Partial<Measurement>): boolean =>
-    typeof row.name === "string" &&
-    typeof row.path === "string" &&
-    [row.ns, row.ciLow, row.ciHigh].every((number) => typeof number === "number");
-  if (!Array.isArray(scenarios) || !scenarios.every(isRow)) {
-    throw new Error("its list of scenarios is damaged");
+  const { format, scenarios } = (value ?? {}) as { format?: unknown; scenarios?: unknown };
+  if (format !== undefined && format !== BENCH_FORMAT) {
+    throw new Error(`it has format ${format}, not ${BENCH_FORMAT}`);
   }
-  return value as BenchResult;
+  if (!Array.isArray(scenarios)) throw new Error("it has no list of scenarios");
+  for (const [index, row] of scenarios.entries()) checkRow(row, index);
+  return { scenarios };
+}
+
+function checkRow(row: unknown, index: number): void {
+  const trouble = troubleOf(row);
+  if (trouble !== undefined)
+    throw new Error(`its list of scenarios is damaged: entry ${index} ${trouble}`);
+}
+
+function troubleOf(row: unknown): string | undefined {
+  if (typeof row !== "object" || row === null) return "is no object";
+  const { name, path, ns, samples, ...others } = row as Record<string, unknown>;
+  if (typeof name !== "string" || typeof path !== "string") return "lacks a name or a path";
+  if (!isNumber(ns) || ns <= 0) return `has ${JSON.stringify(ns)} for ns`;
+  for (const field of ["ciLow", "ciHigh", "instructions", "crossings"]) {
+    const number = others[field];
+    if (number !== undefined && (!isNumber(number) || number < 0)) {
+      return `has ${JSON.stringify(number)} for ${field}`;
+    }
+  }
+  const areSamples = samples === undefined || (Array.isArray(samples) && samples.every(isNumber));
+  return areSamples ? undefined : "has repeats that are no numbers";
+}
+
+function isNumber(value: unknown): value is number {
+  return typeof value === "number" && Number.isFinite(value);
 }

@@ -38,12 +38,24 @@ const REPEATS = 15;
 const QUICK_REPEATS = 5;
 const QUICK_PART = 10;
 const THRESHOLD = 1.1;
+const FAULTS_OPTIONS = [
+  "scenario",
+  "fault-path",
+  "repeats",
+  "iterations",
+  "quick",
+  "json",
+  "html",
+  "no-phases",
+  "speedscope",
+  "pprof",
+] as const;
 
 /** Text of `wasmvisor bench --help`. */
 export const BENCH_HELP = `wasmvisor bench: what a round trip between guest and Host costs
 
   wasmvisor bench faults [options]                     measure every scenario on both fault paths
-  wasmvisor bench compare BEFORE.json AFTER.json       ratios; exit code 1 when a scenario became slower
+  wasmvisor bench compare BEFORE.json AFTER.json       ratios; exit code 1 when the second is worse
 
 bench faults
       --scenario NAME      only this one; may be repeated
@@ -57,8 +69,11 @@ bench faults
       --speedscope FILE    the phases for speedscope.app; --pprof FILE: for pprof
 
 bench compare
-      --threshold RATIO    how much slower a scenario may be (default ${THRESHOLD}); what lies within the
-                           confidence intervals does not count
+      --threshold RATIO    how much slower a scenario may be (default ${THRESHOLD}); noise does not count: a
+                           median within the other's confidence interval, or fastest repeats that are
+                           as fast as before. On a busy machine take 1.3 or more.
+  Worse is also: more instructions or crossings than before, which are exact, and a scenario that is gone.
+  Either file may be of another program: of scenarios only name, path and ns are needed.
 
 Scenarios
 ${SCENARIOS.map(({ name, what }) => `  ${name.padEnd(11)}${what}`).join("\n")}
@@ -71,8 +86,10 @@ ${SCENARIOS.map(({ name, what }) => `  ${name.padEnd(11)}${what}`).join("\n")}
 export function parseBench(args: string[]): BenchCommand {
   const { values, positionals } = parse(args);
   const [what, ...files] = positionals;
-  if (values.help || what === undefined) return { verb: "bench", what: "help" };
+  if (values.help) return { verb: "bench", what: "help" };
+  if (what === undefined) throw new UsageError("bench needs a word: faults or compare");
   if (what === "compare") {
+    refuseOthers(what, values, ["threshold"]);
     const [before, after, extra] = files;
     if (before === undefined || after === undefined || extra !== undefined) {
       throw new UsageError("bench compare needs two files: BEFORE.json AFTER.json");
@@ -81,6 +98,7 @@ export function parseBench(args: string[]): BenchCommand {
   }
   if (what !== "faults")
     throw new UsageError(`bench ${what} is unknown; there are faults and compare`);
+  refuseOthers(what, values, FAULTS_OPTIONS);
   if (files.length > 0) throw new UsageError(`"${files[0]}" is one argument too many`);
   const scenarios = chosenScenarios(values.scenario);
   const iterations = positive("--iterations", values.iterations);
@@ -98,6 +116,12 @@ export function parseBench(args: string[]): BenchCommand {
     speedscopeFile: values.speedscope,
     pprofFile: values.pprof,
   };
+}
+
+/** An option that would change nothing is a misunderstanding. */
+function refuseOthers(what: string, values: object, own: readonly string[]): void {
+  const stray = Object.keys(values).find((name) => name !== "debug" && !own.includes(name));
+  if (stray !== undefined) throw new UsageError(`--${stray} is not for bench ${what}`);
 }
 
 function parse(args: string[]) {

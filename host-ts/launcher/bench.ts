@@ -1,5 +1,4 @@
 /** The verb `bench`: measures round trips, writes what was asked for, compares two results. */
-import { writeFile } from "node:fs/promises";
 import { gzipSync } from "node:zlib";
 import { BackendError } from "../base/errors.ts";
 import { encodePprof } from "../debug/pprof.ts";
@@ -7,14 +6,14 @@ import { speedscopeDocument } from "../debug/speedscope.ts";
 import { compareResults, renderComparison } from "./bench-compare.ts";
 import { phaseProfile } from "./bench-export.ts";
 import { renderHtml } from "./bench-html.ts";
-import { type BenchResult, makeResult, parseResult } from "./bench-result.ts";
+import { makeResult, parseResult } from "./bench-result.ts";
 import { measure } from "./bench-run.ts";
 import { renderMeasurements } from "./bench-table.ts";
 import { BENCH_HELP, type BenchCommand, type BenchFaultsCommand } from "./bench-usage.ts";
 import { EXIT_POWER_OFF } from "./exit-codes.ts";
-import { benchGuest, packageVersion, readWhole } from "./files.ts";
+import { benchGuest, checkWritable, packageVersion, readWhole, writeWhole } from "./files.ts";
 
-/** Exit code of a comparison that found something slower. */
+/** Exit code of a comparison that found something slower, more work, or a scenario that is gone. */
 export const EXIT_SLOWER = 1;
 
 /**
@@ -29,15 +28,20 @@ export async function runBench(command: BenchCommand): Promise<number> {
       readResult(command.before),
       readResult(command.after),
     ]);
-    const rows = compareResults(before, after, command.threshold);
-    if (rows.length === 0) throw new BackendError("the two results have no scenario in common");
-    process.stdout.write(`${renderComparison(rows, command.threshold)}\n`);
-    return rows.some(({ isRegression }) => isRegression) ? EXIT_SLOWER : EXIT_POWER_OFF;
+    const report = compareResults(before, after, command.threshold);
+    if (report.rows.length === 0)
+      throw new BackendError("the two results have no scenario in common");
+    process.stdout.write(`${renderComparison(report, command.threshold)}\n`);
+    return report.isWorse ? EXIT_SLOWER : EXIT_POWER_OFF;
   }
   return EXIT_POWER_OFF;
 }
 
 async function benchFaults(command: BenchFaultsCommand): Promise<void> {
+  const { jsonFile, htmlFile, speedscopeFile, pprofFile } = command;
+  for (const file of [jsonFile, htmlFile, speedscopeFile, pprofFile]) {
+    if (file !== undefined) await checkWritable(file);
+  }
   const kernel = await readWhole("bench guest", benchGuest());
   const isWatched = process.stderr.isTTY;
   const rows = measure(kernel, command, (name) => {
@@ -51,21 +55,20 @@ async function benchFaults(command: BenchFaultsCommand): Promise<void> {
       `per iteration, medians of ${command.repeats}; times are CPU time of the guest's thread\n\n` +
       `${renderMeasurements(rows)}\n`,
   );
-  if (command.jsonFile !== undefined)
-    await writeFile(command.jsonFile, `${JSON.stringify(result, null, 2)}\n`);
-  if (command.htmlFile !== undefined) await writeFile(command.htmlFile, renderHtml(result));
+  if (jsonFile !== undefined) await writeWhole(jsonFile, `${JSON.stringify(result, null, 2)}\n`);
+  if (htmlFile !== undefined) await writeWhole(htmlFile, renderHtml(result));
   const { profile, names } = phaseProfile(rows);
-  if (command.speedscopeFile !== undefined) {
+  if (speedscopeFile !== undefined) {
     const document = speedscopeDocument(profile, names, "round trips", "nanoseconds");
-    await writeFile(command.speedscopeFile, `${JSON.stringify(document)}\n`);
+    await writeWhole(speedscopeFile, `${JSON.stringify(document)}\n`);
   }
-  if (command.pprofFile !== undefined) {
+  if (pprofFile !== undefined) {
     const bytes = encodePprof(profile, names, { type: "time", unit: "nanoseconds" });
-    await writeFile(command.pprofFile, gzipSync(bytes));
+    await writeWhole(pprofFile, gzipSync(bytes));
   }
 }
 
-async function readResult(file: string): Promise<BenchResult> {
+async function readResult(file: string): Promise<ReturnType<typeof parseResult>> {
   const text = new TextDecoder().decode(await readWhole("result", file));
   try {
     return parseResult(text);

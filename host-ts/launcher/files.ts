@@ -1,5 +1,5 @@
-/** Reading what the command line names, and what the package brings along. */
-import { readFile } from "node:fs/promises";
+/** Reading and writing what the command line names, and what the package brings along. */
+import { open, readFile, writeFile } from "node:fs/promises";
 import { packageRoot } from "../base/core-node.ts";
 import { BackendError } from "../base/errors.ts";
 
@@ -8,6 +8,13 @@ const REASONS: Readonly<Record<string, string>> = {
   ENOENT: "there is no such file",
   EACCES: "it may not be read",
   EISDIR: "it is a directory",
+};
+
+const WRITE_REASONS: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such folder",
+  EACCES: "it may not be written",
+  EISDIR: "it is a directory",
+  ENOSPC: "the disk is full",
 };
 
 /**
@@ -28,6 +35,32 @@ export async function readWhole(role: string, path: string | URL): Promise<Uint8
   }
   if (bytes.length === 0) throw new BackendError(`the ${role} ${path} is empty`);
   return bytes;
+}
+
+/**
+ * Writes a whole file.
+ * @throws BackendError saying which file and why
+ */
+export async function writeWhole(file: string, content: Uint8Array | string): Promise<void> {
+  await writing(file, () => writeFile(file, content));
+}
+
+/**
+ * Makes sure that a file can be written, before work begins whose result it is to hold: creates it where it is not there.
+ * @throws BackendError saying which file and why
+ */
+export async function checkWritable(file: string): Promise<void> {
+  await writing(file, async () => (await open(file, "a")).close());
+}
+
+async function writing(file: string, action: () => Promise<void>): Promise<void> {
+  try {
+    await action();
+  } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException).code ?? "";
+    const reason = WRITE_REASONS[code] ?? (cause as Error).message;
+    throw new BackendError(`cannot write ${file}: ${reason}`, "HV_BACKEND", { cause });
+  }
 }
 
 /** The kernel of `wasmvisor demo`. */

@@ -1,13 +1,12 @@
 /** What the verb `profile` does once its guest has ended: the table on standard error, and the files that were asked for. */
-import { writeFile } from "node:fs/promises";
 import { gzipSync } from "node:zlib";
-import { BackendError } from "../base/errors.ts";
 import { encodePprof } from "../debug/pprof.ts";
 import type { ProfileNames } from "../debug/profile-frames.ts";
 import { renderProfile } from "../debug/profile-report.ts";
 import { speedscopeDocument } from "../debug/speedscope.ts";
 import type { SymbolTable } from "../debug/symbols.ts";
 import type { Profile } from "../index.ts";
+import { writeWhole } from "./files.ts";
 
 /** What `profile` was told besides what `run` is. */
 export interface ProfileOutputs {
@@ -32,18 +31,12 @@ export async function reportProfile(
 ): Promise<string> {
   const names: ProfileNames = { kernel, user };
   const { pprofFile, speedscopeFile, top } = outputs;
-  if (pprofFile !== undefined) await write(pprofFile, gzipSync(encodePprof(profile, names)));
+  if (pprofFile !== undefined) await writeWhole(pprofFile, gzipSync(encodePprof(profile, names)));
   if (speedscopeFile !== undefined) {
-    await write(speedscopeFile, `${JSON.stringify(speedscopeDocument(profile, names, title))}\n`);
+    await writeWhole(
+      speedscopeFile,
+      `${JSON.stringify(speedscopeDocument(profile, names, title))}\n`,
+    );
   }
   return renderProfile(profile, names, top);
-}
-
-async function write(file: string, content: Uint8Array | string): Promise<void> {
-  try {
-    await writeFile(file, content);
-  } catch (cause) {
-    const reason = (cause as Error).message;
-    throw new BackendError(`cannot write ${file}: ${reason}`, "HV_BACKEND", { cause });
-  }
 }

@@ -38,6 +38,19 @@ test("a comparison ends with 0, and with 1 when something became slower", async 
   await expect(runBench(torn)).rejects.toThrow(BackendError);
 });
 
+test("a file that cannot be written is refused by name before anything is measured", async () => {
+  const printed = captured();
+  const path = folder();
+  for (const kind of ["json", "html", "speedscope", "pprof"]) {
+    for (const file of [join(path, "none", "x"), path]) {
+      const command = parseBench(["faults", "--scenario", "trap", `--${kind}`, file]);
+      await expect(runBench(command), kind).rejects.toThrow(BackendError);
+      await expect(runBench(command), kind).rejects.toThrow(`cannot write ${file}`);
+    }
+  }
+  expect(printed()).toBe("");
+});
+
 test("bench faults prints its table and writes every file that is asked for", async () => {
   const printed = captured();
   const path = folder();
