@@ -3,6 +3,7 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
 import { LGDEV_STATUS, LHCALL_NOTIFY } from "../../../abi/lguest.ts";
+import type { Machine } from "../../../host-ts/guest/machine.ts";
 import { canonicalText, digestState } from "../../../host-ts/state/digest.ts";
 import { call } from "../../drivers/fake-core.ts";
 import { initialisedGuest } from "../../drivers/lguest-guest.ts";
@@ -24,6 +25,19 @@ it("differs when a timer runs in one of two machines that are equal otherwise", 
   machine.timers.cancel("clock event");
   expect(new Set(digests).size).toBe(3);
   expect(digestState(machine)).toBe(before);
+});
+
+it("differs when another vCPU has the turn, or has it for longer", () => {
+  const { machine } = initialisedGuest("page", { memoryBytes: RAM });
+  const digestIn = (turn: Machine["turn"]) =>
+    digestState(Object.create(machine, { turn: { value: turn } }) as Machine);
+  const [first, second, longer] = [
+    digestIn({ vcpu: 0, turnEnd: 5000 }),
+    digestIn({ vcpu: 1, turnEnd: 5000 }),
+    digestIn({ vcpu: 1, turnEnd: 5001 }),
+  ];
+  expect(new Set([first, second, longer]).size).toBe(3);
+  expect(digestIn(undefined)).toBe(digestState(machine));
 });
 
 it("differs when a device was set up, though memory and registers are the same again", () => {
