@@ -27,10 +27,8 @@ import {
   BLOCK_SCRATCH_HOST,
   CODE_RECORD,
   JUMP_CACHE_ENTRIES,
-  PAGE_OFFSET_MASK,
-  PAGE_SIZE,
 } from "../layout.ts";
-import { codePointer } from "../mmu/access.ts";
+import { codePointer, codeRoom, isVoid } from "../mmu/access.ts";
 import { addBlock } from "../mmu/code-pages.ts";
 import { revokeWrites } from "../mmu/tlb.ts";
 import { arena } from "../state/thread.ts";
@@ -67,6 +65,7 @@ export function findBlock(v: usize, eip: u32): usize {
   const csBase: u32 = mode & MODE_FLAT ? 0 : segBase(v, SEG_CS);
   const host = codePointer(v, csBase + eip);
   if (host == 0) return 0;
+  if (isVoid(host)) return scratchBlock(v, eip, 1);
   const head = bucket(host, eip);
   let previous: usize = head - BLOCK_NEXT_IN_HASH;
   let block = load<usize>(head);
@@ -97,7 +96,7 @@ function decodeAndCache(v: usize, eip: u32, mode: u32, csBase: u32, host: usize)
     count(v, COUNTER_ARENA_RESETS);
     block = load<usize>(arena, ARENA_UOP_NEXT);
   }
-  const left = PAGE_SIZE - (<u32>host & PAGE_OFFSET_MASK);
+  const left = codeRoom(host, csBase + eip);
   const bytes = decodeBlock(v, block, host, left, eip, mode, MAX_BLOCK_INSTRUCTIONS);
   if (bytes == 0) return 0;
   count(v, COUNTER_BLOCKS_DECODED);
@@ -131,8 +130,7 @@ export function scratchBlock(v: usize, eip: u32, limit: u32): usize {
   if (host == 0) return 0;
   const block = arena + ARENA_SCRATCH_BLOCK;
   const most = limit < MAX_BLOCK_INSTRUCTIONS ? limit : MAX_BLOCK_INSTRUCTIONS;
-  if (decodeBlock(v, block, host, PAGE_SIZE - (<u32>host & PAGE_OFFSET_MASK), eip, mode, most) == 0)
-    return 0;
+  if (decodeBlock(v, block, host, codeRoom(host, csBase + eip), eip, mode, most) == 0) return 0;
   fillHeader(block, 0, eip, mode, csBase);
   store<usize>(block, host, BLOCK_SCRATCH_HOST);
   return block;

@@ -16,8 +16,7 @@ import {
   SEG_ES,
   SEG_SS,
 } from "../../abi/x86.ts";
-import { PAGE_OFFSET_MASK, PAGE_SIZE } from "../layout.ts";
-import { codePointer } from "../mmu/access.ts";
+import { codePointer, codeRoom } from "../mmu/access.ts";
 import { raiseGp } from "../state/faults.ts";
 import { reg8Offset, segBase, segLimit } from "../state/vcpu.ts";
 import { FORM_LENGTH_SHIFT, FORM_LOCK, FORM_MEMORY, UOP_SIZE } from "./uop.ts";
@@ -133,7 +132,7 @@ export class Ins {
         return 0;
       }
       Ins.host = ptr;
-      Ins.left = PAGE_SIZE - (lin & PAGE_OFFSET_MASK);
+      Ins.left = codeRoom(ptr, lin);
     }
     const byte = load<u8>(Ins.host);
     Ins.host++;

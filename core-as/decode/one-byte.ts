@@ -21,6 +21,7 @@ import {
   testRmReg,
 } from "./alu-forms.ts";
 import { Ins } from "./instruction.ts";
+import { FPU_SEGMENT_SHIFT } from "./uop.ts";
 import * as U from "./uop-ids.ts";
 
 /** An undefined opcode: raises #UD when it is reached. */
@@ -806,7 +807,9 @@ export function decodeOneByte(opcode: u32): void {
         return;
       }
       Ins.use(fpuOperandBytes(low, Ins.regField), fpuWrites(low, Ins.regField));
-      Ins.emit(U.UOP_FPU, Ins.op16 ? 1 : 0, 0, (low << 8) | modrm);
+      const segment = Ins.isMem ? Ins.memSegment : 0;
+      const imm = (segment << FPU_SEGMENT_SHIFT) | (low << 8) | modrm;
+      Ins.emit(U.UOP_FPU, Ins.op16 ? 1 : 0, 0, imm);
       return;
     }
     case 0xe0:

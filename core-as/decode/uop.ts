@@ -31,6 +31,8 @@ export const FORM_SCALE = 3;
 export const FORM_MEMORY = 4;
 export const FORM_LOCK = 8;
 export const FORM_LENGTH_SHIFT = 4;
+/** In the immediate of an x87 micro-op the segment of the memory operand lies above opcode and ModR/M byte. */
+export const FPU_SEGMENT_SHIFT = 16;
 
 /** Field access; `pc` points at the micro-op. */
 export class Uop {

@@ -73,23 +73,27 @@ function getWord(ptr: usize, i: u32, wide: bool): u32 {
 }
 
 function writeEnvironment(v: usize, ptr: usize, wide: bool): void {
-  const fip = load<u32>(v, VCPU_FIP);
-  const fdp = load<u32>(v, VCPU_FDP);
+  let fip = load<u32>(v, VCPU_FIP);
+  let fdp = load<u32>(v, VCPU_FDP);
+  const fcs = load<u32>(v, VCPU_FCS);
+  const fds = load<u32>(v, VCPU_FDS);
   const fop = load<u32>(v, VCPU_FOP);
   putWord(ptr, 0, wide, load<u32>(v, VCPU_FCW) | RESERVED);
   putWord(ptr, 1, wide, load<u32>(v, VCPU_FSW) | RESERVED);
   putWord(ptr, 2, wide, tagWord(v) | RESERVED);
   if (isReal(v)) {
     // The upper bits of the linear pointers sit above the opcode, shifted to bit 12.
+    fip += fcs << 4;
+    fdp += fds << 4;
     putWord(ptr, 3, wide, (fip & 0xffff) | RESERVED);
     putWord(ptr, 4, wide, wide ? ((fip >>> 16) << 12) | fop : ((fip >>> 4) & 0xf000) | fop);
     putWord(ptr, 5, wide, (fdp & 0xffff) | RESERVED);
     putWord(ptr, 6, wide, wide ? (fdp >>> 16) << 12 : (fdp >>> 4) & 0xf000);
   } else {
     putWord(ptr, 3, wide, fip);
-    putWord(ptr, 4, wide, load<u32>(v, VCPU_FCS) | (fop << 16));
+    putWord(ptr, 4, wide, fcs | (fop << 16));
     putWord(ptr, 5, wide, fdp);
-    putWord(ptr, 6, wide, load<u32>(v, VCPU_FDS) | RESERVED);
+    putWord(ptr, 6, wide, fds | RESERVED);
   }
 }
 

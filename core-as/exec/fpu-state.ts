@@ -6,6 +6,9 @@
  * Source: SDM 1, "x87 FPU Registers" and "x87 FPU Exception Handling".
  */
 import {
+  SEG_BASE,
+  SEG_SELECTOR,
+  SEG_STRIDE,
   VCPU_CR0,
   VCPU_FCS,
   VCPU_FCW,
@@ -16,8 +19,9 @@ import {
   VCPU_FPR,
   VCPU_FSW,
   VCPU_FTW,
+  VCPU_SEGS,
 } from "../../abi/vcpu.ts";
-import { CR0_NE } from "../../abi/x86.ts";
+import { CR0_NE, SEG_CS } from "../../abi/x86.ts";
 import {
   FCW_FIXED,
   FCW_INIT,
@@ -33,8 +37,9 @@ import {
   FTW_INIT,
   TAG_EMPTY,
 } from "../../abi/x87.ts";
-import { Uop, uopEip } from "../decode/uop.ts";
+import { FPU_SEGMENT_SHIFT, Uop, uopEip } from "../decode/uop.ts";
 import { STEP_NEXT } from "../state/faults.ts";
+import { segPtr } from "../state/vcpu.ts";
 import { Fx, SE_INDEFINITE, SIG_J, SIG_QUIET } from "./float80.ts";
 
 /** Width of FOP: the low bits of the first opcode byte and the ModR/M byte. */
@@ -204,16 +209,16 @@ export function initialize(v: usize): void {
   store<u32>(v, 0, VCPU_FDS);
 }
 
-/**
- * Remembers the instruction for exception handlers. The selectors read as 0, as on processors that deprecate them
- * (SDM 1, "x87 FPU Instruction and Data (Operand) Pointers").
- */
+/** Remembers the instruction for exception handlers (SDM 1, "x87 FPU Instruction and Data (Operand) Pointers"). */
 export function recordInstruction(v: usize, pc: usize): void {
   store<u32>(v, uopEip(v, pc), VCPU_FIP);
+  store<u32>(v, load<u32>(v, SEG_CS * SEG_STRIDE + VCPU_SEGS + SEG_SELECTOR), VCPU_FCS);
   store<u32>(v, Uop.imm(pc) & FOP_MASK, VCPU_FOP);
 }
-/** The same with a memory operand. DEVIATION: its linear address is kept, which differs from the offset when the segment has a base. */
+/** The same with a memory operand at `lin`. */
 export function recordOperand(v: usize, pc: usize, lin: u32): void {
   recordInstruction(v, pc);
-  store<u32>(v, lin, VCPU_FDP);
+  const segment = segPtr(v, Uop.imm(pc) >>> FPU_SEGMENT_SHIFT);
+  store<u32>(v, lin - load<u32>(segment, SEG_BASE), VCPU_FDP);
+  store<u32>(v, load<u32>(segment, SEG_SELECTOR), VCPU_FDS);
 }

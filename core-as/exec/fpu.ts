@@ -73,7 +73,7 @@ export function fwait(v: usize, _pc: usize): u32 {
 /** Register forms that are FADD .. FDIVR, one bit for each opcode and reg field. */
 const ARITHMETIC_FORMS: u64 = ((<u64>0x00f300f3) << 32) | 0xf3;
 
-/** Any ESC instruction: the immediate is the low three opcode bits and the ModR/M byte; r1 is 1 for 16-bit operand size. */
+/** Any ESC instruction: the immediate is the low three opcode bits and the ModR/M byte, below the segment; r1 is 1 for 16-bit operand size. */
 export function fpu(v: usize, pc: usize): u32 {
   if ((load<u32>(v, VCPU_CR0) & (CR0_TS | CR0_EM)) != 0) {
     raise(v, VECTOR_NM);

@@ -38,7 +38,7 @@ import {
   TLB_WATCHED,
   TLB_WRITE,
 } from "../layout.ts";
-import { raise, raiseGp } from "../state/faults.ts";
+import { raise } from "../state/faults.ts";
 import { reg } from "../state/vcpu.ts";
 import { dropCode, hasCode, isRunningIn, noteWritable, touchesCode } from "./code-pages.ts";
 import { deviceAddress, deviceWrite, gather } from "./devices.ts";
@@ -279,10 +279,30 @@ function finishWrite(v: usize, size: u32, split: u32): usize {
   return v + VCPU_BOUNCE;
 }
 
-/** @returns host pointer of the code byte at `lin` with the current privilege, 0 = fault recorded. Device memory is not executable. */
+/** What a processor reads as code where no memory answers; no instruction is longer. */
+const VOID_BYTES = 16;
+const VOID = memory.data<u32>([0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff]);
+
+/**
+ * @returns host pointer of the code byte at `lin` with the current privilege, good for codeRoom() bytes; 0 = fault recorded. Outside RAM
+ * all bytes are ones: code in device memory is not executed.
+ */
 export function codePointer(v: usize, lin: u32): usize {
   const entry = Mem.entry(load<usize>(v, VCPU_TLB), lin);
   if ((lin & PAGE_MASK) == load<u32>(entry, TLB_EXEC)) return lin + load<u32>(entry, TLB_ADDEND);
   const ptr = fill(v, lin, ACCESS_FETCH, isUser(v), false);
-  return ptr == FILL_MMIO ? <usize>raiseGp(v, 0) : ptr;
+  if (ptr != FILL_MMIO) return ptr;
+  clearEvent(v);
+  return VOID;
+}
+
+/** @returns whether codePointer() found no memory: what is decoded from there belongs to no frame. */
+export function isVoid(ptr: usize): bool {
+  return ptr == VOID;
+}
+
+/** @returns bytes of code from `ptr` on, which codePointer() gave for `lin`. */
+export function codeRoom(ptr: usize, lin: u32): u32 {
+  const left = PAGE_SIZE - (lin & PAGE_OFFSET_MASK);
+  return ptr == VOID && left > VOID_BYTES ? VOID_BYTES : left;
 }

@@ -2,9 +2,14 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
+  VCPU_CPL,
   VCPU_CR0,
+  VCPU_EFLAGS,
+  VCPU_EIP,
+  VCPU_FCS,
   VCPU_FCW,
   VCPU_FDP,
+  VCPU_FDS,
   VCPU_FIP,
   VCPU_FOP,
   VCPU_FPR,
@@ -18,8 +23,15 @@ import {
   CR0_NE,
   CR0_PE,
   CR0_TS,
+  EFLAGS_FIXED,
+  EFLAGS_VM,
   REG_EAX,
+  REG_EBP,
+  SEG_CS,
   SEG_DS,
+  SEG_ES,
+  SEG_FS,
+  SEG_SS,
   VECTOR_GP,
   VECTOR_MF,
   VECTOR_NM,
@@ -27,7 +39,7 @@ import {
 } from "../../../abi/x86.ts";
 import { FCW_INIT, FSW_B, FSW_C2, FSW_ES, FSW_TOP, FSW_ZE, FTW_INIT } from "../../../abi/x87.ts";
 import { type Code, hlt, le } from "../protect/assembler.ts";
-import { CODE, DATA, DATA0, FLAT, FREE, Machine } from "../protect/machine.ts";
+import { CODE, DATA, DATA0, FLAT, FREE, KERNEL_DS, Machine } from "../protect/machine.ts";
 
 const absolute = (opcode: number, op: number, address: number): Code => [
   opcode,
@@ -61,6 +73,8 @@ const fnstsw = (address: number) => absolute(0xdd, 7, address);
 const fldExtended = (address: number) => absolute(0xdb, 5, address);
 const fstpExtended = (address: number) => absolute(0xdb, 7, address);
 const faddDouble = (address: number) => absolute(0xdc, 0, address);
+
+const fxsave = (address: number): Code => [0x0f, 0xae, 0x05, ...le(address, 4)];
 
 const PROTECTED = CR0_PE | CR0_ET | CR0_NE;
 const UNMASK_ZE = FCW_INIT & ~FSW_ZE;
@@ -201,16 +215,73 @@ describe("pointers and images", () => {
     m.destroy();
   });
 
-  it("FNSTENV in real-address mode writes 20-bit pointers around the opcode", () => {
-    const m = machine(CR0_ET | CR0_NE, fld1, fnstenv(DATA));
-    m.vcpu.setU32(VCPU_FDP, 0x54321);
+  it("the pointers are offsets, with the selectors of code and operand", () => {
+    const m = machine(PROTECTED, fld1, [0x64, ...faddDouble(8)], fnstenv(DATA), fxsave(DATA + 64));
+    m.vcpu.setSegment(SEG_FS, { selector: FREE, base: DATA + 8, limit: 0xfff, attr: 0x4093 });
     m.runToHalt();
-    expect(m.read32(DATA + 12)).toBe((0xffff0000 | (CODE & 0xffff)) >>> 0);
-    expect(m.read32(DATA + 16)).toBe(((CODE >>> 16) << 12) | 0x1e8);
-    expect(m.read(DATA + 20, 2)).toBe(0x4321);
-    expect(m.read32(DATA + 24)).toBe(5 << 12);
+    const fip = CODE + fld1.length;
+    const selectors = [m.selector(SEG_CS), FREE];
+    expect([m.read32(DATA + 12), m.read32(DATA + 20)]).toEqual([fip, 8]);
+    expect([m.read(DATA + 16, 2), m.read(DATA + 24, 2)]).toEqual(selectors);
+    expect([m.read32(DATA + 64 + 8), m.read32(DATA + 64 + 16)]).toEqual([fip, 8]);
+    expect([m.read(DATA + 64 + 12, 2), m.read(DATA + 64 + 20, 2)]).toEqual(selectors);
     m.destroy();
   });
+
+  it.each<[string, Code, number, number]>([
+    ["through DS", faddDouble(DATA), SEG_DS, DATA],
+    ["through CS by a prefix", [0x2e, ...faddDouble(DATA)], SEG_CS, DATA],
+    ["through SS because of EBP", [0xdc, 0x45, 8], SEG_SS, DATA + 8],
+  ])("an operand %s has its selector", (_, code, segment, offset) => {
+    const m = machine(PROTECTED, fld1, code);
+    m.vcpu.setSegment(SEG_SS, { ...m.vcpu.segment(SEG_SS), selector: KERNEL_DS | 0x100 });
+    m.vcpu.setGpr(REG_EBP, DATA);
+    m.runToHalt();
+    expect(m.vcpu.u32(VCPU_FDS)).toBe(m.selector(segment));
+    expect(m.vcpu.u32(VCPU_FDP)).toBe(offset);
+    m.destroy();
+  });
+
+  it("FNINIT forgets the selectors", () => {
+    const m = machine(PROTECTED, fld1, faddDouble(DATA), fninit);
+    m.runToHalt();
+    expect([m.vcpu.u32(VCPU_FCS), m.vcpu.u32(VCPU_FDS)]).toEqual([0, 0]);
+    m.destroy();
+  });
+
+  it.each([CR0_ET | CR0_NE, PROTECTED])(
+    "FNSTENV outside protected mode (CR0 %i) writes linear pointers around the opcode, FLDENV reads them",
+    (cr0) => {
+      // FLD1; FADD [40h]; FNSTENV [100h] and, once more behind FNINIT and FLDENV, [140h]; HLT, all of 32-bit operand size.
+      const code = [0xd9, 0xe8, 0xdc, 0x06, 0x40, 0, 0x66, 0xd9, 0x36, 0, 1];
+      const again = [0xdb, 0xe3, 0x66, 0xd9, 0x26, 0, 1, 0x66, 0xd9, 0x36, 0x40, 1];
+      const m = machine(cr0);
+      const at = 0x18000;
+      m.write(at, [...code, ...again, ...hlt]);
+      const paragraph = (base: number) => ({
+        selector: base >>> 4,
+        base,
+        limit: 0xffff,
+        attr: cr0 === PROTECTED ? 0xf3 : 0x93,
+      });
+      for (const s of [SEG_ES, SEG_SS, SEG_DS]) m.vcpu.setSegment(s, paragraph(0x2a000));
+      m.vcpu.setSegment(SEG_CS, paragraph(0x10000));
+      if (cr0 === PROTECTED) {
+        m.vcpu.setU32(VCPU_EFLAGS, EFLAGS_FIXED | EFLAGS_VM);
+        m.vcpu.setU32(VCPU_CPL, 3);
+      }
+      m.vcpu.setU32(VCPU_EIP, at - 0x10000);
+      m.core.exports.updateMode(m.vcpu.ptr);
+      m.run();
+      for (const image of [0x2a100, 0x2a140]) {
+        expect(m.read32(image + 12)).toBe((0xffff0000 | (at + 2)) >>> 0);
+        expect(m.read32(image + 16)).toBe((0x1 << 12) | 0x406);
+        expect(m.read(image + 20, 2)).toBe(0xa040);
+        expect(m.read32(image + 24)).toBe(0x2 << 12);
+      }
+      m.destroy();
+    },
+  );
 
   it.each<[string, Code]>([
     ["32-bit", []],
