@@ -1,20 +1,24 @@
 /**
- * `npm run test:vectors -- DIR [--group NAME]... [--step N] [--show N] [--soft] ...`: replays the CPU vectors
- * of a directory on the core and prints what differs from the processor. Ends `N passed, N failed`.
- * `--step N` takes every N-th case, `--show N` prints N failures of each kind, `--soft` also those that the architecture leaves
+ * `npm run test:vectors -- [DIR] [--group NAME]... [--step N] [--show N] [--soft] ...`: replays the CPU vectors of a directory (by
+ * default the sample in the repository) on the core and prints what differs from the processor. Ends `N passed, N failed`; a file that
+ * cannot be read to its end counts as one failure.
+ * `--step N` takes every N-th case, `--show N` prints N failures of each name, `--soft` also those that the architecture leaves
  * open, `--slice N` runs the core N instructions at a time, `--chaos SEED` drops its caches at random, `--pae` uses PAE page tables,
  * `--segmented` segments that are not flat, `--release` the build without assertions. `--cut OUT` writes the sampled files to OUT instead of running them.
  */
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { loadDisassembler } from "../host-ts/debug/disasm.ts";
 import { createCoreDriver } from "../test/drivers/cpu-core.ts";
 import { describeFailure } from "../test/drivers/describe-failure.ts";
-import { VectorFile } from "../test/drivers/nv1.ts";
+import { BadVectorFileError, VectorFile } from "../test/drivers/nv1.ts";
 import { type GroupResult, runGroup } from "../test/drivers/run-vectors.ts";
 
-const SUFFIX = ".nv.gz";
+const SUFFIX = /\.nv(\.gz)?$/;
+const SAMPLE = fileURLToPath(new URL("../test/isa/vectors/", import.meta.url));
+const groupOf = (file: string) => file.replace(SUFFIX, "");
 const { values, positionals } = parseArgs({
   allowPositionals: true,
   options: {
@@ -30,24 +34,39 @@ const { values, positionals } = parseArgs({
     cut: { type: "string" },
   },
 });
+const total = { passed: 0, failed: 0 };
 
-function fail(message: string): never {
-  console.error(message);
+/** Nothing was run. */
+function giveUp(message: string): never {
+  console.log(message);
+  console.log("0 passed, 0 failed");
   process.exit(2);
 }
 
-const directory = positionals[0] ?? fail("usage: npm run test:vectors -- DIR [--group NAME]...");
-const files = readdirSync(directory)
-  .filter((name) => name.endsWith(SUFFIX))
-  .filter((name) => values.group?.includes(name.slice(0, -SUFFIX.length)) ?? true)
-  .sort();
-if (files.length === 0) fail(`no vectors in ${directory}`);
+/** The files of a directory, only those of the groups that were asked for. */
+function filesIn(directory: string): string[] {
+  let names: string[] = [];
+  try {
+    names = readdirSync(directory);
+  } catch (error) {
+    giveUp(`${directory}: ${(error as Error).message}`);
+  }
+  const files = names.filter((name) => SUFFIX.test(name)).sort();
+  if (files.length === 0) giveUp(`${directory}: no files that end in .nv or .nv.gz`);
+  for (const group of values.group ?? []) {
+    if (!files.some((name) => groupOf(name) === group)) giveUp(`${directory}: no group ${group}`);
+  }
+  return files.filter((name) => values.group?.includes(groupOf(name)) ?? true);
+}
+
+const directory = positionals[0] ?? SAMPLE;
+const files = filesIn(directory);
 const open = (name: string) => new VectorFile(readFileSync(join(directory, name)));
 
 if (values.cut !== undefined) {
   mkdirSync(values.cut, { recursive: true });
   for (const name of files) {
-    writeFileSync(join(values.cut, name), open(name).cut(Number(values.step)));
+    writeFileSync(join(values.cut, `${groupOf(name)}.nv.gz`), open(name).cut(Number(values.step)));
   }
   process.exit(0);
 }
@@ -60,22 +79,34 @@ const driver = createCoreDriver({
   ...(values.slice === undefined ? {} : { slice: Number(values.slice) }),
   ...(values.chaos === undefined ? {} : { chaosSeed: Number(values.chaos) }),
 });
-const total = { passed: 0, failed: 0 };
+
+/** @returns what was found; a file that cannot be read is a failure. */
+function runFile(name: string): GroupResult | undefined {
+  try {
+    const cases = open(name).sample(Number(values.step));
+    return runGroup(driver, cases, Number(values.show), values.soft);
+  } catch (error) {
+    if (!(error instanceof BadVectorFileError)) throw error;
+    console.log(`${name}: ${error.message}`);
+    total.failed++;
+    return undefined;
+  }
+}
+
 for (const name of files) {
   const startedAt = performance.now();
-  const result: GroupResult = runGroup(
-    driver,
-    open(name).sample(Number(values.step)),
-    Number(values.show),
-    values.soft,
-  );
+  const result = runFile(name);
+  if (result === undefined) continue;
   const seconds = ((performance.now() - startedAt) / 1000).toFixed(1);
   const soft = result.soft > 0 ? `, ${result.softFailed} of ${result.soft} soft differ` : "";
   console.log(
-    `${name.slice(0, -SUFFIX.length)}: ${result.passed} passed, ${result.failed} failed${soft} (${seconds} s)`,
+    `${groupOf(name)}: ${result.passed} passed, ${result.failed} failed${soft} (${seconds} s)`,
   );
-  for (const failures of result.failuresByName.values()) {
+  if (result.damage !== undefined) console.log(`  ${name}: ${result.damage}`);
+  for (const [test, failures] of result.failuresByName) {
     for (const failure of failures) console.log(describeFailure(disassembler, failure));
+    const left = result.countsByName.get(test)! - failures.length;
+    if (left > 0) console.log(`  (${left} more like it: --show N)`);
   }
   total.passed += result.passed;
   total.failed += result.failed;

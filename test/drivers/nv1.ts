@@ -155,22 +155,46 @@ class Cursor {
   }
 }
 
-/** One group. Iterating decodes the cases one by one. */
+/** A file that is not what FORMAT.md says. */
+export class BadVectorFileError extends Error {}
+
+const GZIP_MAGIC = 0x8b1f;
+
+function isHeader(header: Partial<VectorHeader>): header is VectorHeader {
+  const { names, regDefault, fxDefault } = header;
+  return Array.isArray(names) && Array.isArray(regDefault) && Array.isArray(fxDefault?.xmm);
+}
+
+/** The contents of a file that may be compressed, without the magic number. */
+function unpack(stored: Uint8Array): { readonly bytes: Buffer; readonly header: VectorHeader } {
+  try {
+    const plain = Buffer.from(stored.buffer, stored.byteOffset, stored.byteLength);
+    const isPacked = plain.length >= 2 && plain.readUInt16LE() === GZIP_MAGIC;
+    const bytes = isPacked ? gunzipSync(plain) : plain;
+    if (bytes.toString("latin1", 0, MAGIC.length) !== MAGIC)
+      throw new Error("another magic number");
+    const end = MAGIC.length + 4 + bytes.readUInt32LE(MAGIC.length);
+    if (end > bytes.length) throw new Error("it ends within its header");
+    const header = JSON.parse(bytes.toString("utf8", MAGIC.length + 4, end));
+    if (!isHeader(header)) throw new Error("its header lacks fields");
+    return { bytes: bytes.subarray(end), header };
+  } catch (error) {
+    throw new BadVectorFileError(`not an NV1 file: ${(error as Error).message}`);
+  }
+}
+
+/** One group. Iterating decodes the cases one by one, and throws BadVectorFileError where one is damaged or missing. */
 export class VectorFile implements Iterable<VectorCase> {
   readonly header: VectorHeader;
   readonly #bytes: Uint8Array;
-  readonly #start: number;
   readonly #fxDefault: FxState;
 
-  /** @throws Error when the bytes are no NV1 file. */
-  constructor(packed: Uint8Array) {
-    const bytes = gunzipSync(packed);
-    if (bytes.toString("latin1", 0, MAGIC.length) !== MAGIC) throw new Error("not an NV1 file");
-    const length = bytes.readUInt32LE(MAGIC.length);
-    this.#start = MAGIC.length + 4 + length;
+  /** Takes a file compressed by gzip or as it is. @throws BadVectorFileError when it is no NV1 file. */
+  constructor(stored: Uint8Array) {
+    const { bytes, header } = unpack(stored);
     this.#bytes = bytes;
-    this.header = JSON.parse(bytes.toString("utf8", MAGIC.length + 4, this.#start));
-    const { fcw, fsw, ftw, mxcsr, xmm } = this.header.fxDefault;
+    this.header = header;
+    const { fcw, fsw, ftw, mxcsr, xmm } = header.fxDefault;
     this.#fxDefault = {
       fcw,
       fsw,
@@ -206,15 +230,35 @@ export class VectorFile implements Iterable<VectorCase> {
 
   /** First byte after the size field, and first byte after the record. */
   *#records(): Generator<readonly [number, number]> {
-    const cursor = new Cursor(this.#bytes, this.#start);
-    while (cursor.at < this.#bytes.length) {
-      const size = cursor.u16();
-      yield [cursor.at, cursor.at + size];
-      cursor.at += size;
+    const cursor = new Cursor(this.#bytes, 0);
+    let count = 0;
+    for (; cursor.at < this.#bytes.length; count++) {
+      const size = cursor.at + 2 <= this.#bytes.length ? cursor.u16() : Number.POSITIVE_INFINITY;
+      const end = cursor.at + size;
+      if (end > this.#bytes.length)
+        throw new BadVectorFileError(`it ends within case ${count + 1} of ${this.header.count}`);
+      yield [cursor.at, end];
+      cursor.at = end;
     }
+    if (count !== this.header.count)
+      throw new BadVectorFileError(
+        `it has ${count} cases where its header says ${this.header.count}`,
+      );
   }
 
   #decode(start: number, end: number): VectorCase {
+    let test: VectorCase | undefined;
+    try {
+      test = this.#read(start, end);
+    } catch (error) {
+      if (!(error instanceof RangeError)) throw error;
+    }
+    if (test === undefined) throw new BadVectorFileError(`its record at byte ${start} is damaged`);
+    return test;
+  }
+
+  /** @returns undefined for a record of another length than its contents have. */
+  #read(start: number, end: number): VectorCase | undefined {
     const c = new Cursor(this.#bytes, start);
     const attr = c.u8();
     const name = this.header.names[c.u16()] ?? "?";
@@ -243,7 +287,7 @@ export class VectorFile implements Iterable<VectorCase> {
     const undefinedFsw = fx === undefined ? 0 : c.u16();
     const changes = c.list(() => c.piece());
     const ignored = c.list(() => ({ address: c.u32(), length: c.u16() }));
-    if (c.at !== end) throw new Error(`malformed record of ${name}`);
+    if (c.at !== end) return undefined;
     return {
       name,
       code,
