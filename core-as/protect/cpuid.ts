@@ -117,7 +117,8 @@ const I686_FEATURES: u32 =
   FEATURE_CMOV |
   FEATURE_PAT |
   FEATURE_FXSR;
-const I686_CR4: u32 = CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE;
+const I686_CR4: u32 = CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_PGE;
+const PENTIUM3_CR4: u32 = I686_CR4 | CR4_MCE;
 /** CLFLUSH line size in units of 8 bytes, in bits 8-15 of leaf 1 EBX. */
 const CLFLUSH_LINE: u32 = 8 << 8;
 
@@ -155,20 +156,20 @@ const ROWS = memory.data<u32>([
   0, 0, NO_SPECULATION,
   1, 0, 0, 0,
   // pentium3: family 6, model 8, with 256 KiB of second-level cache.
-  0x683, FEATURE_HYPERVISOR, PENTIUM3_FEATURES, FEATURE_NX, I686_CR4,
+  0x683, FEATURE_HYPERVISOR, PENTIUM3_FEATURES, FEATURE_NX, PENTIUM3_CR4,
   0, 0, 0,
   2, 0x03020101, 0, 0x0c040882,
   // pentium4: family 15, model 2, with 512 KiB.
-  0xf29, FEATURE_HYPERVISOR, PENTIUM4_FEATURES, FEATURE_NX, I686_CR4,
+  0xf29, FEATURE_HYPERVISOR, PENTIUM4_FEATURES, FEATURE_NX, PENTIUM3_CR4,
   0, 0, 0,
   2, 0x665b5001, 0, 0x007b7040,
   // core2: family 6, model 23, with 6 MiB.
-  0x10676, CORE2_ECX, PENTIUM4_FEATURES, FEATURE_NX, I686_CR4,
+  0x10676, CORE2_ECX, PENTIUM4_FEATURES, FEATURE_NX, PENTIUM3_CR4,
   0, 0, NO_SPECULATION,
   4, 0x05b0b101, 0x005657f0, 0x2cb4304e,
   // max: family 6, model 61, the first with SMAP.
   0x306d4, CORE2_ECX | FEATURE_SSE42 | FEATURE_MOVBE | FEATURE_POPCNT, PENTIUM4_FEATURES,
-  FEATURE_NX | FEATURE_RDTSCP, I686_CR4 | CR4_UMIP | CR4_SMEP | CR4_SMAP,
+  FEATURE_NX | FEATURE_RDTSCP, PENTIUM3_CR4 | CR4_UMIP | CR4_SMEP | CR4_SMAP,
   FEATURE_SMEP | FEATURE_ERMS | FEATURE_SMAP, FEATURE_UMIP | FEATURE_RDPID, NO_SPECULATION,
   7, 0x05b0b101, 0x005657f0, 0x2cb4304e,
 ]);
@@ -308,10 +309,19 @@ function isMisc(v: usize, bit: u64): bool {
   return modelHasMiscEnable(v) && (load<u64>(v, VCPU_MISC_ENABLE) & bit) != 0;
 }
 
-/** CPUID: replaces EAX, EBX, ECX and EDX by the answer for `leaf`; leaves out of range give zeroes. */
+/**
+ * CPUID: replaces EAX, EBX, ECX and EDX by the answer for `leaf`. One that does not exist is taken for the highest basic one by processors
+ * of Intel, and gives zeroes otherwise, as every leaf of the hypervisors' range does that we lack.
+ */
 export function cpuid(v: usize, leaf: u32): void {
   const model = row(v);
   const maxBasic = highestBasic(v, model);
+  const exists = leaf <= maxBasic || (leaf >= EXTENDED_BASE && leaf <= MAX_EXTENDED);
+  const isForeign = !exists && (leaf & 0xff000000) != CPUID_HYPERVISOR_LEAF;
+  answerLeaf(v, model, isForeign && modelIsIntel(v) ? maxBasic : leaf, maxBasic);
+}
+
+function answerLeaf(v: usize, model: usize, leaf: u32, maxBasic: u32): void {
   const hasCaches = cpuModel(v) >= <u32>CPU_MODEL_CORE2;
   if (leaf == 0) answerVendor(v, maxBasic);
   else if (leaf == 1) answerFeatures(v, model);

@@ -11,6 +11,7 @@ import {
   VCPU_CR4,
 } from "../../../abi/vcpu.ts";
 import {
+  CR4_MCE,
   CR4_SMAP,
   CR4_SMEP,
   CR4_UMIP,
@@ -95,6 +96,29 @@ describe("CPUID", () => {
     expect(text).toBe(INTEL.includes(name) ? "GenuineIntel" : "WasmvisorCPU");
   });
 
+  it.each(INTEL)("a leaf that %s does not have is its highest basic one", (name) => {
+    const [highest] = run(name, leaf(0)).registers;
+    const expected = run(name, leaf(highest!)).registers;
+    for (const number of [highest! + 1, 0x3fffffff, 0x41000000, 0x7fffffff, 0x80000009]) {
+      expect(run(name, leaf(number)).registers, number.toString(16)).toEqual(expected);
+    }
+  });
+
+  it("gives zeroes for leaves that the default does not have, and past the hypervisor's on all", () => {
+    for (const number of [8, 0x3fffffff, 0x80000009]) {
+      expect(run("i686", leaf(number)).registers).toEqual([0, 0, 0, 0]);
+    }
+    for (const name of NAMES) {
+      expect(run(name, leaf(0x40000001)).registers).toEqual([0, 0, 0, 0]);
+    }
+  });
+
+  it.each(NAMES)("CR4 of %s takes MCE where leaf 1 says so", (name) => {
+    const [, , , edx] = run(name, leaf(1)).registers;
+    const { vector } = run(name, [movImm(REG_EAX, CR4_MCE), movToCr(4, REG_EAX)]);
+    expect(vector).toBe((edx! >>> 7) & 1 ? -1 : VECTOR_GP);
+  });
+
   it("leaf 7 hides from a paravirtual kernel what needs ring 0", () => {
     const features = (policy: number) => {
       const [, ebx, ecx] = run(
@@ -111,8 +135,10 @@ describe("CPUID", () => {
   });
 
   it("leaf 7 says that nothing speculates, to kernels in ring 0, on models that have the leaf", () => {
-    const edx = (name: Name, policy = POLICY_NATIVE, ring = 0) =>
-      run(name, leaf(7), ring, 0, policy).registers[3]! >>> 0;
+    const edx = (name: Name, policy = POLICY_NATIVE, ring = 0) => {
+      const answer = (number: number) => run(name, leaf(number), ring, 0, policy).registers;
+      return answer(0)[0]! < 7 ? 0 : answer(7)[3]! >>> 0;
+    };
     for (const name of NAMES) expect(edx(name)).toBe(TELLING.includes(name) ? 0x24000000 : 0);
     for (const name of NAMES) expect(edx(name, POLICY_LGUEST, 1)).toBe(0);
   });
@@ -145,7 +171,7 @@ describe("CPUID", () => {
     ]);
     expect(cache(3).kind).toBe(0);
     expect(run("core2", leaf(0x80000006 | 0)).registers[2]! >>> 16).toBe(6 << 10);
-    expect(run("pentium4", leaf(4)).registers).toEqual([0, 0, 0, 0]);
+    expect(run("pentium4", leaf(0)).registers[0]).toBe(2);
   });
 
   it("MISC_ENABLE ends the leaves at 3 and takes the no-execute bit away", () => {
