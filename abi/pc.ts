@@ -48,6 +48,9 @@ export const PORT_SMI_COMMAND = 0xb2;
 export const SMI_START_OVER = 0x5a;
 export const PORT_TEST_POST = 0x190;
 export const PORT_DEBUG_CONSOLE = 0xe9;
+/** A write clears the latch that the x87's FERR# sets. */
+export const PORT_COPROCESSOR = 0xf0;
+export const PORT_COPROCESSOR_LAST = 0xf1;
 export const PORT_DEBUG_EXIT = 0xf4;
 export const PORT_COM1 = 0x3f8;
 export const PORT_FW_CFG_SELECT = 0x510;
@@ -61,6 +64,7 @@ export const RESET_CONTROL_NOW = 0x04;
 export const IRQ_PIT = 0;
 export const IRQ_COM1 = 4;
 export const IRQ_RTC = 8;
+export const IRQ_COPROCESSOR = 13;
 export const ISA_IRQS = 16;
 /** The pin of the I/O APIC that the interval timer is wired to. */
 export const IOAPIC_TIMER_PIN = 2;

@@ -147,6 +147,8 @@ export const MMIO_QUEUE_MAX = 48;
 export const VCPU_MISC_ENABLE = 0x1e0;
 /** u32, IA32_SPEC_CTRL. */
 export const VCPU_SPEC_CTRL = 0x1e8;
+/** u32, 1 while FERR# is asserted: a waiting x87 instruction met a pending exception with CR0.NE clear. */
+export const VCPU_FERR = 0x1ec;
 
 // ---------------------------------------------------------------------------------------------------------------
 // vCPU block: x87, MMX, SSE
@@ -359,6 +361,8 @@ export const EVENT_EXIT = 5;
 export const EVENT_TRAP = 6;
 /** A TLB miss that the Host fills: the exit record is filled, the instruction is executed again. */
 export const EVENT_SHADOW_FAULT = 7;
+/** The Host must act before the instruction: the exit record is filled, the instruction is executed again. */
+export const EVENT_BEFORE = 8;
 
 /** VCPU_EXIT_REASON and the meaning of VCPU_EXIT_ARG[0..]. */
 export const EXIT_BUDGET = 0;
@@ -396,7 +400,9 @@ export const EXIT_MSR = 13;
  * guest's own fault (reflectPageFault). EIP is at the instruction; go on with resume.
  */
 export const EXIT_SHADOW_FAULT = 14;
-export const EXIT_REASONS = 15;
+/** FERR# is asserted: an x87 exception is reported outside the processor. EIP is at the instruction that met it, which runs again. */
+export const EXIT_FERR = 15;
+export const EXIT_REASONS = 16;
 
 /** EXIT_KILL reasons raised inside the core. The text belongs to the personality's table. */
 export const KILL_BAD_PGD = 1;

@@ -6,22 +6,28 @@
  * Source: SDM 1, "x87 FPU Registers" and "x87 FPU Exception Handling".
  */
 import {
+  EVENT_BEFORE,
+  EXIT_FERR,
+  POLICY_NATIVE,
   SEG_BASE,
   SEG_SELECTOR,
   SEG_STRIDE,
   VCPU_CR0,
+  VCPU_EVENT,
   VCPU_FCS,
   VCPU_FCW,
   VCPU_FDP,
   VCPU_FDS,
+  VCPU_FERR,
   VCPU_FIP,
   VCPU_FOP,
   VCPU_FPR,
   VCPU_FSW,
   VCPU_FTW,
+  VCPU_POLICY,
   VCPU_SEGS,
 } from "../../abi/vcpu.ts";
-import { CR0_NE, SEG_CS } from "../../abi/x86.ts";
+import { CR0_NE, SEG_CS, VECTOR_MF } from "../../abi/x86.ts";
 import {
   FCW_FIXED,
   FCW_INIT,
@@ -38,8 +44,8 @@ import {
   TAG_EMPTY,
 } from "../../abi/x87.ts";
 import { FPU_SEGMENT_SHIFT, Uop, uopEip } from "../decode/uop.ts";
-import { STEP_NEXT } from "../state/faults.ts";
-import { segPtr } from "../state/vcpu.ts";
+import { raise, STEP_NEXT } from "../state/faults.ts";
+import { segPtr, setExit } from "../state/vcpu.ts";
 import { Fx, SE_INDEFINITE, SIG_J, SIG_QUIET } from "./float80.ts";
 
 /** Width of FOP: the low bits of the first opcode byte and the ModR/M byte. */
@@ -177,18 +183,39 @@ export function finishPair(v: usize, se: u32): u32 {
   return STEP_NEXT;
 }
 
-/**
- * @returns true when an unmasked exception is due as #MF. DEVIATION: with CR0.NE clear none is ever due; a PC would raise IRQ 13.
- */
+/** @returns true when an unmasked exception is pending: a waiting instruction reports it. */
 export function isPending(v: usize): bool {
-  return (load<u32>(v, VCPU_FSW) & FSW_ES) != 0 && (load<u32>(v, VCPU_CR0) & CR0_NE) != 0;
+  return (load<u32>(v, VCPU_FSW) & FSW_ES) != 0;
+}
+
+/**
+ * Reports the pending exception: as #MF, or once by FERR# while CR0.NE is clear, in machines that are wired for it.
+ * DEVIATION: when no interrupt answers, the instruction goes on as with IGNNE#, where silicon would wait for one.
+ * @returns false when the waiting instruction is to be executed all the same.
+ */
+export function reportPending(v: usize): bool {
+  if ((load<u32>(v, VCPU_CR0) & CR0_NE) != 0) {
+    raise(v, VECTOR_MF);
+    return true;
+  }
+  if (load<u32>(v, VCPU_FERR) != 0 || load<u32>(v, VCPU_POLICY) != POLICY_NATIVE) return false;
+  store<u32>(v, 1, VCPU_FERR);
+  setExit(v, EXIT_FERR);
+  store<u32>(v, EVENT_BEFORE, VCPU_EVENT);
+  return true;
+}
+
+/** Clears ES and B, and with them FERR#. */
+export function clearSummary(v: usize): void {
+  store<u32>(v, load<u32>(v, VCPU_FSW) & ~(FSW_ES | FSW_B), VCPU_FSW);
+  store<u32>(v, 0, VCPU_FERR);
 }
 
 /** Makes ES and B say whether an unmasked exception is pending: after the control or the status word was loaded. */
 export function updateSummary(v: usize): void {
-  const fsw = load<u32>(v, VCPU_FSW) & ~(FSW_ES | FSW_B);
-  const pending = fsw & ~load<u32>(v, VCPU_FCW) & FSW_EXCEPTIONS;
-  store<u32>(v, pending != 0 ? fsw | FSW_ES | FSW_B : fsw, VCPU_FSW);
+  const fsw = load<u32>(v, VCPU_FSW);
+  if ((fsw & ~load<u32>(v, VCPU_FCW) & FSW_EXCEPTIONS) == 0) clearSummary(v);
+  else store<u32>(v, fsw | FSW_ES | FSW_B, VCPU_FSW);
 }
 
 /** Loads the control word; its reserved bits do not stick. */
@@ -201,6 +228,7 @@ export function setControl(v: usize, fcw: u32, defined: u32): void {
 export function initialize(v: usize): void {
   store<u32>(v, FCW_INIT, VCPU_FCW);
   store<u32>(v, 0, VCPU_FSW);
+  store<u32>(v, 0, VCPU_FERR);
   store<u32>(v, FTW_INIT, VCPU_FTW);
   store<u32>(v, 0, VCPU_FOP);
   store<u32>(v, 0, VCPU_FIP);

@@ -3,8 +3,8 @@
  * Arithmetic is exact 80-bit software, so that results are the same on every host. Source: SDM 2, "Escape Opcodes (x87)".
  */
 import { VCPU_CR0, VCPU_FCW, VCPU_FSW, VCPU_GPR } from "../../abi/vcpu.ts";
-import { CR0_EM, CR0_MP, CR0_TS, REG_EAX, VECTOR_MF, VECTOR_NM } from "../../abi/x86.ts";
-import { FCW_DEFINED, FSW_B, FSW_ES, FSW_EXCEPTIONS, FSW_SF } from "../../abi/x87.ts";
+import { CR0_EM, CR0_MP, CR0_TS, REG_EAX, VECTOR_NM } from "../../abi/x86.ts";
+import { FCW_DEFINED, FSW_EXCEPTIONS, FSW_SF } from "../../abi/x87.ts";
 import { UOP_R1, Uop } from "../decode/uop.ts";
 import { storeValue, translateRead } from "../mmu/access.ts";
 import { raise, raiseUd, STEP_EVENT, STEP_NEXT } from "../state/faults.ts";
@@ -59,14 +59,23 @@ import {
   scaleTop,
   squareRootTop,
 } from "./fpu-ops.ts";
-import { initialize, isPending, recordInstruction, St, setControl, settle } from "./fpu-state.ts";
+import {
+  clearSummary,
+  initialize,
+  isPending,
+  recordInstruction,
+  reportPending,
+  St,
+  setControl,
+  settle,
+} from "./fpu-state.ts";
 
 /** FWAIT: #NM when TS and MP are both set, #MF when an exception is pending. */
 export function fwait(v: usize, _pc: usize): u32 {
   const both = CR0_TS | CR0_MP;
   const isAbsent = (load<u32>(v, VCPU_CR0) & both) == both;
-  if (!isAbsent && !isPending(v)) return STEP_NEXT;
-  raise(v, isAbsent ? VECTOR_NM : VECTOR_MF);
+  if (isAbsent) raise(v, VECTOR_NM);
+  else if (!isPending(v) || !reportPending(v)) return STEP_NEXT;
   return STEP_EVENT;
 }
 
@@ -83,10 +92,7 @@ export function fpu(v: usize, pc: usize): u32 {
   // Opcode and reg field as one number, 0-63.
   const group = ((imm >>> 5) & 0x38) | ((imm >>> 3) & 7);
   const isMemory = (imm & 0xc0) != 0xc0;
-  if (isPending(v) && waits(group, isMemory)) {
-    raise(v, VECTOR_MF);
-    return STEP_EVENT;
-  }
+  if (isPending(v) && waits(group, isMemory) && reportPending(v)) return STEP_EVENT;
   Fx.setFlags(v, 0);
   if (isMemory) return memoryForm(v, pc, group, load<u8>(pc, UOP_R1) == 0);
   if (((ARITHMETIC_FORMS >> group) & 1) != 0) {
@@ -335,8 +341,8 @@ function control(v: usize, group: u32, i: u32): u32 {
     if (i != 0) return undefinedForm(v);
     store<u16>(v, <u16>load<u32>(v, VCPU_FSW), VCPU_GPR + REG_EAX * 4);
   } else if (i == 2) {
-    const fsw = load<u32>(v, VCPU_FSW) & ~(FSW_EXCEPTIONS | FSW_SF | FSW_ES | FSW_B);
-    store<u32>(v, fsw, VCPU_FSW);
+    store<u32>(v, load<u32>(v, VCPU_FSW) & ~(FSW_EXCEPTIONS | FSW_SF), VCPU_FSW);
+    clearSummary(v);
   } else if (i == 3) initialize(v);
   else if (i > 4) return undefinedForm(v);
   return STEP_NEXT;

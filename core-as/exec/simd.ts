@@ -4,12 +4,12 @@
  * Source: SDM 2A, "Exceptions" of each instruction; SDM 3A, "Checking for Intel SSE Support".
  */
 import { VCPU_CR0, VCPU_CR4 } from "../../abi/vcpu.ts";
-import { CR0_EM, CR0_TS, CR4_OSFXSR, VECTOR_MF, VECTOR_NM } from "../../abi/x86.ts";
+import { CR0_EM, CR0_TS, CR4_OSFXSR, VECTOR_NM } from "../../abi/x86.ts";
 import { SIMD_IMM8, SIMD_MMX, SIMD_OPERATION_SHIFT, SIMD_XMM } from "../decode/simd.ts";
 import * as S from "../decode/simd-ops.ts";
 import { Uop } from "../decode/uop.ts";
 import { raise, raiseUd, STEP_EVENT, STEP_NEXT } from "../state/faults.ts";
-import { isPending } from "./fpu-state.ts";
+import { isPending, reportPending } from "./fpu-state.ts";
 import { emms, mmxPacked } from "./mmx.ts";
 import { packed, shifted, shiftedBytes, shuffled } from "./simd-int.ts";
 import { laterOperation } from "./simd-later.ts";
@@ -23,8 +23,7 @@ function isAvailable(v: usize, imm: u32): bool {
   const lacksSse = (imm & SIMD_XMM) != 0 && (load<u32>(v, VCPU_CR4) & CR4_OSFXSR) == 0;
   if ((cr0 & CR0_EM) != 0 || lacksSse) raiseUd(v);
   else if (cr0 & CR0_TS) raise(v, VECTOR_NM);
-  else if ((imm & SIMD_MMX) != 0 && isPending(v)) raise(v, VECTOR_MF);
-  else return true;
+  else return (imm & SIMD_MMX) == 0 || !isPending(v) || !reportPending(v);
   return false;
 }
 

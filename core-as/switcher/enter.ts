@@ -5,6 +5,7 @@ import {
   COUNTER_EXITS,
   DEBUG_EXECUTE,
   DEBUG_PENDING,
+  EVENT_BEFORE,
   EVENT_EXIT,
   EVENT_FAULT,
   EVENT_KILL,
@@ -242,6 +243,7 @@ function runSlice(v: usize, afterMiss: bool): u32 {
         if (!inDebugShadow(v)) store<u32>(v, load<u32>(v, VCPU_DEBUG) & ~DEBUG_PENDING, VCPU_DEBUG);
         return leaveGuest(v);
       }
+      case EVENT_BEFORE:
       case EVENT_MMIO:
       case EVENT_KILL:
         return leaveGuest(v);

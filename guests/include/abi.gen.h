@@ -250,6 +250,8 @@
 #define SMI_START_OVER 0x5a
 #define PORT_TEST_POST 0x190
 #define PORT_DEBUG_CONSOLE 0xe9
+#define PORT_COPROCESSOR 0xf0
+#define PORT_COPROCESSOR_LAST 0xf1
 #define PORT_DEBUG_EXIT 0xf4
 #define PORT_COM1 0x3f8
 #define PORT_FW_CFG_SELECT 0x510
@@ -260,6 +262,7 @@
 #define IRQ_PIT 0x0
 #define IRQ_COM1 0x4
 #define IRQ_RTC 0x8
+#define IRQ_COPROCESSOR 0xd
 #define ISA_IRQS 0x10
 #define IOAPIC_TIMER_PIN 0x2
 #define FW_CFG_SIGNATURE 0x0

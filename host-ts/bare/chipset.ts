@@ -4,6 +4,7 @@ import { APIC_BYTES, APIC_GPA, IOAPIC_BYTES, IOAPIC_GPA } from "../../abi/apic.t
 import {
   IOAPIC_TIMER_PIN,
   IRQ_COM1,
+  IRQ_COPROCESSOR,
   IRQ_PIT,
   IRQ_RTC,
   PORT_COM1,
@@ -13,6 +14,7 @@ import {
 import type { PersonalityHost } from "../base/personality.ts";
 import type { HostInput, IrqPort } from "../base/ports.ts";
 import { AcpiPm } from "../devices/legacy/acpi-pm.ts";
+import { Coprocessor } from "../devices/legacy/coprocessor.ts";
 import { DebugPorts } from "../devices/legacy/debug-ports.ts";
 import { FwCfg } from "../devices/legacy/fw-cfg.ts";
 import { Ioapic } from "../devices/legacy/ioapic.ts";
@@ -64,6 +66,7 @@ export class Chipset {
   readonly debug: DebugPorts;
   readonly rtc: Rtc;
   readonly acpi: AcpiPm;
+  readonly coprocessor: Coprocessor;
   readonly #ports = new PortMap();
   readonly #devices: readonly PortDevice[];
   readonly #ioapic: Ioapic;
@@ -93,6 +96,7 @@ export class Chipset {
     this.debug = new DebugPorts({ print, exit: options.exit });
     const alarm = () => this.acpi.alarm();
     this.rtc = new Rtc({ irq: this.#line(IRQ_RTC), clock, timers, ramBytes, alarm });
+    this.coprocessor = new Coprocessor(this.#line(IRQ_COPROCESSOR));
     const { sleep, wake } = options;
     this.acpi = new AcpiPm({ sleep, wake, irq: this.#line(IRQ_SCI) });
     this.#pit = new Pit({ irq: this.#line(IRQ_PIT), clock, timers });
@@ -106,6 +110,7 @@ export class Chipset {
       this.debug,
       new SystemControl(options.reset),
       this.acpi,
+      this.coprocessor,
       new FirmwarePort(options.startOver),
       new FwCfg({ ramBytes, cpus: host.vcpus.length }),
       test,

@@ -155,6 +155,10 @@ class Bare implements Personality {
     else this.#host.kill("triple fault");
   }
 
+  coprocessorError(): void {
+    this.#chipset.coprocessor.reportError();
+  }
+
   trap(vector: number, errorCode: number, address: number): void {
     const { core, vcpu } = this.#host;
     if (core.exports.deliverTrap(vcpu.ptr, vector, errorCode, address) === 0) {

@@ -78,6 +78,8 @@ export interface Personality {
   halt(): void;
   /** A fault while a double fault was delivered; without this method it kills the guest. */
   tripleFault?(): void;
+  /** An x87 exception that the processor reports outside, CR0.NE being clear. */
+  coprocessorError?(): void;
   /** Host-side news for a device that is none of `PersonalityHost.devices`. */
   receive?(input: HostInput): void;
   /** Bytes of console input that wait in devices of its own. */

@@ -2,6 +2,7 @@
 
 import {
   EXIT_BUDGET,
+  EXIT_FERR,
   EXIT_HALT,
   EXIT_HYPERCALL,
   EXIT_INTERRUPT_WINDOW,
@@ -48,6 +49,7 @@ export const EXITS: Readonly<Record<number, { readonly name: string; readonly ha
     [EXIT_OUT_OF_MEMORY]: { name: "out-of-memory", handle: outOfMemory },
     [EXIT_LIVELOCK]: { name: "livelock", handle: livelock },
     [EXIT_SHADOW_FAULT]: { name: "shadow-fault", handle: shadowFault },
+    [EXIT_FERR]: { name: "ferr", handle: (v) => v.personality.coprocessorError?.() },
     [EXIT_MSR]: { name: "msr", handle: (v) => v.host.kill("access to an unknown MSR") },
   };
 

@@ -149,6 +149,27 @@ test("a ROM starts in real mode at F000:FFF0 and finds its other image below 4 G
   expect([text, end.kind, end.exitCode]).toEqual(["Z", "exit", 5]);
 });
 
+test("with CR0.NE clear an x87 exception is IRQ 13 before the next waiting instruction, each time anew", async () => {
+  const rom = new Uint8Array(0x10000).fill(0xf4);
+  rom.set([0xea, 0x00, 0x00, 0x00, 0xf0], 0xfff0);
+  const code = [
+    "fa31c08ed88ed0bc0070", // cli; DS and SS 0; mov sp, 0x7000
+    "c706d4015d00c706d60100f0", // vector 0x75: F000:005D
+    "b011e620e6a0b008e621b070e6a1b004e621b002e6a1b001e621e6a1", // both 8259s, vectors 0x08 and 0x70 on
+    "b0fbe621b0dfe6a1", // line 13 alone
+    "c70600057b03b90200fb", // mov word [0x500], 0x37b; mov cx, 2; sti
+    "dbe3d92e0005d9e8d9eedef9", // 44: fninit; fldcw [0x500]; fld1; fldz; fdivp
+    "90d9e8", // nop; 51: fld1, which waits
+    "b052e6e9e2eb", // out 0xe9, "R"; loop 44
+    "b02ae6f4", // exit
+    "5b53b04681fb51007402b03fe6e9", // 5D: out 0xe9, "F" when the return address is 51, else "?"
+    "dbe2e6f0b020e6a0e620cf", // fnclex; out 0xf0, al; end of interrupt; iret
+  ];
+  rom.set(Buffer.from(code.join(""), "hex"), 0);
+  const { end, text } = await run(rom);
+  expect([text, end.exitCode]).toEqual(["FRFR", 0x55]);
+});
+
 test("a ROM whose processor is reset begins again at its reset vector, in memory as it was", async () => {
   const rom = new Uint8Array(0x10000).fill(0xf4);
   rom.set([0xea, 0x00, 0x00, 0x00, 0xf0], 0xfff0);

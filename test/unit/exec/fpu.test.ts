@@ -2,6 +2,9 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import {
+  CPU_MODEL_PENTIUM3,
+  EXIT_FERR,
+  POLICY_EXIT,
   VCPU_CPL,
   VCPU_CR0,
   VCPU_EFLAGS,
@@ -15,6 +18,7 @@ import {
   VCPU_FPR,
   VCPU_FSW,
   VCPU_FTW,
+  VCPU_RETIRED,
 } from "../../../abi/vcpu.ts";
 import {
   CR0_EM,
@@ -49,6 +53,7 @@ const absolute = (opcode: number, op: number, address: number): Code => [
 const fninit: Code = [0xdb, 0xe3];
 const fnclex: Code = [0xdb, 0xe2];
 const fnstswAx: Code = [0xdf, 0xe0];
+const emms: Code = [0x0f, 0x77];
 const fwait: Code = [0x9b];
 const fld1: Code = [0xd9, 0xe8];
 const fldz: Code = [0xd9, 0xee];
@@ -197,8 +202,40 @@ describe("pending exceptions", () => {
     m.destroy();
   });
 
-  it("nothing is reported while CR0.NE is clear", () => {
+  it.each<[string, Code]>([
+    ["FWAIT", fwait],
+    ["an x87 instruction", fld1],
+    ["an MMX instruction", emms],
+  ])("while CR0.NE is clear %s asserts FERR#, once, and then goes on", (_, waiting) => {
     const m = machine(CR0_PE | CR0_ET);
+    m.core.exports.vcpuSetModel(m.vcpu.ptr, CPU_MODEL_PENTIUM3);
+    const code = divideByZero(m);
+    m.assemble(CODE, ...code, waiting, fwait, hlt);
+    expect(m.run()).toBe(EXIT_FERR);
+    expect(m.vcpu.eip).toBe(CODE + code.flat().length);
+    expect(m.vcpu.u64(VCPU_RETIRED)).toBe(BigInt(code.length));
+    expect(m.runToHalt()).toBe(-1);
+    m.destroy();
+  });
+
+  it.each<[string, Code]>([
+    ["FNCLEX", fnclex],
+    ["FNINIT", fninit],
+    ["FLDENV", fldenv(DATA + 64)],
+  ])("%s ends it, and the next exception asserts it anew", (_, clear) => {
+    const m = machine(CR0_PE | CR0_ET, fnstenv(DATA + 64));
+    m.runToHalt();
+    m.assemble(CODE, ...divideByZero(m), fwait, clear, ...divideByZero(m), fwait, hlt);
+    m.enter(0);
+    expect([m.run(), m.run(), m.runToHalt()]).toEqual([EXIT_FERR, EXIT_FERR, -1]);
+    m.destroy();
+  });
+
+  it("a paravirtual kernel never asserts it", () => {
+    const m = new Machine(POLICY_EXIT);
+    m.vcpu.setU32(VCPU_CR0, CR0_PE | CR0_ET);
+    m.vcpu.setU32(VCPU_FCW, FCW_INIT);
+    m.vcpu.setU32(VCPU_FTW, FTW_INIT);
     m.assemble(CODE, ...divideByZero(m), fwait, fld1, hlt);
     expect(m.runToHalt()).toBe(-1);
     m.destroy();
