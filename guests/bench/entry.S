@@ -86,13 +86,14 @@ iret_loop:
         movl    $USER_DATA_SELECTOR, %eax
         movl    %eax, %ds
         movl    %eax, %es
+        jmp     2f
 1:      call    iret_prepare
         movl    %esi, %esp
         iret
 back_stub:
         movl    saved_esp, %esp
-        decl    %ebx
-        jnz     1b
+2:      decl    %ebx
+        jns     1b
         movl    $KERNEL_STACK_SELECTOR, %eax
         movl    %eax, %ds
         movl    %eax, %es

@@ -1,6 +1,7 @@
 /*
  * The round trips that are measured: page faults, system calls, traps and address-space switches, each as a loop that does nothing else.
- * The command line says which to run and how often: plan=NAME:ITERATIONS[*REPEATS],... Each run prints a line "[" before its loop, a line
+ * The command line says which to run and how often: plan=NAME:ITERATIONS[*REPEATS],... and, if the whole plan is run several times,
+ * rounds=N. Each run prints a line "[" before its loop, a line
  * "]" after it, and a line with the number of faults and traps that its handlers saw; the last line is "done".
  */
 #include "platform.h"
@@ -52,16 +53,23 @@ void (*system_call_handler)(void);
 static u32 frame(u32 index) { return (u32)frames[index]; }
 static u32 directory(u32 index) { return (u32)directories[index]; }
 static u32 user_page(u32 index) { return USER_WINDOW + index * PAGE_SIZE; }
-static u32 page_index(u32 lin) { return lin >> 12 & (TABLE_ENTRIES - 1); }
+static u32 kernel_page(u32 index) { return KERNEL_WINDOW + index * PAGE_SIZE; }
 
-/* The first directory's entry of a user page is written, and the platform told. */
-static inline void set_user_pte(u32 index, u32 pte) {
-  user_tables[0][index] = pte;
-  tell_pte((u32)directories[0], USER_WINDOW + index * PAGE_SIZE, pte);
+/* The page of a window that an address lies in has a frame of its own; the sums of constants are the compiler's. */
+static inline u32 user_frame(u32 page) { return page + ((u32)frames - USER_WINDOW); }
+static inline u32 kernel_frame(u32 page) { return page + ((u32)frames - KERNEL_WINDOW); }
+static inline u32 *entry_in(u32 *table, u32 window, u32 page) {
+  return (u32 *)((u32)table - (window >> 12) * sizeof *table) + (page >> 12);
 }
-static inline void set_kernel_pte(u32 index, u32 pte) {
-  kernel_table[index] = pte;
-  tell_pte((u32)directories[0], KERNEL_WINDOW + index * PAGE_SIZE, pte);
+
+/* The first directory's entry of a page is written, and the platform told. */
+static inline void set_user_pte(u32 page, u32 pte) {
+  *entry_in(user_tables[0], USER_WINDOW, page) = pte;
+  tell_pte((u32)directories[0], page, pte);
+}
+static inline void set_kernel_pte(u32 page, u32 pte) {
+  *entry_in(kernel_table, KERNEL_WINDOW, page) = pte;
+  tell_pte((u32)directories[0], page, pte);
 }
 
 static void at_ring3(void (*function)(u32 times), u32 times) {
@@ -71,7 +79,9 @@ static void at_ring3(void (*function)(u32 times), u32 times) {
   enter_user((u32)function, (u32)esp);
 }
 
-USER_CODE static void user_system_call(void) { __asm__ volatile("int %0" : : "i"(VECTOR_LEAN_CALL) : "memory"); }
+static inline __attribute__((always_inline)) void user_system_call(void) {
+  __asm__ volatile("int %0" : : "i"(VECTOR_LEAN_CALL) : "memory");
+}
 
 /* Writes two pages in turn. */
 USER_CODE static void user_alternate(u32 times) {
@@ -84,24 +94,24 @@ USER_CODE static void user_alternate(u32 times) {
 
 /* --- pingpong: each write finds its page unmapped; the handler maps it and unmaps the other one --- */
 static HANDLER void pingpong_fault(u32 lin) {
-  u32 index = page_index(lin);
+  u32 page = lin & PAGE_MASK;
   traps++;
-  set_user_pte(index, frame(index) | USER_ENTRY);
-  set_user_pte(index ^ 1, 0);
+  set_user_pte(page, user_frame(page) + USER_ENTRY);
+  set_user_pte(page ^ PAGE_SIZE, 0);
 }
 static void pingpong(u32 times) {
   page_fault_handler = pingpong_fault;
-  set_user_pte(0, 0);
+  set_user_pte(user_page(0), 0);
   at_ring3(user_alternate, times);
 }
 
 /* --- remap: one page is touched, faulted in, and unmapped again by a full system call --- */
 static HANDLER void map_fault(u32 lin) {
-  u32 index = page_index(lin);
+  u32 page = lin & PAGE_MASK;
   traps++;
-  set_user_pte(index, frame(index) | USER_ENTRY);
+  set_user_pte(page, user_frame(page) + USER_ENTRY);
 }
-static void remap_call(void) { set_user_pte(0, 0); }
+static void remap_call(void) { set_user_pte(user_page(0), 0); }
 USER_CODE static void user_remap(u32 times) {
   for (; times; times--) {
     *(volatile u32 *)USER_WINDOW = times;
@@ -111,7 +121,7 @@ USER_CODE static void user_remap(u32 times) {
 static void remap(u32 times) {
   page_fault_handler = map_fault;
   system_call_handler = remap_call;
-  set_user_pte(0, 0);
+  set_user_pte(user_page(0), 0);
   at_ring3(user_remap, times);
 }
 
@@ -121,11 +131,13 @@ static void fill_call(void) {
   forget_user();
 }
 USER_CODE static void user_fill(u32 times) {
-  for (u32 index = 0; times; times--) {
-    *(volatile u32 *)(USER_WINDOW + index * PAGE_SIZE) = times;
-    index = (index + 1) % PAGES;
-    if (!index)
+  for (u32 page = USER_WINDOW; times; times--) {
+    *(volatile u32 *)page = times;
+    page += PAGE_SIZE;
+    if (page == USER_WINDOW + PAGES * PAGE_SIZE) {
+      page = USER_WINDOW;
       user_system_call();
+    }
   }
 }
 static void fill(u32 times) {
@@ -137,14 +149,14 @@ static void fill(u32 times) {
 
 /* --- kernel: the kernel itself touches an address that is mapped on demand --- */
 static HANDLER void kernel_fault(u32 lin) {
-  u32 index = page_index(lin);
+  u32 page = lin & PAGE_MASK;
   traps++;
-  set_kernel_pte(index, frame(index) | KERNEL_ENTRY);
+  set_kernel_pte(page, kernel_frame(page) + KERNEL_ENTRY);
 }
 static void kernel(u32 times) {
   page_fault_handler = kernel_fault;
   for (; times; times--) {
-    set_kernel_pte(0, 0);
+    set_kernel_pte(kernel_page(0), 0);
     *(volatile u32 *)KERNEL_WINDOW = times;
   }
 }
@@ -155,42 +167,47 @@ static inline void copy_page(u32 to, u32 from) {
   __asm__ volatile("rep movsl" : "+D"(to), "+S"(from), "+c"(words) : : "memory");
 }
 static HANDLER void cow_fault(u32 lin) {
-  u32 index = page_index(lin);
+  u32 page = lin & PAGE_MASK;
   traps++;
-  copy_page(frame(index), frame(2));
-  set_user_pte(index, frame(index) | USER_ENTRY);
-  set_user_pte(index ^ 1, frame(2) | SHARED_ENTRY);
+  copy_page(user_frame(page), frame(2));
+  set_user_pte(page, user_frame(page) + USER_ENTRY);
+  set_user_pte(page ^ PAGE_SIZE, frame(2) | SHARED_ENTRY);
 }
 static void cow(u32 times) {
   page_fault_handler = cow_fault;
-  set_user_pte(0, frame(2) | SHARED_ENTRY);
-  set_user_pte(1, frame(2) | SHARED_ENTRY);
+  set_user_pte(user_page(0), frame(2) | SHARED_ENTRY);
+  set_user_pte(user_page(1), frame(2) | SHARED_ENTRY);
   at_ring3(user_alternate, times);
 }
 
 /* --- dirty: a page never used is read, then written: accessed and dirty bits are set one after the other --- */
 static void dirty(u32 times) {
   for (; times; times--) {
-    set_kernel_pte(0, frame(0) | PTE_P | PTE_RW);
+    set_kernel_pte(kernel_page(0), frame(0) | PTE_P | PTE_RW);
     u32 value = *(volatile u32 *)KERNEL_WINDOW;
     *(volatile u32 *)KERNEL_WINDOW = value + 1;
   }
 }
 
-/* --- ring: the handler has changed many other entries before the one that it waits for --- */
-static HANDLER void ring_fault(u32 lin) {
-  u32 index = page_index(lin);
-  traps++;
-  for (u32 other = 2; other < 2 + QUEUED; other++) {
-    user_tables[0][other] = frame(other) | USER_ENTRY;
-    queue_pte(directory(0), user_page(other), frame(other) | USER_ENTRY);
+/* --- ring: at every fault, many changes of other entries are queued; the handler's first call has to do them all --- */
+static void queue_changes(void) {
+  u32 pte = frame(2) + USER_ENTRY;
+  for (u32 page = user_page(2); page < user_page(2 + QUEUED); page += PAGE_SIZE, pte += PAGE_SIZE) {
+    *entry_in(user_tables[0], USER_WINDOW, page) = pte;
+    queue_pte(directory(0), page, pte);
   }
-  set_user_pte(index, frame(index) | USER_ENTRY);
-  set_user_pte(index ^ 1, 0);
+}
+static HANDLER void ring_fault(u32 lin) {
+  u32 page = lin & PAGE_MASK;
+  traps++;
+  set_user_pte(page, user_frame(page) + USER_ENTRY);
+  set_user_pte(page ^ PAGE_SIZE, 0);
+  queue_changes();
 }
 static void ring(u32 times) {
   page_fault_handler = ring_fault;
-  set_user_pte(0, 0);
+  set_user_pte(user_page(0), 0);
+  queue_changes();
   at_ring3(user_alternate, times);
 }
 
@@ -198,11 +215,12 @@ static void ring(u32 times) {
 static u32 *child_table;
 static u32 child_directory;
 static HANDLER void fork_fault(u32 lin) {
-  u32 index = page_index(lin);
+  u32 page = lin & PAGE_MASK;
+  u32 own = user_frame(page) + FORK_PAGES * PAGE_SIZE;
   traps++;
-  copy_page(frame(FORK_PAGES + index), frame(index));
-  child_table[index] = frame(FORK_PAGES + index) | USER_ENTRY;
-  tell_pte(child_directory, lin & PAGE_MASK, child_table[index]);
+  copy_page(own, user_frame(page));
+  *entry_in(child_table, USER_WINDOW, page) = own + USER_ENTRY;
+  tell_pte(child_directory, page, own + USER_ENTRY);
 }
 USER_CODE static void user_child(u32 times) {
   for (; times; times--)
@@ -225,11 +243,10 @@ static void fork(u32 times) {
 
 /* --- syscall: the shortest system call there is --- */
 USER_CODE static void user_lean_calls(u32 times) {
-  __asm__ volatile("1: int %1\n\tdecl %0\n\tjnz 1b" : "+r"(times) : "i"(VECTOR_LEAN_CALL) : "memory");
+  for (; times; times--)
+    user_system_call();
 }
 static void syscall(u32 times) {
-  if (!times)
-    return;
   platform_gate(VECTOR_LEAN_CALL, lean_call_stub, 3);
   at_ring3(user_lean_calls, times);
   platform_gate(VECTOR_LEAN_CALL, full_call_stub, 3);
@@ -237,12 +254,10 @@ static void syscall(u32 times) {
 
 /* --- trap: a privileged instruction at ring 3 is refused, and skipped by the handler --- */
 USER_CODE static void user_privileged(u32 times) {
-  __asm__ volatile("1: hlt\n\tdecl %0\n\tjnz 1b" : "+r"(times) : : "memory");
+  for (; times; times--)
+    __asm__ volatile("hlt" : : : "memory");
 }
-static void trap(u32 times) {
-  if (times)
-    at_ring3(user_privileged, times);
-}
+static void trap(u32 times) { at_ring3(user_privileged, times); }
 
 /* --- known, unknown: the directory is switched, and 16 pages are read and written; two directories in turn, or more than are cached --- */
 static void switches(u32 times, u32 many) {
@@ -266,18 +281,16 @@ static void known(u32 times) { switches(times, 2); }
 static void unknown(u32 times) { switches(times, DIRECTORIES); }
 
 /* --- iret: half of the frame that an iret takes lies on a page that is not there --- */
-void iret_prepare(void) { set_kernel_pte(1, 0); }
+void iret_prepare(void) { set_kernel_pte(kernel_page(1), 0); }
 static void iret(u32 times) {
   u32 *below = (u32 *)(frame(1) - 12), *above = (u32 *)frame(1);
-  if (!times)
-    return;
   page_fault_handler = kernel_fault;
   below[0] = (u32)iret_user;
   below[1] = USER_CODE_SELECTOR;
   below[2] = USER_EFLAGS;
   above[0] = (u32)(user_stack + COUNT_OF(user_stack));
   above[1] = USER_DATA_SELECTOR;
-  set_kernel_pte(0, frame(0) | KERNEL_ENTRY);
+  set_kernel_pte(kernel_page(0), frame(0) | KERNEL_ENTRY);
   iret_loop(times, KERNEL_WINDOW + PAGE_SIZE - 12);
 }
 
@@ -337,7 +350,8 @@ static void run(u32 index, u32 times) {
   put_text(line);
 }
 
-static void run_plan(const char *plan) {
+/* @returns whether all of the plan made sense. */
+static int run_plan(const char *plan) {
   while (plan && *plan && *plan != ' ') {
     u32 index = 0, length = 0;
     while (plan[length] && plan[length] != ':')
@@ -347,7 +361,7 @@ static void run_plan(const char *plan) {
       index++;
     if (index == COUNT_OF(scenarios) || !plan[length]) {
       put_text("unknown scenario\n");
-      return;
+      return 0;
     }
     plan += length + 1;
     u32 times = number(&plan), repeats = 1;
@@ -360,14 +374,23 @@ static void run_plan(const char *plan) {
     if (*plan == ',')
       plan++;
   }
-  put_text("done\n");
+  return 1;
 }
 
 void bench_main(const void *info) {
-  const char *plan = strstr(platform_start(info), "plan=");
+  const char *command = platform_start(info);
+  const char *plan = strstr(command, "plan="), *given = strstr(command, "rounds=");
+  u32 rounds = 1;
+  if (given) {
+    given += 7;
+    rounds = number(&given);
+  }
   tables_init();
   platform_tables_on(directory(0));
   gates_init();
-  run_plan(plan ? plan + 5 : NULL);
+  while (rounds && run_plan(plan ? plan + 5 : NULL))
+    rounds--;
+  if (!rounds)
+    put_text("done\n");
   platform_end();
 }

@@ -99,8 +99,8 @@ function interval({ ns, ciLow, ciHigh }: ComparableRow): { low: number; high: nu
 }
 
 /**
- * Whether the difference may be noise: either median lies within the other's interval, or the fastest repeats, which a neighbour on the
- * machine disturbed least, are not past the threshold.
+ * Whether the difference may be noise: either median lies within the other's interval; or, where both files have their repeats, the
+ * intervals touch, or the fastest ones, which a neighbour on the machine disturbed least, are not past the threshold.
  */
 function isNoise(
   then: ComparableRow,
@@ -111,9 +111,8 @@ function isNoise(
 ): boolean {
   if (now.ns <= was.high || is.low <= then.ns) return true;
   const [fastestThen, fastestNow] = [fastest(then), fastest(now)];
-  return (
-    fastestThen !== undefined && fastestNow !== undefined && fastestNow <= fastestThen * threshold
-  );
+  if (fastestThen === undefined || fastestNow === undefined) return false;
+  return is.low <= was.high || fastestNow <= fastestThen * threshold;
 }
 
 /** The fastest repeat, where the file has repeats and they are those of its median. */

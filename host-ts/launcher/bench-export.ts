@@ -2,9 +2,10 @@
 import type { ProfileNames } from "../debug/profile-frames.ts";
 import { SymbolTable } from "../debug/symbols.ts";
 import type { Profile } from "../index.ts";
+import { UNATTRIBUTED } from "./bench-phases.ts";
 import type { Measurement } from "./bench-run.ts";
 
-/** Distance of the made-up addresses that stand for names: a caller is looked up just before its own. */
+/** Distance of the made-up addresses that stand for names: a caller is looked up just before its own. Phases are named as such, for a scenario may be called the same. */
 const SPACING = 16;
 
 /** @returns a profile of one iteration of every scenario, its weights whole nanoseconds, and the names of its frames. */
@@ -19,9 +20,13 @@ export function phaseProfile(rows: readonly Measurement[]): {
   };
   const samples = rows.flatMap((row) =>
     row.phases
-      .filter(({ ns }) => ns >= 0.5)
+      .filter(({ name, ns }) => name !== UNATTRIBUTED && ns >= 0.5)
       .map((phase) => ({
-        frames: [addressOf(phase.name), addressOf(row.name) + 1, addressOf(`${row.path} path`) + 1],
+        frames: [
+          addressOf(`phase: ${phase.name}`),
+          addressOf(row.name) + 1,
+          addressOf(`${row.path} path`) + 1,
+        ],
         cpl: 0,
         directory: 0,
         count: Math.round(phase.ns),

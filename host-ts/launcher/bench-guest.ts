@@ -63,6 +63,8 @@ export interface BenchJob {
   readonly path: FaultPath;
   /** As the guest's command line takes it, such as `pingpong:0,pingpong:1000*5`. */
   readonly plan: string;
+  /** How often the whole plan is run; default 1. */
+  readonly rounds?: number;
 }
 
 /** Told of the beginning and end of each loop, between the counters and the clock. */
@@ -87,7 +89,7 @@ export class BenchGuest {
       memoryBytes: BENCH_MEMORY_BYTES,
       rng: false,
       abi: job.abi ?? "lguest",
-      commandLine: `plan=${job.plan}`,
+      commandLine: `rounds=${job.rounds ?? 1} plan=${job.plan}`,
       lguest: job.abi === "bare" ? {} : { faultPath: job.path },
     });
     const inputs = new HostInputs([]);

@@ -1,10 +1,9 @@
 /** The report of `wasmvisor bench faults --html`: one self-contained page, its plots inline SVG, readable without scripts. */
 
-import { PHASES } from "./bench-phases.ts";
-import { COLOURS, distribution, pathAgainstPath, phaseBars } from "./bench-plots.ts";
+import { distribution, PARTS, pathAgainstPath, phaseBars } from "./bench-plots.ts";
 import type { BenchResult } from "./bench-result.ts";
 import type { Measurement } from "./bench-run.ts";
-import { pathRatios } from "./bench-table.ts";
+import { intervalText, pathRatios, timeText } from "./bench-table.ts";
 
 /** Renders the whole page. */
 export function renderHtml(result: BenchResult): string {
@@ -48,16 +47,17 @@ ${pathAgainstPath(scenarios, names)}
 }
 <section>
 <h2>Where the time goes</h2>
-<p>Each bar is one iteration. Bars of one scenario share a scale, so that paths compare; scenarios do not.</p>
-<p class="legend">${PHASES.map(
-    (name, index) =>
-      `<span><i style="background:var(--${COLOURS[index]})"></i>${escapeHtml(name)}</span>`,
+<p>Each bar is one iteration. Bars of one scenario share a scale, so that paths compare; scenarios do not. Pale parts are uncertain:
+reading the clock takes about as long as they do. A line across a bar is the measured time, where the phases add up to more.</p>
+<p class="legend">${PARTS.map(
+    (name, index) => `<span><i style="background:var(--p${index})"></i>${escapeHtml(name)}</span>`,
   ).join("")}</p>
 ${names.map((name) => phaseFigure(scenarios.filter((row) => row.name === name))).join("\n")}
 </section>
 <section>
 <h2>Distribution of the repeats</h2>
-<p>Every measurement is a dot, as a deviation from the median of its scenario and path; the band is the confidence interval.</p>
+<p>Every measurement is a dot, as a deviation from the median of its scenario and path; the band is the confidence interval, an arrow
+stands for a repeat that lies beyond the edge.</p>
 ${distribution(scenarios)}
 </section>
 <section>
@@ -83,11 +83,18 @@ function summary({ scenarios }: BenchResult): string {
       ? "Guest page faults, system calls, traps and address-space switches."
       : `A page fault that the guest handles takes ${own.ns.toFixed(0)} ns and ${own.crossings.toFixed(0)} crossings out of Wasm ` +
         `when the walker in the Switcher reflects it.`;
-  if (ratios.length === 0) return intro;
-  const sorted = ratios.map(({ ratio }) => ratio).sort((a, b) => a - b);
+  const sorted = ratios
+    .flatMap(({ ratio, crossings }) => (ratio === undefined || crossings < 0.5 ? [] : ratio))
+    .sort((a, b) => a - b);
+  if (sorted.length === 0) return intro;
+  const alike = ratios.filter(({ crossings }) => crossings < 0.5).map(({ name }) => name);
+  const exception =
+    alike.length === 0
+      ? ""
+      : ` What crosses on neither path is the same on both: ${alike.join(", ")}.`;
   return (
     `${intro} The classic path, out to the Host and back for each step, takes ` +
-    `${sorted[0]!.toFixed(1)} to ${sorted.at(-1)!.toFixed(1)} times as long.`
+    `${sorted[0]!.toFixed(1)} to ${sorted.at(-1)!.toFixed(1)} times as long.${exception}`
   );
 }
 
@@ -103,8 +110,10 @@ function numbers(rows: readonly Measurement[]): string {
     row.path,
     row.instructions.toFixed(1),
     row.crossings.toFixed(2),
-    row.ns.toFixed(0),
-    `${row.ciLow.toFixed(0)} to ${row.ciHigh.toFixed(0)}`,
+    timeText(row),
+    intervalText(row)
+      .replace("-", " to ")
+      .replace(/^ to $/, "-"),
     String(row.samples.length),
   ];
   const body = rows.map((row) => {
@@ -126,10 +135,10 @@ export function escapeHtml(text: string): string {
 const STYLE = `
 :root{color-scheme:light dark;--bg:#fbfaf7;--card:#fff;--ink:#1d2127;--soft:#5b6470;--line:#dfe2e6;--grid:#e9ebee;
 --own:#0b6e6e;--host:#b4532a;
---p0:#5b8bd0;--p1:#c9543f;--p2:#e2a23b;--p3:#5aa469;--p4:#8c6bb1;--p5:#4aa9b5;--p6:#8a8f98}
+--p0:#7ba3dd;--p1:#e0806c;--p2:#e2a23b;--p3:#5aa469;--p4:#8c6bb1;--p5:#4aa9b5;--p6:#8a8f98;--p7:#d5d8dc}
 @media(prefers-color-scheme:dark){:root{--bg:#14171b;--card:#1c2026;--ink:#e8eaed;--soft:#9aa3af;--line:#313740;--grid:#282d35;
 --own:#4fc3b8;--host:#e8935f;
---p0:#7aa6e6;--p1:#e0705b;--p2:#edb85c;--p3:#76c088;--p4:#ab8bd0;--p5:#66c3ce;--p6:#a2a8b2}}
+--p0:#7aa6e6;--p1:#e0705b;--p2:#edb85c;--p3:#76c088;--p4:#ab8bd0;--p5:#66c3ce;--p6:#a2a8b2;--p7:#7d8590}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--bg);color:var(--ink);font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
 main{max-width:60rem;margin:0 auto;padding:2.5rem 1.25rem 4rem}
@@ -140,10 +149,10 @@ h2{font-size:1.2rem;margin:0 0 .25rem}
 figcaption{margin:0 0 .15rem}figcaption b{color:var(--ink);margin-right:.4em}
 section{background:var(--card);border:1px solid var(--line);border-radius:12px;padding:1.25rem 1.25rem 1rem;margin-top:1.25rem}
 figure{margin:.9rem 0 0}
-svg{display:block;width:100%;height:auto}
+svg{display:block;width:100%;min-width:640px;height:auto}
 svg text{font:12px system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;fill:var(--ink)}
 svg text.s{fill:var(--soft);font-size:11px}svg text.e{text-anchor:end}svg text.m{text-anchor:middle}
-svg .in{fill:#fff;font-size:11px;text-anchor:middle}
+svg .in{fill:#11151a;font-size:11px;text-anchor:middle}
 svg .grid{stroke:var(--grid)}
 .legend{display:flex;flex-wrap:wrap;gap:.35rem 1rem}.legend span{display:inline-flex;align-items:center;gap:.4rem;color:var(--ink)}
 .legend i{width:.8rem;height:.8rem;border-radius:3px}

@@ -1,9 +1,11 @@
 /** The plots of the report, as SVG text; colours are the page's CSS variables. */
-import { PHASES } from "./bench-phases.ts";
+import { PHASES, type Phase, UNATTRIBUTED } from "./bench-phases.ts";
 import type { Measurement } from "./bench-run.ts";
 
-/** CSS variables of the phases, in the order of PHASES. */
-export const COLOURS: readonly string[] = PHASES.map((_, index) => `p${index}`);
+/** What a bar is made of, in its order; `--p0` and so on are their colours. */
+export const PARTS: readonly Phase["name"][] = [...PHASES, UNATTRIBUTED];
+/** Opacity of what is uncertain. */
+const PALE = 0.45;
 
 const WIDTH = 900;
 const LABEL = 130;
@@ -18,12 +20,12 @@ export function pathAgainstPath(rows: readonly Measurement[], names: readonly st
   const values = rows
     .flatMap(({ ns, ciLow, ciHigh }) => [ns, ciLow, ciHigh])
     .filter((ns) => ns > 0);
-  const low = 10 ** Math.floor(Math.log10(Math.min(...values)));
-  const high = 10 ** Math.ceil(Math.log10(Math.max(...values)));
+  const ticks = ticksAround(Math.min(...values), Math.max(...values));
+  const [low, high] = [ticks[0]!, ticks.at(-1)!];
   const x = (ns: number): number =>
     LABEL + (PLOT * (Math.log10(Math.max(ns, low)) - Math.log10(low))) / Math.log10(high / low);
   const parts: string[] = [];
-  for (let tick = low; tick <= high * 1.001; tick *= 10) {
+  for (const tick of ticks) {
     const at = x(tick).toFixed(1);
     parts.push(`<line class="grid" x1="${at}" y1="${top - 4}" x2="${at}" y2="${height - 6}"/>`);
     parts.push(`<text class="s m" x="${at}" y="${top - 10}">${duration(tick)}</text>`);
@@ -37,42 +39,53 @@ export function pathAgainstPath(rows: readonly Measurement[], names: readonly st
       const [from, to] = [own.ns, host.ns].map(x).sort((a, b) => a - b) as [number, number];
       parts.push(
         `<rect x="${from.toFixed(1)}" y="${y - 3}" width="${(to - from).toFixed(1)}" height="6" rx="3" fill="var(--line)"/>`,
-        `<text x="${WIDTH - VALUE + 14}" y="${y + 4}">${(host.ns / own.ns).toFixed(1)} ×</text>`,
+        `<text x="${WIDTH - VALUE + 14}" y="${y + 4}">${host.isCoarse || own.isCoarse ? "" : `${(host.ns / own.ns).toFixed(1)} ×`}</text>`,
       );
     }
-    for (const [row, colour] of [
-      [own, "own"],
-      [host, "host"],
+    // Points that would hide each other stand one above the other.
+    const isTight =
+      own !== undefined && host !== undefined && Math.abs(x(own.ns) - x(host.ns)) < 11;
+    for (const [row, colour, side] of [
+      [own, "own", -1],
+      [host, "host", 1],
     ] as const) {
       if (row === undefined) continue;
+      const level = isTight ? y + side * 5.5 : y;
       const title = `${name}, ${row.path}: ${duration(row.ns)}`;
       parts.push(
-        `<line x1="${x(row.ciLow).toFixed(1)}" x2="${x(row.ciHigh).toFixed(1)}" y1="${y}" y2="${y}" stroke="var(--${colour})" stroke-width="2"/>`,
-        `<circle cx="${x(row.ns).toFixed(1)}" cy="${y}" r="5.5" fill="var(--${colour})"><title>${title}</title></circle>`,
+        `<line x1="${x(row.ciLow).toFixed(1)}" x2="${x(row.ciHigh).toFixed(1)}" y1="${level}" y2="${level}" stroke="var(--${colour})" stroke-width="2"/>`,
+        `<circle cx="${x(row.ns).toFixed(1)}" cy="${level}" r="${isTight ? 4.5 : 5.5}" fill="var(--${colour})"><title>${title}</title></circle>`,
       );
     }
   }
   return svg(height, "Time per iteration on both fault paths", parts);
 }
 
-/** One scenario's bars, one for each path, stacked by phase on a common scale. */
+/** @returns 1, 2 and 5 times powers of ten, from the last at or below `low` to the first at or above `high`, two at least. */
+function ticksAround(low: number, high: number): number[] {
+  const start = 10 ** Math.floor(Math.log10(low));
+  const all = Array.from({ length: 14 }, (_, decade) =>
+    [1, 2, 5].map((step) => step * start * 10 ** decade),
+  ).flat();
+  const first = all.findLastIndex((tick) => tick <= low);
+  const last = all.findIndex((tick) => tick >= high);
+  return all.slice(Math.max(0, first), Math.max(last, first + 1) + 1);
+}
+
+/** One scenario's bars, one for each path, stacked by phase on a common scale; a line marks the measured time that phases go beyond. */
 export function phaseBars(rows: readonly Measurement[]): string {
   const step = 30;
-  const most = Math.max(...rows.map(({ ns }) => ns));
+  const most = Math.max(...rows.flatMap((row) => [row.ns, phaseSum(row)]));
   const parts = rows.flatMap((row, index) => {
     const y = index * step + 3;
     const bars: string[] = [];
     let at = LABEL;
-    const phases =
-      row.phases.length > 0
-        ? row.phases
-        : [{ name: "", ns: row.ns, instructions: row.instructions, count: 1 }];
-    for (const phase of phases) {
+    for (const phase of row.phases.length > 0 ? row.phases : [whole(row)]) {
       const width = (PLOT * phase.ns) / most;
-      const colour = COLOURS[PHASES.indexOf(phase.name as (typeof PHASES)[number])] ?? "own";
-      const title = `${phase.name}: ${duration(phase.ns)}, ${phase.instructions.toFixed(1)} instructions, ${phase.count.toFixed(2)} times`;
+      if (width <= 0) continue;
+      const colour = row.phases.length > 0 ? `p${PARTS.indexOf(phase.name)}` : "own";
       bars.push(
-        `<rect x="${at.toFixed(1)}" y="${y}" width="${Math.max(0, width - 0.75).toFixed(2)}" height="${step - 8}" fill="var(--${colour})"><title>${title}</title></rect>`,
+        `<rect x="${at.toFixed(1)}" y="${y}" width="${Math.max(0, width - 0.75).toFixed(2)}" height="${step - 8}" fill="var(--${colour})"${phase.isUncertain ? ` opacity="${PALE}"` : ""}><title>${phaseTitle(phase)}</title></rect>`,
       );
       if (width > 38) {
         bars.push(
@@ -81,6 +94,12 @@ export function phaseBars(rows: readonly Measurement[]): string {
       }
       at += width;
     }
+    const measured = LABEL + (PLOT * row.ns) / most;
+    if (at > measured + 2) {
+      bars.push(
+        `<line x1="${measured.toFixed(1)}" x2="${measured.toFixed(1)}" y1="${y - 2}" y2="${y + step - 6}" stroke="var(--ink)" stroke-width="2"><title>measured: ${duration(row.ns)}</title></line>`,
+      );
+    }
     return [
       `<text class="e s" x="${LABEL - 12}" y="${y + 15}">${row.path}</text>`,
       ...bars,
@@ -88,6 +107,21 @@ export function phaseBars(rows: readonly Measurement[]): string {
     ];
   });
   return svg(rows.length * step, `Phases of ${rows[0]?.name ?? ""}`, parts);
+}
+
+function phaseSum({ phases }: Measurement): number {
+  return phases.reduce((sum, { name, ns }) => sum + (name === UNATTRIBUTED ? 0 : ns), 0);
+}
+
+/** A row without phases, as one. */
+function whole({ ns, instructions }: Measurement): Phase {
+  return { name: UNATTRIBUTED, ns, instructions, count: 1, errorNs: 0, isUncertain: false };
+}
+
+function phaseTitle({ name, ns, errorNs, instructions, count }: Phase): string {
+  const time = `${name}: ${duration(ns)} ± ${duration(errorNs)}`;
+  if (name === UNATTRIBUTED) return time;
+  return `${time}, ${instructions.toFixed(1)} instructions, ${count.toFixed(2)} times`;
 }
 
 /** Every repeat as a deviation from its median, in per cent. */
@@ -118,17 +152,24 @@ export function distribution(rows: readonly Measurement[]): string {
     parts.push(
       `<text class="e s" x="${LABEL + 28}" y="${y + 4}">${row.name}, ${row.path}</text>`,
       `<rect x="${from.toFixed(1)}" y="${y - 6}" width="${Math.max(1, to - from).toFixed(1)}" height="12" rx="3" fill="var(--${colour})" opacity=".18"/>`,
-      ...row.samples.map(
-        (ns) =>
-          `<circle cx="${x(percent(ns)).toFixed(1)}" cy="${y}" r="2.6" fill="var(--${colour})" opacity=".65"/>`,
+      ...row.samples.map((ns) =>
+        Math.abs(percent(ns)) > limit
+          ? outside(x(percent(ns)), y, Math.sign(percent(ns)), colour, percent(ns))
+          : `<circle cx="${x(percent(ns)).toFixed(1)}" cy="${y}" r="2.6" fill="var(--${colour})" opacity=".65"/>`,
       ),
     );
   }
   return svg(height, "Repeats of every measurement", parts);
 }
 
+/** An arrow for a repeat that lies beyond the edge. */
+function outside(at: number, y: number, side: number, colour: string, percent: number): string {
+  const path = `M${(at + side * 9).toFixed(1)} ${y}l${-side * 7} -4v8z`;
+  return `<path d="${path}" fill="var(--${colour})" opacity=".65"><title>${percent.toFixed(0)} %</title></path>`;
+}
+
 function svg(height: number, title: string, parts: readonly string[]): string {
-  return `<svg viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="${title}">${parts.join("")}</svg>`;
+  return `<div class="scroll"><svg viewBox="0 0 ${WIDTH} ${height}" role="img" aria-label="${title}">${parts.join("")}</svg></div>`;
 }
 
 /** @returns nanoseconds in the unit that suits them. */

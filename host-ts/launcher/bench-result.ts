@@ -33,17 +33,19 @@ export interface MachineDescription {
 /** How the numbers came about, in the words of the report. */
 export const METHOD =
   "Each scenario is one loop of the guest in guests/bench. Times are CPU time of the thread that runs the guest, per iteration: the " +
-  "median of repeats, less what an empty loop costs, with an interval of order statistics that holds the true median with 95 % " +
-  "confidence. The fault paths take turns after every repeat, on one thread and one core instance; the first repeat warms up. " +
-  "Instructions, crossings and the other counts are differences of the core's own counters, exact and equal in every repeat.";
+  "median of repeats, less a loop of the fewest iterations after which everything is as before, with an interval of order statistics " +
+  "that holds the true median with 95 % confidence. The repeats of all scenarios and paths take turns, on one thread and one core " +
+  "instance; the first round warms up. Instructions, crossings and the other counts are differences of the core's own counters, " +
+  "exact and equal in every repeat.";
 
 /** How phases come about. */
 export const PHASE_METHOD =
   "Phases come from two more runs of each scenario. One steps through it and counts the guest's instructions by phase, exactly. In the " +
-  "other, the core and the Host's entries into it read a clock whenever a phase begins; of twelve such runs the least disturbed one " +
-  "counts. Reading the clock costs as much as a short phase, so it is taken off: the clocked run's excess over the measured time, divided " +
-  "by the number of readings, but no more than a reading costs by itself. What is left is scaled to the measured time. A phase below " +
-  "some 20 ns is therefore uncertain; the counts beside it are not.";
+  "other, repeated, the core and the Host's entries into it read a clock whenever a phase begins; runs that the machine interrupted are " +
+  "left out, and each phase is the median of the others. Reading the clock costs as much as a short phase. That cost is calibrated " +
+  "beside every run, for readings from Wasm and from the Host apart, and taken off; a fifth of it is taken for the error, and a phase " +
+  "that is not four times its error is marked as uncertain. Nothing is scaled: what the phases do not explain of the measured time is " +
+  "shown as unattributed, and is negative where they take longer than it.";
 
 /** Describes this machine. */
 export function describeMachine(): MachineDescription {

@@ -4,17 +4,12 @@ import { loadCoreImage } from "../base/core-node.ts";
 import { createPlatform } from "../guest/platform-node.ts";
 import type { FaultPath } from "../lguest/trap-policy.ts";
 import { digestState } from "../state/digest.ts";
+import { type ClockedPlatform, clockPhases, createClockedPlatform } from "./bench-clock.ts";
 import { BenchGuest, type Counts, difference, mapCounts, type Sample } from "./bench-guest.ts";
-import {
-  attribute,
-  type ClockedPlatform,
-  clockPhases,
-  countByPhase,
-  createClockedPlatform,
-  type Phase,
-} from "./bench-phases.ts";
+import { attribute, type Phase } from "./bench-phases.ts";
 import type { Scenario } from "./bench-scenarios.ts";
 import { estimateMedian, median } from "./bench-stats.ts";
+import { countByPhase } from "./bench-stepper.ts";
 
 /** How much to measure. */
 export interface BenchPlan {
@@ -43,39 +38,67 @@ export interface Measurement {
   readonly ciHigh: number;
   readonly coverage: number;
   readonly samples: readonly number[];
-  /** Where the time goes; their times add up to `ns`. Empty when phases were not asked for. */
+  /**
+   * The loop took so little time that the marks around it were measured rather than its work: `ns` is with them, an upper bound.
+   */
+  readonly isCoarse: boolean;
+  /** Where the time goes, and what is unattributed; their times add up to `ns`. Empty when phases were not asked for. */
   readonly phases: readonly Phase[];
 }
 
-/** Empty loops, to know what the marks cost. */
-const EMPTY_RUNS = 3;
-/** Iterations of the runs that find the phases: once around for `fill`. */
-const PHASE_ITERATIONS = 1024;
+/** Loops of one period before each measurement: the second says what the marks, the beginning and the end of a loop cost. */
+const SHORT_RUNS = 2;
+/** Shortest time of a loop, milliseconds, that says something about its work. */
+const SHORTEST_MS = 0.1;
+/** Iterations of the stepped run, at least: whole periods, so a few are as good as many. */
+const STEPPED_ITERATIONS = 8;
 
 /**
- * Runs the plan. The paths take turns after every repeat, so that a disturbance hits them alike; the first repeat of each warms up.
+ * Runs the plan in rounds of all scenarios, so that a disturbance of the machine hits a repeat of many and not all repeats of one; the
+ * paths take turns within a scenario. The first round warms up.
  * @throws Error when counts differ between repeats, or the guest's handlers did not see what the scenario causes.
  */
 export function measure(
   kernel: Uint8Array,
   plan: BenchPlan,
-  progress: (name: string) => void,
+  progress: (what: string) => void,
 ): Measurement[] {
   const platform = createPlatform(loadCoreImage(false), digestState);
-  const guests = new Map<FaultPath, BenchGuest>();
+  const guests: { path: FaultPath; guest: BenchGuest; loops: Loops[] }[] = [];
   try {
     const clocked = plan.withPhases ? createClockedPlatform() : undefined;
-    const line = commandLine(plan);
-    for (const path of plan.paths)
-      guests.set(path, new BenchGuest(kernel, { path, plan: line }, platform));
-    return plan.scenarios.flatMap((scenario) => {
+    const line = roundOf(plan);
+    for (const path of plan.paths) {
+      const guest = new BenchGuest(
+        kernel,
+        { path, plan: line, rounds: plan.repeats + 1 },
+        platform,
+      );
+      guests.push({ path, guest, loops: plan.scenarios.map(() => ({ short: [], full: [] })) });
+    }
+    for (let round = 0; round <= plan.repeats; round++) {
+      progress(`round ${round} of ${plan.repeats}`);
+      const order = round % 2 === 0 ? guests : guests.toReversed();
+      for (const index of plan.scenarios.keys()) {
+        for (const { guest, loops } of order) runOnce(guest, loops[index]!, round > 0);
+      }
+    }
+    return plan.scenarios.flatMap((scenario, index) => {
       progress(scenario.name);
-      const rows = measureScenario(scenario, iterationsOf(scenario, plan), plan.repeats, guests);
+      const rows = guests.map(({ path, loops }) =>
+        summarise(scenario, path, iterationsOf(scenario, plan), loops[index]!),
+      );
       return clocked === undefined ? rows : addPhases(clocked, kernel, scenario, rows);
     });
   } finally {
-    for (const guest of guests.values()) guest.dispose();
+    for (const { guest } of guests) guest.dispose();
   }
+}
+
+/** All repeats of one scenario on one path. */
+interface Loops {
+  readonly short: Sample[];
+  readonly full: Sample[];
 }
 
 /** @returns how often the loop of `scenario` runs. */
@@ -83,62 +106,55 @@ export function iterationsOf(scenario: Scenario, plan: Pick<BenchPlan, "iteratio
   return plan.iterations ?? scenario.iterations;
 }
 
-/** The guest's command line for a plan. */
-function commandLine(plan: BenchPlan): string {
+/** One round, as the guest's command line takes it. */
+function roundOf(plan: BenchPlan): string {
   const items = plan.scenarios.map(
     (scenario) =>
-      `${scenario.name}:0*${EMPTY_RUNS},${scenario.name}:${iterationsOf(scenario, plan)}*${plan.repeats + 1}`,
+      `${scenario.name}:${scenario.period}*${SHORT_RUNS},` +
+      `${scenario.name}:${scenario.period + iterationsOf(scenario, plan)}`,
   );
   return items.join(",");
 }
 
-function measureScenario(
-  scenario: Scenario,
-  iterations: number,
-  repeats: number,
-  guests: ReadonlyMap<FaultPath, BenchGuest>,
-): Measurement[] {
-  const rows = [...guests].map(([path, guest]) => ({
-    path,
-    guest,
-    empty: [] as Sample[],
-    full: [] as Sample[],
-  }));
-  for (let turn = 0; turn < EMPTY_RUNS + 1 + repeats; turn++) {
-    const order = turn % 2 === 0 ? rows : rows.toReversed();
-    for (const { guest, empty, full } of order) {
-      const sample = guest.next();
-      if (turn < EMPTY_RUNS) empty.push(sample);
-      else if (turn > EMPTY_RUNS) full.push(sample);
-    }
-  }
-  return rows.map(({ path, empty, full }) => summarise(scenario, path, iterations, empty, full));
+function runOnce(guest: BenchGuest, { short, full }: Loops, counts: boolean): void {
+  let before: Sample | undefined;
+  for (let run = 0; run < SHORT_RUNS; run++) before = guest.next();
+  const sample = guest.next();
+  if (!counts) return;
+  short.push(before!);
+  full.push(sample);
 }
 
 function summarise(
   scenario: Scenario,
   path: FaultPath,
   iterations: number,
-  empty: readonly Sample[],
-  full: readonly Sample[],
+  { short, full }: Loops,
 ): Measurement {
   const where = `${scenario.name} on the ${path} path`;
-  const idle = empty.at(-1)!;
+  const loops = scenario.period + iterations;
   const first = full[0]!;
-  for (const sample of full) {
-    if (JSON.stringify(sample.counts) !== JSON.stringify(first.counts)) {
+  for (const samples of [short, full]) {
+    const differs = samples.find(
+      ({ counts }) => JSON.stringify(counts) !== JSON.stringify(samples[0]!.counts),
+    );
+    if (differs !== undefined) {
       throw new Error(
-        `${where}: counts differ between repeats: ${JSON.stringify([first.counts, sample.counts])}`,
+        `${where}: counts differ between repeats: ${JSON.stringify([samples[0]!.counts, differs.counts])}`,
       );
     }
   }
-  if (scenario.faults > 0 && first.events !== scenario.faults * iterations) {
-    throw new Error(`${where}: the guest saw ${first.events} faults in ${iterations} iterations`);
+  if (scenario.faults > 0 && first.events !== scenario.faults * loops) {
+    throw new Error(`${where}: the guest saw ${first.events} faults in ${loops} iterations`);
   }
-  const total = difference(first.counts, idle.counts);
+  const total = difference(first.counts, short[0]!.counts);
   const counts = mapCounts((name) => total[name] / iterations);
-  const idleMs = median(empty.map(({ cpuMs }) => cpuMs));
-  const samples = full.map(({ cpuMs }) => (Math.max(0, cpuMs - idleMs) / iterations) * 1e6);
+  const shortMs = median(short.map(({ cpuMs }) => cpuMs));
+  const works = full.map(({ cpuMs }) => cpuMs - shortMs);
+  const isCoarse = Math.min(...works) < SHORTEST_MS;
+  const samples = isCoarse
+    ? full.map(({ cpuMs }) => (cpuMs / loops) * 1e6)
+    : works.map((cpuMs) => (cpuMs / iterations) * 1e6);
   const estimate = estimateMedian(samples);
   return {
     name: scenario.name,
@@ -153,20 +169,22 @@ function summarise(
     ciHigh: estimate.high,
     coverage: estimate.coverage,
     samples,
+    isCoarse,
     phases: [],
   };
 }
 
 /** The guest cannot tell the paths apart, so its instructions are counted once. */
 function addPhases(
-  platform: ClockedPlatform,
+  clocked: ClockedPlatform,
   kernel: Uint8Array,
-  { name }: Scenario,
+  scenario: Scenario,
   rows: readonly Measurement[],
 ): Measurement[] {
-  const instructions = countByPhase(kernel, name, PHASE_ITERATIONS);
+  const periods = Math.ceil(STEPPED_ITERATIONS / scenario.period);
+  const instructions = countByPhase(kernel, scenario, periods * scenario.period);
   return rows.map((row) => {
-    const clocked = clockPhases(platform, kernel, row.path, name, PHASE_ITERATIONS);
-    return { ...row, phases: attribute(clocked, instructions, row.ns) };
+    const runs = clockPhases(clocked, kernel, row.path, scenario, row.ns);
+    return { ...row, phases: attribute(runs, instructions, row.ns) };
   });
 }

@@ -70,8 +70,8 @@ bench faults
 
 bench compare
       --threshold RATIO    how much slower a scenario may be (default ${THRESHOLD}); noise does not count: a
-                           median within the other's confidence interval, or fastest repeats that are
-                           as fast as before. On a busy machine take 1.3 or more.
+                           median within the other's confidence interval, or fastest repeats as fast as
+                           before. On a busy machine take 1.3 or more.
   Worse is also: more instructions or crossings than before, which are exact, and a scenario that is gone.
   Either file may be of another program: of scenarios only name, path and ns are needed.
 

@@ -1,9 +1,16 @@
 /** What `wasmvisor bench` makes of measurements: comparison, page, profile. */
 import { expect, test } from "vitest";
 import { PHASE_END, PHASE_HYPERCALL, PHASE_TRAP } from "../../../abi/vcpu.ts";
+import { PhaseClock } from "../../../host-ts/launcher/bench-clock.ts";
 import { phaseProfile } from "../../../host-ts/launcher/bench-export.ts";
 import { escapeHtml, renderHtml } from "../../../host-ts/launcher/bench-html.ts";
-import { attribute, PHASES, PhaseClock } from "../../../host-ts/launcher/bench-phases.ts";
+import {
+  attribute,
+  byPhase,
+  type ClockedRun,
+  type PHASES,
+  type Phase,
+} from "../../../host-ts/launcher/bench-phases.ts";
 import { makeResult, parseResult } from "../../../host-ts/launcher/bench-result.ts";
 import type { Measurement } from "../../../host-ts/launcher/bench-run.ts";
 import { SCENARIOS } from "../../../host-ts/launcher/bench-scenarios.ts";
@@ -31,11 +38,18 @@ function row(name: string, path: "switcher" | "host", ns: number, spread = 0.01)
     ciHigh: ns * (1 + spread),
     coverage: 0.95,
     samples: [ns * 0.9, ns, ns * 1.1],
+    isCoarse: false,
     phases: [
-      { name: "guest access", count: 1, instructions: 4, ns: ns / 4 },
-      { name: "guest handler", count: 1, instructions: 46, ns: (3 * ns) / 4 },
+      phase("guest access", 4, ns / 4),
+      phase("trap", 0, 8, true),
+      phase("guest handler", 46, (3 * ns) / 4 - 8),
+      phase("unattributed", 0, 0),
     ],
   };
+}
+
+function phase(name: Phase["name"], instructions: number, ns: number, isUncertain = false): Phase {
+  return { name, count: 1, instructions, ns, errorNs: isUncertain ? ns : ns / 20, isUncertain };
 }
 const result = (...rows: Measurement[]) => makeResult(rows, "1.2.3");
 
@@ -70,35 +84,56 @@ test("a page of one path or without phases is whole too", () => {
   expect(html).not.toMatch(/NaN|undefined/);
 });
 
-test("phases become a profile of nanoseconds: path, scenario, phase", () => {
+test("phases become a profile of nanoseconds: path, scenario, phase, each a frame of its own", () => {
   const { profile, names } = phaseProfile([row("trap", "host", 400)]);
-  expect(profile.samples.map(({ count }) => count)).toEqual([100, 300]);
+  expect(profile.samples.map(({ count }) => count)).toEqual([100, 8, 292]);
   const [inner, ...callers] = profile.samples[1]!.frames;
   const found = [inner!, ...callers.map((address) => address - 1)].map(
     (address) => names.kernel.locate(address)?.name,
   );
-  expect(found).toEqual(["guest handler", "trap", "host path"]);
+  expect(found).toEqual(["phase: trap", "trap", "host path"]);
 });
 
-test("the time of the phases adds up to what was measured", () => {
-  const table = (...values: number[]) =>
-    Object.fromEntries(PHASES.map((phase, index) => [phase, values[index] ?? 0])) as Record<
-      (typeof PHASES)[number],
-      number
-    >;
-  const phases = attribute(
-    {
-      counts: table(1, 1, 0, 0, 1),
-      readings: table(1, 2, 0, 0, 1),
-      rawNs: table(100, 120, 0, 0, 200),
-      readingNs: 40,
-    },
-    table(4, 0, 0, 0, 46),
-    250,
+/** A clocked run with 100, 120 and 200 ns between readings of 20 ns from Wasm and 30 ns from the Host. */
+const clockedRun: ClockedRun = {
+  counts: only({ "guest access": 1, trap: 1, "guest handler": 1 }),
+  wasmReadings: only({ "guest access": 1, trap: 2, "guest handler": 1 }),
+  hostReadings: only({ trap: 1 }),
+  rawNs: only({ "guest access": 100, trap: 72, "guest handler": 200 }),
+  wasmReadingNs: 20,
+  hostReadingNs: 30,
+};
+function only(values: Partial<Record<(typeof PHASES)[number], number>>) {
+  return byPhase((name) => values[name] ?? 0);
+}
+const counted = only({ "guest access": 4, "guest handler": 46 });
+
+test("what the readings cost is taken off by kind, nothing is scaled, and the rest is said", () => {
+  const phases = attribute([clockedRun], counted, 300);
+  expect(phases.map(({ name, ns }) => [name, ns])).toEqual([
+    ["guest access", 80],
+    ["trap", 2],
+    ["guest handler", 180],
+    ["unattributed", 38],
+  ]);
+  expect(phases.map(({ isUncertain }) => isUncertain)).toEqual([false, true, false, false]);
+});
+
+test("phases that explain too much or too little of the time are uncertain as a whole", () => {
+  for (const ns of [150, 600]) {
+    expect(attribute([clockedRun], counted, ns).at(-1)).toMatchObject({
+      name: "unattributed",
+      ns: ns - 262,
+      isUncertain: true,
+    });
+  }
+});
+
+test("one disturbed run of several changes no phase", () => {
+  const disturbed = { ...clockedRun, rawNs: only({ "guest access": 9000, trap: 4000 }) };
+  expect(attribute([clockedRun, disturbed, clockedRun], counted, 300).map(({ ns }) => ns)).toEqual(
+    attribute([clockedRun], counted, 300).map(({ ns }) => ns),
   );
-  expect(phases.map(({ name }) => name)).toEqual(["guest access", "trap", "guest handler"]);
-  expect(phases.reduce((sum, { ns }) => sum + ns, 0)).toBeCloseTo(250);
-  expect(phases[0]!.ns).toBeLessThan(100);
 });
 
 test("the clock returns to the guest from a call that a trap turned into", () => {
@@ -107,9 +142,12 @@ test("the clock returns to the guest from a call that a trap turned into", () =>
   for (let call = 0; call < 3; call++) {
     for (const phase of [PHASE_TRAP, PHASE_HYPERCALL, PHASE_END]) clock.mark(phase);
   }
-  const { counts, readings } = clock.found(1);
-  expect(counts).toMatchObject({ "guest access": 1, trap: 3, hypercall: 3, walk: 0 });
-  expect(readings).toMatchObject({ "guest access": 3, trap: 3, hypercall: 3 });
+  clock.markHost(PHASE_HYPERCALL);
+  clock.resume();
+  const { counts, wasmReadings, hostReadings } = clock.found();
+  expect(counts).toMatchObject({ "guest access": 1, trap: 3, hypercall: 4, walk: 0 });
+  expect(wasmReadings).toMatchObject({ "guest access": 3, trap: 3, hypercall: 3 });
+  expect(hostReadings).toMatchObject({ "guest access": 1, trap: 0, hypercall: 1 });
 });
 
 test("the command line chooses scenarios, paths, repeats and files", () => {

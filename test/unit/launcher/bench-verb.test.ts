@@ -56,9 +56,9 @@ test("bench faults prints its table and writes every file that is asked for", as
   const path = folder();
   const outputs = ["json", "html", "speedscope", "pprof"];
   const files = outputs.flatMap((kind) => [`--${kind}`, join(path, kind)]);
-  const args = ["faults", "--scenario", "pingpong", "--iterations", "256", "--repeats", "2"];
+  const args = ["faults", "--scenario", "pingpong", "--iterations", "2048", "--repeats", "2"];
   expect(await runBench(parseBench([...args, ...files]))).toBe(0);
-  expect(printed()).toMatch(/pingpong +host +50\.0 +4\.00/);
+  expect(printed()).toMatch(/pingpong +host +33\.0 +4\.00/);
   const result = JSON.parse(readFileSync(join(path, "json"), "utf8"));
   for (const row of result.scenarios) {
     for (const field of ["instructions", "crossings", "ns", "ciLow", "ciHigh"]) {
@@ -68,8 +68,30 @@ test("bench faults prints its table and writes every file that is asked for", as
     expect(total).toBeCloseTo(row.ns, 6);
     expect(row.phases.map(({ name }: { name: string }) => name)).toContain("guest handler");
   }
+  const hypercall = (row: { phases: { name: string; ns: number }[] }) =>
+    row.phases.find(({ name }) => name === "hypercall")!.ns;
+  expect(hypercall(result.scenarios[1])).toBeGreaterThan(hypercall(result.scenarios[0]));
   expect(result.scenarios.map(({ path }: { path: string }) => path)).toEqual(["switcher", "host"]);
   expect(readFileSync(join(path, "html"), "utf8")).toContain("<svg");
   expect(readFileSync(join(path, "speedscope"), "utf8")).toContain('"unit":"nanoseconds"');
+  expect(printed()).toMatch(
+    /ns by phase +path +access +trap +walk +map +handler +hypercall +return +rest\n/,
+  );
   expect([...readFileSync(join(path, "pprof")).subarray(0, 2)]).toEqual([0x1f, 0x8b]);
+});
+
+test("loops too short to be measured are bounds, not nonsense, in every output", async () => {
+  const printed = captured();
+  const path = folder();
+  const [html, json] = [join(path, "html"), join(path, "json")];
+  const args = "faults --scenario trap --scenario fill --iterations 1 --repeats 1".split(" ");
+  expect(await runBench(parseBench([...args, "--html", html, "--json", json]))).toBe(0);
+  expect(printed()).toMatch(/trap +switcher +6\.0 +0\.00 +<\d+ +-\n/);
+  expect(printed()).toMatch(/trap +- +1\.00 /);
+  expect(printed()).not.toMatch(/NaN|Infinity/);
+  expect(readFileSync(html, "utf8")).not.toMatch(/NaN|Infinity|undefined/);
+  for (const row of JSON.parse(readFileSync(json, "utf8")).scenarios) {
+    expect(row).toMatchObject({ isCoarse: true, coverage: 0 });
+    expect(row.ns).toBeGreaterThan(0);
+  }
 });
