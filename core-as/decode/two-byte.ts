@@ -180,7 +180,8 @@ export function decodeTwoByte(): void {
       undefinedOpcode();
       return;
     }
-    // PREFETCHh and the hints reserved beside it: no operation, whatever the address.
+    // PREFETCHh and the hints reserved beside it, AMD's PREFETCH and PREFETCHW too: no operation, whatever the address.
+    case 0x0d:
     case 0x18:
     case 0x19:
     case 0x1a:

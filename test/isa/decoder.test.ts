@@ -74,10 +74,6 @@ const EXCEPTIONS: readonly Exception[] = [
     matches: (opcode) => opcode === 0x0f0b || opcode === 0x0fb9 || opcode === 0x0fff,
   },
   {
-    why: "0F 0D is a hint of AMD processors, which no model has; iced counts it with the reserved no-operations of the P6",
-    matches: (opcode) => opcode === 0x0f0d,
-  },
-  {
     why: "FXSAVE and FXRSTOR ignore 66, F2 and F3; the manual leaves to the processor whether they are undefined",
     matches: (opcode, modrm, prefixes) =>
       opcode === 0x0fae &&
