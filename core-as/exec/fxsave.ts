@@ -1,6 +1,6 @@
 /**
  * FXSAVE and FXRSTOR: the 512-byte image of x87 and SSE state.
- * DEVIATION: the instruction and operand pointers of a masked exception-free FPU are saved as they are; AMD processors leave them out.
+ * The pointers of the last instruction are saved always, as by Intel's processors; AMD's leave them out unless an exception is pending.
  * Source: SDM 1, "FXSAVE and FXRSTOR Instructions"; SDM 2A, "FXSAVE—Save x87 FPU, MMX Technology, and SSE State", table of the layout.
  */
 

@@ -54,7 +54,10 @@ const FIRST_LOCAL_CODE = 7 * 8 + 7;
 const VECTOR_PF = 14;
 const VECTOR_BP = 3;
 const PAGE_MASK = 0xfffff000;
-/** Reserved halves and the last-instruction pointers of what FNSTENV and FNSAVE write: processors differ. */
+/**
+ * Reserved halves of what FNSTENV and FNSAVE write, which differ among processors, and the last-instruction pointers: before the first
+ * instruction that sets them they are what the kernel left (test/isa/x87-pointers.test.ts compares them behind one that does).
+ */
 const ENVIRONMENT_OPEN: readonly (readonly [at: number, bytes: number])[] = [
   [2, 2],
   [6, 2],
