@@ -97,9 +97,11 @@ function registerLines(r: Registers, symbols: SymbolTable): string[] {
   ];
 }
 
-function codeLines({ registers, code }: CrashReport, aids: CrashAids): string[] {
-  const { eip } = registers;
-  const split = eip - code.lin;
+/** Linear addresses, which are offsets in flat segments. */
+function codeLines(crash: CrashReport, aids: CrashAids): string[] {
+  const { registers, code, codeSegment } = crash;
+  const lin = (registers.eip + codeSegment.base) >>> 0;
+  const split = lin - code.lin;
   if (split < 0 || split >= code.bytes.length) return ["  (no memory is mapped at EIP)"];
   if (aids.disassembler === undefined) {
     const text = [...code.bytes].map((byte, index) =>
@@ -107,10 +109,11 @@ function codeLines({ registers, code }: CrashReport, aids: CrashAids): string[] 
     );
     return [`  ${text.join(" ")}`];
   }
-  const options = aids.symbols === undefined ? {} : { symbols: aids.symbols };
-  return aids.disassembler.decodeAround(code.bytes, code.lin, eip, options).map((line) => {
+  const { bits } = codeSegment;
+  const options = aids.symbols === undefined ? { bits } : { bits, symbols: aids.symbols };
+  return aids.disassembler.decodeAround(code.bytes, code.lin, lin, options).map((line) => {
     const bytes = [...line.bytes].map((byte) => hex(byte, 2)).join(" ");
-    return `${line.address === eip ? "=>" : "  "} ${word(line.address)}  ${bytes.padEnd(24)} ${line.text}`;
+    return `${line.address === lin ? "=>" : "  "} ${word(line.address)}  ${bytes.padEnd(24)} ${line.text}`;
   });
 }
 

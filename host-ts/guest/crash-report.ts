@@ -1,6 +1,6 @@
 /** What is known about a guest at its death, as data; rendering it with symbols and disassembly is somebody else's. */
 
-import { SEG_CS, SEG_SS } from "../../abi/x86.ts";
+import { ATTR_DB, SEG_CS, SEG_SS } from "../../abi/x86.ts";
 import type { Registers } from "../base/vcpu-block.ts";
 import { readLinear } from "./linear-memory.ts";
 import type { Machine } from "./machine.ts";
@@ -17,6 +17,8 @@ export interface CrashReport {
   readonly registers: Registers;
   /** Up to 48 bytes around the instruction pointer, starting up to 16 before it. */
   readonly code: Excerpt;
+  /** Base of the code segment, and its default size in bits. */
+  readonly codeSegment: { readonly base: number; readonly bits: 16 | 32 };
   /** Up to 4 KiB from the stack pointer upwards. */
   readonly stack: Excerpt;
   /** Instructions retired, by all vCPUs. */
@@ -33,12 +35,14 @@ const STACK_BYTES = 4096;
 export function reportCrash(machine: Machine, reason: string): CrashReport {
   const { vcpu, vcpus } = machine;
   const registers = vcpu.registers();
-  const codeLin = (registers.eip + vcpu.segment(SEG_CS).base) >>> 0;
+  const { base, attr } = vcpu.segment(SEG_CS);
+  const codeLin = (registers.eip + base) >>> 0;
   const stackLin = (registers.esp + vcpu.segment(SEG_SS).base) >>> 0;
   return {
     reason,
     registers,
     code: readCode(machine, codeLin),
+    codeSegment: { base, bits: attr & ATTR_DB ? 32 : 16 },
     stack: { lin: stackLin, bytes: readLinear(machine, stackLin, STACK_BYTES) },
     instructions: machine.clock.retired,
     vcpu: vcpus.length > 1 ? vcpu.id : undefined,

@@ -20,6 +20,7 @@ function crash(over: Partial<CrashReport> & { at?: Partial<Registers> }): CrashR
     reason: "Bad hypercall 99",
     registers: { ...ZERO, ...over.at },
     code: over.code ?? { lin: 0, bytes: new Uint8Array(0) },
+    codeSegment: over.codeSegment ?? { base: 0, bits: 32 },
     instructions: 1_234_567,
     vcpu: undefined,
     stack: over.stack ?? { lin: 0, bytes: new Uint8Array(0) },
@@ -59,6 +60,17 @@ test("without a disassembler the bytes are shown with EIP marked", () => {
   expect(renderCrashReport("guest killed", crash({ at: { eip: 0x1001 }, code }))).toContain(
     "90 <cd> 1f",
   );
+});
+
+test("code of a 16-bit segment with a base is found there and read as such", async () => {
+  // mov ax, 0x1234; out 0xe9, al
+  const code = { lin: 0xf0100, bytes: Uint8Array.of(0xb8, 0x34, 0x12, 0xe6, 0xe9) };
+  const text = renderCrashReport(
+    "guest killed",
+    crash({ at: { eip: 0x103 }, code, codeSegment: { base: 0xf0000, bits: 16 } }),
+    { disassembler: await loadDisassembler() },
+  );
+  expect(text).toMatch(/ {3}000f0100 .*mov ax,.*\n=> 000f0103 .*out /);
 });
 
 test("with a disassembler the instruction at EIP is marked and branch targets are named", async () => {
