@@ -27,6 +27,9 @@ export const FSW_BEFORE = 0x0007;
 /** Control word: rounding control and precision control; bit 6 reads as 1. */
 export const FCW_INIT = 0x037f;
 export const FCW_FIXED = 0x0040;
+/** At power-up, before FNINIT; the tag word, all zeroes in registers that are not empty, reads as 0x5555. */
+export const FCW_POWER_UP = 0x0040;
+export const FTW_POWER_UP = 0x0000;
 export const FCW_DEFINED = 0x1f3f;
 export const FCW_RC = 0x0c00;
 export const FCW_RC_NEAREST = 0x0000;

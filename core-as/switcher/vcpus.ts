@@ -147,6 +147,8 @@ export function createVcpu(guest: usize, policy: u32): usize {
   store<u32>(v, MXCSR_INIT, VCPU_MXCSR);
   store<u64>(v, PAT_RESET, VCPU_PAT);
   store<u64>(v, MISC_FAST_STRINGS | MISC_NO_TRACES, VCPU_MISC_ENABLE);
+  // Caches are off until a program turns them on; INIT keeps both bits.
+  store<u32>(v, CR0_CD | CR0_NW, VCPU_CR0);
   if (policy == POLICY_NATIVE) resetNative(v);
   else resetParavirtual(v);
   updateMode(v);
@@ -185,7 +187,6 @@ export function initVcpu(v: usize): void {
   store<u32>(v, 0, VCPU_EFER);
   store<u32>(v, PAGING_NONE, VCPU_PAGING);
   store<u32>(v, 0, VCPU_GDTR_BASE);
-  store<u32>(v, 0xffff, VCPU_GDTR_LIMIT);
   store<u32>(v, 0, VCPU_IDTR_BASE);
   resetNative(v);
   updateMode(v);
@@ -198,7 +199,8 @@ function resetNative(v: usize): void {
   store<u32>(v, (load<u32>(v, VCPU_CR0) & (CR0_CD | CR0_NW)) | CR0_ET, VCPU_CR0);
   store<u32>(v, 0xfff0, VCPU_EIP);
   setReg(v, REG_EDX, modelSignature(v));
-  store<u32>(v, 0x3ff, VCPU_IDTR_LIMIT);
+  store<u32>(v, 0xffff, VCPU_GDTR_LIMIT);
+  store<u32>(v, 0xffff, VCPU_IDTR_LIMIT);
   const data: u32 = ATTR_P | DESC_S | DESC_WRITABLE | DESC_ACCESSED;
   for (let s: u32 = 0; s <= <u32>SEG_GS; s++) setSeg(v, s, 0, 0, 0xffff, data);
   setSeg(v, SEG_CS, 0xf000, 0xffff0000, 0xffff, data);

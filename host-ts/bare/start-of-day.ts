@@ -12,6 +12,8 @@ import {
   VCPU_CR0,
   VCPU_EFLAGS,
   VCPU_EIP,
+  VCPU_FCW,
+  VCPU_FTW,
   VCPU_GDTR_BASE,
   VCPU_GDTR_LIMIT,
 } from "../../abi/vcpu.ts";
@@ -39,6 +41,7 @@ import {
   SEG_TR,
   SYSDESC_TSS32_BUSY,
 } from "../../abi/x86.ts";
+import { FCW_POWER_UP, FTW_POWER_UP } from "../../abi/x87.ts";
 import { ImageError } from "../base/errors.ts";
 import type { PersonalityHost } from "../base/personality.ts";
 import type { VcpuBlock } from "../base/vcpu-block.ts";
@@ -80,6 +83,8 @@ export function startOfDay(host: PersonalityHost, domain: Domain, isFresh = true
   }
   if (image.protocol === "reset-vector") {
     setRealState(vcpu, PC_RESET_SELECTOR, PC_RESET_OFFSET);
+    vcpu.setU32(VCPU_FCW, FCW_POWER_UP);
+    vcpu.setU32(VCPU_FTW, FTW_POWER_UP);
   } else {
     const modules = placeModules(host, domain);
     const { ramBytes } = memory;

@@ -41,7 +41,7 @@ test("registers and modes are those after reset", () => {
   expect(vcpu.segment(SEG_CS)).toMatchObject({ selector: 0xf000, base: 0xffff0000, limit: 0xffff });
   expect(vcpu.segment(SEG_DS)).toMatchObject({ selector: 0, base: 0, limit: 0xffff });
   const fields = [VCPU_EFER, VCPU_DR7, VCPU_HALTED, VCPU_NMI, VCPU_PAGING, VCPU_IDTR_LIMIT];
-  expect(fields.map((field) => vcpu.u32(field))).toEqual([0, 0x400, 0, 0, PAGING_NONE, 0x3ff]);
+  expect(fields.map((field) => vcpu.u32(field))).toEqual([0, 0x400, 0, 0, PAGING_NONE, 0xffff]);
 });
 
 test("the cache bits, x87 and SSE registers, counters and MSRs stay", () => {
