@@ -149,6 +149,8 @@ export const VCPU_MISC_ENABLE = 0x1e0;
 export const VCPU_SPEC_CTRL = 0x1e8;
 /** u32, 1 while FERR# is asserted: a waiting x87 instruction met a pending exception with CR0.NE clear. */
 export const VCPU_FERR = 0x1ec;
+/** u32, 1 when the recorded fault is that of a flat operand past 4 GiB: which vector it has depends on the operand's segment. */
+export const VCPU_PAST_END = 0x1f0;
 
 // ---------------------------------------------------------------------------------------------------------------
 // vCPU block: x87, MMX, SSE

@@ -26,8 +26,8 @@ import { UOP_AGEN, UOP_CONTROL_SIZE } from "./uop-ids.ts";
 export const REP_NONE: u32 = 0;
 export const REP_E: u32 = 1;
 export const REP_NE: u32 = 2;
-/** No segment override. */
-const NO_SEGMENT: u32 = 8;
+/** No segment override; no memory operand. */
+export const NO_SEGMENT: u32 = 8;
 /** Longest instruction (SDM 2A, "Instruction Prefixes"). */
 const MAX_LENGTH: u32 = 15;
 
@@ -69,7 +69,7 @@ export class Ins {
   static index: u32 = VCPU_ZERO;
   static scale: u32 = 0;
   static disp: u32 = 0;
-  static memSegment: u32 = SEG_DS;
+  static memSegment: u32 = NO_SEGMENT;
   // Set by the opcode maps: the block ends with this instruction.
   static ends: bool = false;
   static isControl: bool = false;
@@ -99,6 +99,7 @@ export class Ins {
     Ins.op16 = !Ins.code32;
     Ins.addr16 = !Ins.code32;
     Ins.segment = NO_SEGMENT;
+    Ins.memSegment = NO_SEGMENT;
     Ins.rep = REP_NONE;
     Ins.lock = false;
     Ins.lockable = false;

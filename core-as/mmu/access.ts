@@ -21,7 +21,9 @@ import {
   VCPU_CPL,
   VCPU_DEBUG,
   VCPU_EVENT,
+  VCPU_FAULT_ADDRESS,
   VCPU_MODE,
+  VCPU_PAST_END,
   VCPU_TLB,
 } from "../../abi/vcpu.ts";
 import { REG_EBP, REG_ESP, VECTOR_AC, VECTOR_GP, VECTOR_SS } from "../../abi/x86.ts";
@@ -138,20 +140,24 @@ function isAligned(v: usize, lin: u32, size: u32): bool {
 }
 
 /**
- * An access that runs past 4 GiB. @returns true in flat mode, with #SS(0) or #GP(0) recorded; other segments were checked before.
- * DEVIATION: an explicit operand that is based on ESP or EBP with a displacement raises #GP instead of #SS there.
+ * An access that runs past 4 GiB. @returns true in flat mode, with #SS(0) or #GP(0) recorded; other segments were checked before. An
+ * explicit operand may be of another segment than its address tells: the switcher looks (VCPU_PAST_END).
  */
-function isPastEnd(v: usize, lin: u32, size: u32): bool {
+function isPastEnd(v: usize, lin: u32, size: u32, system: bool): bool {
   if ((load<u32>(v, VCPU_MODE) & MODE_FLAT) == 0) return false;
   const esp = reg(v, REG_ESP);
   const usesStack = lin == esp || lin == esp - size || lin == reg(v, REG_EBP);
   raise(v, usesStack ? VECTOR_SS : VECTOR_GP, 0);
+  if (!system) {
+    store<u32>(v, lin, VCPU_FAULT_ADDRESS);
+    store<u32>(v, 1, VCPU_PAST_END);
+  }
   return true;
 }
 
 function readAs(v: usize, lin: u32, size: u32, user: bool, system: bool): usize {
   if (user && !isAligned(v, lin, size)) return 0;
-  if (lin + size - 1 < lin && isPastEnd(v, lin, size)) return 0;
+  if (lin + size - 1 < lin && isPastEnd(v, lin, size, system)) return 0;
   const first = locate(v, lin, ACCESS_READ, user, system);
   if (first == 0) return 0;
   const firstGpa = deviceAddress(v, first);
@@ -169,7 +175,7 @@ function readAs(v: usize, lin: u32, size: u32, user: bool, system: bool): usize 
 
 function writeAs(v: usize, lin: u32, size: u32, user: bool, system: bool, readsFirst: bool): usize {
   if (user && !isAligned(v, lin, size)) return 0;
-  if (lin + size - 1 < lin && isPastEnd(v, lin, size)) return 0;
+  if (lin + size - 1 < lin && isPastEnd(v, lin, size, system)) return 0;
   const first = locate(v, lin, ACCESS_WRITE, user, system);
   if (first == 0) return 0;
   const firstGpa = deviceAddress(v, first);

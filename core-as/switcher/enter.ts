@@ -39,6 +39,7 @@ import {
   VCPU_MMIO_COUNT,
   VCPU_MMIO_CURSOR,
   VCPU_NMI,
+  VCPU_PAST_END,
   VCPU_RETIRED,
   VCPU_SHADOW,
   VCPU_SHADOW_FAULTS,
@@ -69,6 +70,7 @@ import {
   onSoftwareInterrupt,
 } from "./classify.ts";
 import { resumeHypercall } from "./lguest-calls.ts";
+import { settlePastEnd } from "./past-end.ts";
 
 /** Traps that may be delivered without one instruction retiring before the Host is asked to look. */
 const MAX_IDLE_TRAPS: u32 = 4096;
@@ -218,6 +220,7 @@ function runSlice(v: usize, afterMiss: bool): u32 {
         notePhase(v, PHASE_TRAP);
         alone = false;
         forgetPartialWork(v);
+        if (load<u32>(v, VCPU_PAST_END) != 0) settlePastEnd(v);
         if (!onFault(v)) return leaveGuest(v);
         break;
       }

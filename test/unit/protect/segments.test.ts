@@ -13,6 +13,7 @@ import {
   EFLAGS_FIXED,
   EFLAGS_IF,
   REG_EAX,
+  REG_EBP,
   REG_EBX,
   REG_ECX,
   REG_EDX,
@@ -59,6 +60,36 @@ function machine(ring: number, ...code: asm.Code[]): Machine {
   m.assemble(ring === 3 ? USER_CODE : CODE, ...code);
   return m;
 }
+
+describe("a flat operand past 4 GiB", () => {
+  const top = 0xfffffffe | 0;
+  it.each<[string, asm.Code, Record<number, number>, number]>([
+    ["[ebx]", [0x8b, 0x03], { [REG_EBX]: top }, VECTOR_GP],
+    [
+      "[ebx] with the same number in EBP",
+      [0x8b, 0x03],
+      { [REG_EBX]: top, [REG_EBP]: top },
+      VECTOR_GP,
+    ],
+    ["[ebp]", [0x8b, 0x45, 0], { [REG_EBP]: top }, VECTOR_SS],
+    ["[ebp - 2]", [0x8b, 0x45, 0xfe], { [REG_EBP]: 0 }, VECTOR_SS],
+    ["[esp - 2]", [0x8b, 0x44, 0x24, 0xfe], { [REG_ESP]: 0 }, VECTOR_SS],
+    ["ss:[ebx]", [0x36, 0x8b, 0x03], { [REG_EBX]: top }, VECTOR_SS],
+    ["ds:[ebp]", [0x3e, 0x8b, 0x45, 0], { [REG_EBP]: top }, VECTOR_GP],
+    ["a store to [ebp - 2]", [0x89, 0x45, 0xfe], { [REG_EBP]: 0 }, VECTOR_SS],
+    ["a PUSH", [0x50], { [REG_ESP]: 2 }, VECTOR_SS],
+    ["a PUSH of [ebx], the operand", [0xff, 0x33], { [REG_EBX]: top }, VECTOR_GP],
+    ["a PUSH of [ebx], the stack", [0xff, 0x33], { [REG_EBX]: DATA, [REG_ESP]: 2 }, VECTOR_SS],
+    ["a PUSH of [ebp - 2], the operand", [0xff, 0x75, 0xfe], { [REG_EBP]: 0 }, VECTOR_SS],
+    ["LEAVE", [0xc9], { [REG_EBP]: top }, VECTOR_SS],
+  ])("%s", (_, code, regs, vector) => {
+    // In ring 3, so that the handler has a stack of its own.
+    const m = machine(3, code);
+    for (const [r, value] of Object.entries(regs)) m.vcpu.setGpr(Number(r), value);
+    expect(m.runToHalt()).toBe(vector);
+    m.destroy();
+  });
+});
 
 describe("loading a segment register", () => {
   it("marks the descriptor accessed, in the table and in the register", () => {
