@@ -34,6 +34,13 @@ const WARM_UPS = 2;
 const MEASURED = 2;
 const PATIENCE_MS = 600_000;
 
+if (!/^[1-9]\d{0,3}$/.test(values.repeat))
+  fail(`--repeat is "${values.repeat}", not a number from 1`);
+for (const name of values.scenario ?? []) {
+  const known = SCENARIOS.map((scenario) => scenario.name);
+  if (!known.includes(name)) fail(`--scenario is "${name}", not one of ${known.join(", ")}`);
+}
+
 const gcc = findGcc();
 if ("missing" in gcc) {
   console.error(
@@ -52,6 +59,7 @@ if (qemu === undefined) {
 const scenarios = SCENARIOS.filter(({ name }) => values.scenario?.includes(name) ?? true);
 const systems: Omit<PeerJob, "plan" | "loops">[] = [
   { system: "wasmvisor", kernel: paravirtual },
+  { system: "wasmvisor host", kernel: paravirtual },
   { system: "wasmvisor bare", kernel: native },
   { system: "v86", kernel: native },
   ...(qemu === undefined ? [] : [{ system: "qemu" as const, kernel: native }]),
@@ -130,6 +138,11 @@ if (values.json !== undefined) {
     scenarios: rows,
   };
   writeFileSync(values.json, `${JSON.stringify(result, null, 2)}\n`);
+}
+
+function fail(message: string): never {
+  console.error(message);
+  process.exit(2);
 }
 
 /** Runs one system in a fresh process. Rejects with its error text when it fails or hangs. */

@@ -9,10 +9,11 @@ import type { PeerJob, PeerSample } from "./job.ts";
 /** @returns one sample for each loop. @throws when the guest ends early. */
 export function runOurs(job: PeerJob): PeerSample[] {
   const platform = createPlatform(loadCoreImage(false), digestState);
-  const abi = job.system === "wasmvisor" ? "lguest" : "bare";
+  const abi = job.system === "wasmvisor bare" ? "bare" : "lguest";
+  const path = job.system === "wasmvisor host" ? "host" : "switcher";
   const guest = new BenchGuest(
     new Uint8Array(readFileSync(job.kernel)),
-    { abi, path: "switcher", plan: job.plan },
+    { abi, path, plan: job.plan },
     platform,
   );
   return Array.from({ length: job.loops }, () => {

@@ -135,10 +135,10 @@ export function escapeHtml(text: string): string {
 const STYLE = `
 :root{color-scheme:light dark;--bg:#fbfaf7;--card:#fff;--ink:#1d2127;--soft:#5b6470;--line:#dfe2e6;--grid:#e9ebee;
 --own:#0b6e6e;--host:#b4532a;
---p0:#7ba3dd;--p1:#e0806c;--p2:#e2a23b;--p3:#5aa469;--p4:#8c6bb1;--p5:#4aa9b5;--p6:#8a8f98;--p7:#d5d8dc}
+--p0:#7ba3dd;--p1:#e0806c;--p2:#e2a23b;--p3:#5aa469;--p4:#8c6bb1;--p5:#4aa9b5;--p6:#c48ba3;--p7:#d5d8dc}
 @media(prefers-color-scheme:dark){:root{--bg:#14171b;--card:#1c2026;--ink:#e8eaed;--soft:#9aa3af;--line:#313740;--grid:#282d35;
 --own:#4fc3b8;--host:#e8935f;
---p0:#7aa6e6;--p1:#e0705b;--p2:#edb85c;--p3:#76c088;--p4:#ab8bd0;--p5:#66c3ce;--p6:#a2a8b2;--p7:#7d8590}}
+--p0:#7aa6e6;--p1:#e0705b;--p2:#edb85c;--p3:#76c088;--p4:#ab8bd0;--p5:#66c3ce;--p6:#cf9ab1;--p7:#7d8590}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--bg);color:var(--ink);font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
 main{max-width:60rem;margin:0 auto;padding:2.5rem 1.25rem 4rem}
@@ -152,7 +152,7 @@ figure{margin:.9rem 0 0}
 svg{display:block;width:100%;min-width:640px;height:auto}
 svg text{font:12px system-ui,-apple-system,"Segoe UI",Roboto,sans-serif;fill:var(--ink)}
 svg text.s{fill:var(--soft);font-size:11px}svg text.e{text-anchor:end}svg text.m{text-anchor:middle}
-svg .in{fill:#11151a;font-size:11px;text-anchor:middle}
+svg .in{fill:#11151a;font-size:11px;text-anchor:middle}svg .in.pale{fill:var(--ink)}
 svg .grid{stroke:var(--grid)}
 .legend{display:flex;flex-wrap:wrap;gap:.35rem 1rem}.legend span{display:inline-flex;align-items:center;gap:.4rem;color:var(--ink)}
 .legend i{width:.8rem;height:.8rem;border-radius:3px}

@@ -89,7 +89,7 @@ export function phaseBars(rows: readonly Measurement[]): string {
       );
       if (width > 38) {
         bars.push(
-          `<text class="in" x="${(at + width / 2).toFixed(1)}" y="${y + 15}">${phase.ns.toFixed(0)}</text>`,
+          `<text class="in${phase.isUncertain ? " pale" : ""}" x="${(at + width / 2).toFixed(1)}" y="${y + 15}">${phase.ns.toFixed(0)}</text>`,
         );
       }
       at += width;
