@@ -12,6 +12,8 @@ export interface MemoryRange {
 export interface PlacedModule {
   readonly gpa: number;
   readonly sizeBytes: number;
+  /** What the kernel tells it by; may be empty. */
+  readonly name: string;
 }
 
 /** What a boot protocol tells the kernel. */

@@ -37,7 +37,8 @@ export function buildMultibootInfo(
   const mods = layout.reserve(MBI_MODULE_BYTES * modules.length);
   const mmap = layout.reserve(MBI_MMAP_ENTRY_BYTES * map.length);
   const text = layout.text(commandLine);
-  const name = layout.text(LOADER_NAME);
+  const loaderName = layout.text(LOADER_NAME);
+  const moduleNames = modules.map(({ name }) => layout.text(name));
 
   const flags =
     MBI_HAS_MEMORY | MBI_HAS_CMDLINE | MBI_HAS_MODULES | MBI_HAS_MMAP | MBI_HAS_LOADER_NAME;
@@ -49,12 +50,12 @@ export function buildMultibootInfo(
   layout.u32(info + MBI_MODS_ADDR, mods);
   layout.u32(info + MBI_MMAP_LENGTH, MBI_MMAP_ENTRY_BYTES * map.length);
   layout.u32(info + MBI_MMAP_ADDR, mmap);
-  layout.u32(info + MBI_BOOT_LOADER_NAME, name);
+  layout.u32(info + MBI_BOOT_LOADER_NAME, loaderName);
   for (const [index, module] of modules.entries()) {
     const at = mods + MBI_MODULE_BYTES * index;
     layout.u32(at, module.gpa);
     layout.u32(at + 4, module.gpa + module.sizeBytes);
-    layout.u32(at + 8, name);
+    layout.u32(at + 8, moduleNames[index]!);
   }
   for (const [index, range] of map.entries()) {
     const at = mmap + MBI_MMAP_ENTRY_BYTES * index;

@@ -28,6 +28,7 @@ export function buildStartInfo(
   const list = layout.reserve(HVM_MODLIST_ENTRY_BYTES * modules.length);
   const ranges = layout.reserve(HVM_MEMMAP_ENTRY_BYTES * map.length);
   const text = layout.text(commandLine);
+  const moduleNames = modules.map(({ name }) => layout.text(name));
 
   layout.u32(info + HVM_START_INFO_MAGIC, HVM_START_MAGIC);
   layout.u32(info + HVM_START_INFO_VERSION, HVM_START_VERSION_1);
@@ -41,6 +42,7 @@ export function buildStartInfo(
     const at = list + HVM_MODLIST_ENTRY_BYTES * index;
     layout.u32(at, module.gpa);
     layout.u32(at + 8, module.sizeBytes);
+    layout.u32(at + 16, moduleNames[index]!);
   }
   for (const [index, range] of map.entries()) {
     const at = ranges + HVM_MEMMAP_ENTRY_BYTES * index;

@@ -58,6 +58,8 @@ export interface Domain {
   readonly image: KernelImage;
   /** The initial RAM disk is the first module. */
   readonly modules: readonly Uint8Array[];
+  /** In the order of the modules; one without has the empty name. */
+  readonly moduleNames: readonly string[];
   readonly commandLine: string;
 }
 
@@ -116,7 +118,10 @@ function buildInfo(image: KernelImage, gpa: number, boot: BootInfo): Uint8Array 
 }
 
 /** Page by page behind the kernel, in order. */
-function placeModules({ memory }: PersonalityHost, { image, modules }: Domain): PlacedModule[] {
+function placeModules(
+  { memory }: PersonalityHost,
+  { image, modules, moduleNames }: Domain,
+): PlacedModule[] {
   let gpa = roundUp(endOf(image));
   return modules.map((bytes, index) => {
     if (gpa + bytes.length > memory.ramBytes) {
@@ -127,7 +132,7 @@ function placeModules({ memory }: PersonalityHost, { image, modules }: Domain): 
       );
     }
     memory.write(gpa, bytes);
-    const placed = { gpa, sizeBytes: bytes.length };
+    const placed = { gpa, sizeBytes: bytes.length, name: moduleNames[index] ?? "" };
     gpa = roundUp(gpa + bytes.length);
     return placed;
   });

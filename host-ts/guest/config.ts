@@ -47,6 +47,7 @@ export interface GuestConfig {
   readonly profile: ProfilerSettings | undefined;
   readonly bare: {
     readonly modules: readonly Uint8Array[];
+    readonly moduleNames: readonly string[];
     readonly onTripleFault: "kill" | "restart";
     readonly onStuck: "end" | "wait";
   };
@@ -118,7 +119,7 @@ export function resolveConfig(options: GuestOptions): GuestConfig {
   return {
     kernel: bytes("kernel", options.kernel),
     initrd: options.initrd === undefined ? undefined : bytes("initrd", options.initrd),
-    commandLine: commandLine(options.commandLine ?? ""),
+    commandLine: text("commandLine", options.commandLine ?? ""),
     memoryBytes,
     abi: choice("abi", options.abi, ABIS),
     cpu: choice("cpu", options.cpu, CPU_NAMES),
@@ -156,6 +157,9 @@ export function resolveConfig(options: GuestOptions): GuestConfig {
     bare: {
       modules: list("bare.modules", options.bare?.modules, MAX_MODULES).map((module, index) =>
         bytes(`bare.modules[${index}]`, module),
+      ),
+      moduleNames: list("bare.moduleNames", options.bare?.moduleNames, MAX_MODULES + 1).map(
+        (name, index) => text(`bare.moduleNames[${index}]`, name),
       ),
       onTripleFault: choice("bare.onTripleFault", options.bare?.onTripleFault, [
         "kill",
@@ -225,15 +229,13 @@ function list<T>(name: string, value: readonly T[] | undefined, max: number): re
   return value;
 }
 
-function commandLine(text: string): string {
-  if (text.includes("\0")) throw new ConfigError("commandLine must not contain a NUL character");
-  const sizeBytes = new TextEncoder().encode(text).length;
-  if (sizeBytes > MAX_COMMAND_LINE_BYTES) {
-    throw new ConfigError(
-      `commandLine is ${sizeBytes} bytes, at most ${MAX_COMMAND_LINE_BYTES} fit`,
-    );
-  }
-  return text;
+/** Words for the guest's kernel. */
+function text(name: string, value: string): string {
+  if (value.includes("\0")) throw new ConfigError(`${name} must not contain a NUL character`);
+  const sizeBytes = new TextEncoder().encode(value).length;
+  if (sizeBytes > MAX_COMMAND_LINE_BYTES)
+    throw new ConfigError(`${name} is ${sizeBytes} bytes, at most ${MAX_COMMAND_LINE_BYTES} fit`);
+  return value;
 }
 
 function disk(options: BlockOptions): GuestConfig["block"][number] {

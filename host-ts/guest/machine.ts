@@ -333,8 +333,13 @@ export class Machine implements PersonalityHost {
     const initrd = config.initrd === undefined ? [] : [config.initrd];
     const modules = [...initrd, ...config.bare.modules];
     const { commandLine } = config;
+    const { moduleNames } = config.bare;
     const onFirmwareEntry = config.onRestart === "reboot" ? "start over" : "restart";
-    return createBare(this, { image, modules, commandLine }, { ...config.bare, onFirmwareEntry });
+    return createBare(
+      this,
+      { image, modules, moduleNames, commandLine },
+      { ...config.bare, onFirmwareEntry },
+    );
   }
 
   /** A plain machine brings chips of its own. */

@@ -50,7 +50,12 @@ const LGUEST: NamesOf<LguestOptions> = {
   faultPath: true,
   pae: true,
 };
-const BARE: NamesOf<BareOptions> = { modules: true, onTripleFault: true, onStuck: true };
+const BARE: NamesOf<BareOptions> = {
+  modules: true,
+  moduleNames: true,
+  onTripleFault: true,
+  onStuck: true,
+};
 const DEBUG: NamesOf<DebugOptions> = {
   chaosSeed: true,
   assertions: true,

@@ -67,6 +67,8 @@ export interface LguestOptions {
 export interface BareOptions {
   /** Multiboot or PVH modules after the initial RAM disk, which is the first. At most 16. Default none. */
   readonly modules?: readonly Uint8Array[] | undefined;
+  /** The strings that a Multiboot or PVH kernel finds with its modules, the initial RAM disk's first if there is one. Default empty ones. */
+  readonly moduleNames?: readonly string[] | undefined;
   /** A triple fault is the guest's death with a crash report, or a restart as on hardware. Default "kill". */
   readonly onTripleFault?: "kill" | "restart" | undefined;
   /** Halted on all processors with interrupts off, the guest is over ("deadlocked"), or waits for `nmi()`. Default "end". */

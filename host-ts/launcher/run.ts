@@ -1,4 +1,5 @@
 /** The verbs `run`, `demo` and `profile`: one guest from boot to end, joined to this process's terminal, files and signals. */
+import { basename } from "node:path";
 import { type KernelSymbol, parseKernelImage } from "../boot/image.ts";
 import { type CrashAids, renderCrashReport } from "../debug/crash-report.ts";
 import { loadDisassembler } from "../debug/disasm.ts";
@@ -27,13 +28,16 @@ export async function runVerb(command: RunCommand): Promise<number> {
   const symbolsText =
     command.symbolsFile === undefined ? undefined : await readWhole("symbols", command.symbolsFile);
   const modules = await Promise.all(command.moduleFiles.map((file) => readWhole("module", file)));
+  const moduleNames = [command.initrdFile ?? [], command.moduleFiles]
+    .flat()
+    .map((file) => basename(file));
   const userFile = command.profile?.userFile;
   const userImage = userFile === undefined ? undefined : await readWhole("program", userFile);
   const guest = await createGuest({
     ...command.options,
     kernel,
     initrd,
-    bare: { ...command.options.bare, modules },
+    bare: { ...command.options.bare, modules, moduleNames },
     terminal: terminal.size,
     commandLine:
       command.options.commandLine ??

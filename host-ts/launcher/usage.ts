@@ -113,7 +113,7 @@ Guest
       --cpu NAME           i686 (the default), pentium3 (with MMX and SSE), pentium4 (with SSE2), core2 (with
                            SSE3 to SSE4.1) or max (with SSE4.2, SMEP, SMAP, UMIP and what else there is)
       --cpus N             virtual processors, 1 (the default) to 8 (bare)
-      --module FILE        further module after the initial RAM disk (bare); may be repeated
+      --module FILE        further module after the initial RAM disk (bare), by its file name; may be repeated
       --triple-fault HOW   kill (the default) or restart (bare)
       --bus auto|page|pci  lguest devices: descriptor page (Linux up to 4.0), PCI (4.1 and later), or
                            found out at boot (the default)

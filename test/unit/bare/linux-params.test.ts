@@ -8,7 +8,7 @@ test("parameters hold the image's header, memory map, RAM disk, command line and
   const boot = {
     ramBytes: 64 << 20,
     commandLine: "console=ttyS0",
-    modules: [{ gpa: 0x1800000, sizeBytes: 12345 }],
+    modules: [{ gpa: 0x1800000, sizeBytes: 12345, name: "" }],
     rsdpGpa: 0xe0000,
   };
   const bytes = buildLinuxParams(gpa, boot, Uint8Array.of(4, 1, 2, 3));
