@@ -424,6 +424,14 @@ export const GUEST_FRAMES_HELD = 0x14;
 export const GUEST_VCPUS = 0x18;
 /** u32, identifier unique within the shared memory, never 0. */
 export const GUEST_ID = 0x1c;
+/** Xen: pointers to u32[1024] pointers to leaves u32[1024], by machine frame: type words and reference counts of pages. 0 without them. */
+export const GUEST_PAGE_TYPES = 0x20;
+export const GUEST_PAGE_REFS = 0x24;
+/** u32, Xen: first of the L1 tables that map the machine-to-physical table, and first frame of that table. */
+export const GUEST_M2P_TABLES_MFN = 0x28;
+export const GUEST_M2P_MFN = 0x2c;
+/** u32, Xen: bumped when a present page-table entry changes; a cached directory that slept meanwhile is dropped when it wakes. */
+export const GUEST_TABLES_EPOCH = 0x30;
 
 /** Frame entry: pointer to the pool frame (4 KiB aligned) plus these bits; 0 is a frame never touched, which reads as zero. */
 export const FRAME_COW = 1;

@@ -157,6 +157,14 @@ export function flushGuestTranslations(guest: usize): void {
   }
 }
 
+/** Drops the translation of one page, all of it if it may be a large one, for every vCPU of `guest`. */
+export function flushPageOfGuest(guest: usize, lin: u32): void {
+  for (let i: u32 = 0; i < <u32>TLB_CONTEXTS; i++) {
+    const vcpu = load<usize>(contextRecord(i), CONTEXT_VCPU);
+    if (vcpu != 0 && load<usize>(vcpu, VCPU_GUEST) == guest) flushPageEverywhere(vcpu, lin);
+  }
+}
+
 /** Drops the cached translations of the current directory only. */
 export function flushCurrentDirectory(v: usize): void {
   count(v, COUNTER_TLB_FLUSHES);
@@ -266,6 +274,21 @@ export function revokeWrites(frame: usize): void {
         tag + load<u32>(entry, TLB_ADDEND) == <u32>(frame & PAGE_MASK)
       ) {
         store<u32>(entry, tag | TLB_WATCHED, TLB_WRITE);
+      }
+    }
+  }
+}
+
+/** Drops every translation of this thread through which `frame` could be written: it becomes a page table, or somebody else's. */
+export function dropWritesTo(frame: usize): void {
+  if (!takeWritable(frame)) return;
+  for (let i: u32 = 0; i < <u32>TLB_CONTEXTS; i++) {
+    if (load<usize>(contextRecord(i), CONTEXT_VCPU) == 0) continue;
+    const start = contextTlbs(i);
+    for (let entry = start; entry < start + 2 * TLB_BYTES; entry += 1 << TLB_ENTRY_SHIFT) {
+      const page = load<u32>(entry, TLB_WRITE) & ~TLB_WATCHED;
+      if (page + load<u32>(entry, TLB_ADDEND) == <u32>(frame & PAGE_MASK)) {
+        memory.fill(entry, 0xff, 1 << TLB_ENTRY_SHIFT);
       }
     }
   }
