@@ -179,6 +179,10 @@ export const MSR_SYSENTER_ESP = 0x175;
 export const MSR_SYSENTER_EIP = 0x176;
 export const MSR_PAT = 0x277;
 export const MSR_EFER = 0xc0000080 | 0;
+/** Bit 31: CPUID can be made to fault. Bit 0 of the other one: it does (SDM 4, "MSR_PLATFORM_INFO" and "MSR_MISC_FEATURES_ENABLES"). */
+export const MSR_PLATFORM_INFO = 0xce;
+export const MSR_MISC_FEATURES_ENABLES = 0x140;
+export const MSR_DEBUGCTL = 0x1d9;
 export const MSR_TSC_AUX = 0xc0000103 | 0;
 
 /** MSRs of Intel processors that software reads without asking CPUID (SDM 4, tables of the P6, Pentium 4 and Core families). */

@@ -9,6 +9,9 @@
 
 export const TRAP_HYPERCALL = 0x82;
 
+/** What xen_version and CPUID say: 4.17. */
+export const XEN_VERSION = 0x00040011;
+
 export const HYPERVISOR_SET_TRAP_TABLE = 0;
 export const HYPERVISOR_MMU_UPDATE = 1;
 export const HYPERVISOR_SET_GDT = 2;

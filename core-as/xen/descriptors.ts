@@ -29,7 +29,7 @@ const DESCRIPTORS: u32 = 512;
 const FRAME_BYTES: u32 = 0x1000;
 
 /** A descriptor that may not be. */
-export const DESCRIPTOR_BAD: u64 = 0xffffffffffffffff;
+export const DESCRIPTOR_BAD: u64 = ~(<u64>0);
 
 /** @returns the descriptor as it goes into the table, or DESCRIPTOR_BAD. */
 export function fixDescriptor(descriptor: u64): u64 {

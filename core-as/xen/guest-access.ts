@@ -5,28 +5,28 @@
 import { VCPU_GUEST } from "../../abi/vcpu.ts";
 import { HYPERVISOR_VIRT_START } from "../../abi/xen.ts";
 import { PAGE_OFFSET_MASK } from "../layout.ts";
-import { frameForRead } from "../mmu/frames.ts";
-import { physicalForWrite } from "../mmu/physical.ts";
-import { probe } from "../mmu/walker.ts";
+import { translateSystemRead, translateSystemWrite } from "../mmu/access.ts";
+import { clearEvent } from "../mmu/walker.ts";
+import { settleStale } from "./page-types.ts";
 
 /** @returns true when [lin, lin + bytes) lies below Xen's area. */
 export function isGuestRange(lin: u32, bytes: u32): bool {
   return lin <= <u32>HYPERVISOR_VIRT_START && bytes <= <u32>HYPERVISOR_VIRT_START - lin;
 }
 
-/** @returns host pointer to `bytes` at `lin`, which must not leave their page, for reading; 0 when they cannot be reached. */
+/** @returns host pointer of the byte at `lin` for reading, good to the end of its page; 0 when it cannot be reached. */
 export function guestForRead(v: usize, lin: u32): usize {
-  if (!isGuestRange(lin, 1)) return 0;
-  const gpa = probe(v, lin, false, false);
-  if (gpa < 0) return 0;
-  const frame = frameForRead(load<usize>(v, VCPU_GUEST), <u32>(gpa / 4096.0));
-  return frame == 0 ? 0 : frame + (lin & PAGE_OFFSET_MASK);
+  return isGuestRange(lin, 1) ? reach(v, lin, 1, false) : 0;
 }
-/** guestForRead for writing `bytes` (1 or more, within the page). */
+/** @returns host pointer for writing `bytes` (1 to 32, within the page) at `lin`; 0 when they cannot be reached. */
 export function guestForWrite(v: usize, lin: u32, bytes: u32): usize {
-  if (!isGuestRange(lin, bytes)) return 0;
-  const gpa = probe(v, lin, true, false);
-  return gpa < 0 ? 0 : physicalForWrite(v, <u32>gpa, bytes);
+  return isGuestRange(lin, bytes) ? reach(v, lin, bytes, true) : 0;
+}
+function reach(v: usize, lin: u32, bytes: u32, write: bool): usize {
+  settleStale(load<usize>(v, VCPU_GUEST));
+  const ptr = write ? translateSystemWrite(v, lin, bytes) : translateSystemRead(v, lin, bytes);
+  if (ptr == 0) clearEvent(v);
+  return ptr;
 }
 
 /** Reads sizeof<T> bytes; ask canRead first. Unreachable bytes read as 0. */
@@ -55,7 +55,7 @@ function canReach(v: usize, lin: u32, bytes: u32, write: bool): bool {
   if (!isGuestRange(lin, bytes)) return false;
   const last = (lin + bytes - 1) >>> 12;
   for (let page = lin >>> 12; page <= last; page++) {
-    if (probe(v, page << 12, write, false) < 0) return false;
+    if (reach(v, page << 12, 1, write) == 0) return false;
   }
   return true;
 }
@@ -70,7 +70,7 @@ export function writeGuest<T>(v: usize, lin: u32, value: T): bool {
   }
   if (!canWrite(v, lin, sizeof<T>())) return false;
   for (let i: u32 = 0; i < sizeof<T>(); i++) {
-    store<u8>(guestForWrite(v, lin + i, 1), <u8>((<u64>value) >> (<u64>i * 8)));
+    store<u8>(guestForWrite(v, lin + i, 1), <u8>(<u64>value >> (<u64>i * 8)));
   }
   return true;
 }

@@ -20,8 +20,8 @@ import {
   XEN_EINVAL,
   XEN_ENOSYS,
 } from "../../abi/xen.ts";
-import { PAGE_OWNED, PGT_L1, PGT_L3, PGT_WRITABLE } from "../../abi/xen-memory.ts";
 import { MMU_UPDATE_BYTES, MMU_UPDATE_VAL } from "../../abi/xen-layout.ts";
+import { PAGE_OWNED, PGT_L1, PGT_L3, PGT_WRITABLE } from "../../abi/xen-memory.ts";
 import { frameForRead } from "../mmu/frames.ts";
 import { physicalForWrite } from "../mmu/physical.ts";
 import {

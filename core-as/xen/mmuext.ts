@@ -2,7 +2,7 @@
  * mmuext_op: pinning, changing the base pointer, flushing, the LDT, clearing and copying pages.
  * Source: Xen's public xen.h, "HYPERVISOR_mmuext_op". Errors are negative errno values.
  */
-import { VCPU_GUEST, VCPU_XEN_LDT_BASE, VCPU_XEN_LDT_ENTRIES } from "../../abi/vcpu.ts";
+import { VCPU_GUEST } from "../../abi/vcpu.ts";
 import {
   MMUEXT_CLEAR_PAGE,
   MMUEXT_COPY_PAGE,
@@ -40,14 +40,13 @@ import {
   flushPageEverywhere,
   flushPageOfGuest,
 } from "../mmu/tlb.ts";
-import { canRead, isGuestRange, readGuest } from "./guest-access.ts";
+import { canRead, readGuest } from "./guest-access.ts";
 import { typeOf } from "./page-info.ts";
 import { getPageType, putPageType } from "./page-types.ts";
 import { newBasePointer, pinTable, unpinTable } from "./pins.ts";
+import { setLdt } from "./segments.ts";
 
 const FRAME_BYTES: u32 = 0x1000;
-const LDT_ENTRIES_MAX: u32 = 8192;
-const PAGE_OFFSET: u32 = 0xfff;
 
 /** Performs the operation of struct mmuext_op at linear address `lin`, which can be read. @returns 0 or a negative errno. */
 export function extendedOperation(v: usize, lin: u32): i32 {
@@ -107,17 +106,6 @@ export function extendedOperation(v: usize, lin: u32): i32 {
 function flushAllVcpus(guest: usize, everything: bool, lin: u32): i32 {
   if (everything) flushGuestTranslations(guest);
   else flushPageOfGuest(guest, lin);
-  return 0;
-}
-
-/** Remembers the LDT; its pages are checked when a selector first needs one. */
-function setLdt(v: usize, lin: u32, entries: u32): i32 {
-  if (entries > LDT_ENTRIES_MAX) return -XEN_EINVAL;
-  if (entries != 0 && ((lin & PAGE_OFFSET) != 0 || !isGuestRange(lin, entries << 3))) {
-    return -XEN_EINVAL;
-  }
-  store<u32>(v, entries == 0 ? 0 : lin, VCPU_XEN_LDT_BASE);
-  store<u32>(v, entries, VCPU_XEN_LDT_ENTRIES);
   return 0;
 }
 

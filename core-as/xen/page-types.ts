@@ -11,6 +11,7 @@ import {
   GUEST_FRAMES_HELD,
   GUEST_M2P_TABLES_MFN,
   GUEST_TABLES_EPOCH,
+  GUEST_XEN_STALE,
   VCPU_GUEST,
 } from "../../abi/vcpu.ts";
 import { PTE_A, PTE_D, PTE_G, PTE_P, PTE_PCD, PTE_PS, PTE_PWT, PTE_RW } from "../../abi/x86.ts";
@@ -31,10 +32,12 @@ import {
   PGT_WRITABLE,
   XEN_M2P_TABLES,
 } from "../../abi/xen-memory.ts";
+import { PAGE_OFFSET_MASK } from "../layout.ts";
+import { dropCode } from "../mmu/code-pages.ts";
 import { frameEntry, frameForRead } from "../mmu/frames.ts";
 import { physicalForWrite } from "../mmu/physical.ts";
 import { releaseFrame } from "../mmu/pool.ts";
-import { dropWritesTo } from "../mmu/tlb.ts";
+import { dropWritesTo, flushGuestTranslations } from "../mmu/tlb.ts";
 import { fixDescriptorPage } from "./descriptors.ts";
 import { isKnown, pageType, refWord, typeCount, typeOf, typeWord } from "./page-info.ts";
 
@@ -77,7 +80,11 @@ export function putPage(guest: usize, mfn: u32): void {
   const ptr = refWord(guest, mfn);
   const left = load<u32>(ptr) - 1;
   store<u32>(ptr, left);
-  if (left != 0 || (typeOf(guest, mfn) & PAGE_OWNER_MASK) != 0) return;
+  if (left == 0 && (typeOf(guest, mfn) & PAGE_OWNER_MASK) == 0) forgetFrame(guest, mfn);
+}
+
+/** Gives the memory of a frame back to which nothing refers and that nobody owns: it reads as zero when it is somebody's again. */
+export function forgetFrame(guest: usize, mfn: u32): void {
   store<u32>(typeWord(guest, mfn), 0);
   const entry = frameEntry(guest, mfn);
   if (entry == 0) return;
@@ -85,8 +92,17 @@ export function putPage(guest: usize, mfn: u32): void {
   store<u32>(entry, 0);
   if (frame == 0) return;
   dropWritesTo(frame);
+  dropCode(0, frame);
   releaseFrame(frame);
   store<u32>(guest, load<u32>(guest, GUEST_FRAMES_HELD) - 1, GUEST_FRAMES_HELD);
+  store<u32>(guest, 1, GUEST_XEN_STALE);
+}
+
+/** Drops what translations of the guest may still name of frames that are gone. Before the guest runs or its memory is reached through them. */
+export function settleStale(guest: usize): void {
+  if (load<u32>(guest, GUEST_XEN_STALE) == 0) return;
+  store<u32>(guest, 0, GUEST_XEN_STALE);
+  flushGuestTranslations(guest);
 }
 
 /** A present entry changed or went: cached directories that sleep must not come back with it. */
@@ -110,7 +126,7 @@ export function getPageType(v: usize, mfn: u32, type: u32, flags: u32 = 0): i32 
   if (references != 0) {
     if ((bits & USE_MASK) != use || references == PAGE_COUNT_MASK) return -XEN_EINVAL;
     // Its contents are being checked right now: it refers to itself.
-    if (type >= PGT_L1 && (bits & PAGE_VALIDATED) == 0) return -XEN_EINVAL;
+    if (type >= <u32>PGT_L1 && (bits & PAGE_VALIDATED) == 0) return -XEN_EINVAL;
     store<u32>(ptr, bits + 1);
     return 0;
   }
@@ -122,7 +138,7 @@ export function getPageType(v: usize, mfn: u32, type: u32, flags: u32 = 0): i32 
     if (pageType(bits) == PGT_WRITABLE) dropWritesTo(frameForRead(guest, mfn));
   }
   store<u32>(ptr, (bits & PAGE_OWNER_MASK) | use | 1);
-  if (type < PGT_L1) return 0;
+  if (type < <u32>PGT_L1) return 0;
   const error = validate(v, mfn, type, flags);
   const now = load<u32>(ptr);
   store<u32>(ptr, error == 0 ? now | PAGE_VALIDATED : now & PAGE_OWNER_MASK);
@@ -235,12 +251,14 @@ export function getEntry(v: usize, type: u32, table: u32, slot: u32, low: u32, h
 }
 
 function getL1Entry(v: usize, mfn: u32, low: u32): i32 {
+  // Pages of others are mapped by grant, not by writing an entry.
+  if ((typeOf(load<usize>(v, VCPU_GUEST), mfn) & PAGE_FOREIGN) != 0) return -XEN_EPERM;
+  return getL1Target(v, mfn, low);
+}
+function getL1Target(v: usize, mfn: u32, low: u32): i32 {
   if ((low & L1_FORBIDDEN) != 0) return -XEN_EINVAL;
   const guest = load<usize>(v, VCPU_GUEST);
-  const bits = typeOf(guest, mfn);
-  if (!isKnown(bits)) return -XEN_EINVAL;
-  // Pages of others are mapped by grant, not by writing an entry.
-  if ((bits & PAGE_FOREIGN) != 0) return -XEN_EPERM;
+  if (!isKnown(typeOf(guest, mfn))) return -XEN_EINVAL;
   if ((low & PTE_RW) != 0 && getPageType(v, mfn, PGT_WRITABLE) != 0) return -XEN_EBUSY;
   addRef(guest, mfn);
   return 0;
@@ -308,6 +326,27 @@ export function replaceEntry(
   if ((oldLow & PTE_P) != 0) tablesChanged(guest);
   return 0;
 }
+/**
+ * Replaces an entry of a page table of the lowest level by one that may map another domain's page.
+ * @returns 0 or a negative errno, nothing changed then.
+ */
+export function replaceL1WithGranted(v: usize, entryGpa: u32, low: u32, high: u32): i32 {
+  const guest = load<usize>(v, VCPU_GUEST);
+  const entry = frameForRead(guest, entryGpa >>> 12) + (entryGpa & PAGE_OFFSET_MASK);
+  const oldLow = load<u32>(entry);
+  const oldHigh = load<u32>(entry, 4);
+  if ((low & PTE_P) != 0) {
+    const error = getL1Target(v, entryMfn(low, high), low);
+    if (error != 0) return error;
+  }
+  const ptr = physicalForWrite(v, entryGpa, 8);
+  if (ptr == 0) return -XEN_EINVAL;
+  store<u64>(ptr, ((<u64>high) << 32) | <u64>low);
+  putEntry(v, PGT_L1, 0, oldLow, oldHigh);
+  if ((oldLow & PTE_P) != 0) tablesChanged(guest);
+  return 0;
+}
+
 /** Frame number, presence and the right to write: what references depend on. */
 const REFERENCE_BITS: u32 = 0xfffff000 | PTE_P | PTE_RW;
 

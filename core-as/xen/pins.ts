@@ -2,12 +2,13 @@
  * Tables that stay page tables: pinned ones, and the one in use. Source: Xen's public xen.h, "MMUEXT_PIN_*" and "MMUEXT_NEW_BASEPTR".
  * Errors are negative errno values.
  */
-import { PAGING_PAE, VCPU_CR3, VCPU_GUEST, VCPU_PAGING } from "../../abi/vcpu.ts";
+import { PAGING_NONE, PAGING_PAE, VCPU_CR3, VCPU_GUEST, VCPU_PAGING } from "../../abi/vcpu.ts";
 import { XEN_EINVAL } from "../../abi/xen.ts";
 import { PAGE_OWNED, PAGE_PINNED, PGT_L3 } from "../../abi/xen-memory.ts";
-import { switchDirectory } from "../mmu/tlb.ts";
+import { flushCurrentDirectory, switchDirectory } from "../mmu/tlb.ts";
 import { typeOf, typeWord } from "./page-info.ts";
 import { getPageAndType, putPageAndType } from "./page-types.ts";
+import { dropLdt } from "./segments.ts";
 
 /** Keeps `mfn` a page table of PGT_* whatever refers to it. @returns 0, or -EINVAL: no such table, or pinned already. */
 export function pinTable(v: usize, mfn: u32, type: u32): i32 {
@@ -44,7 +45,9 @@ export function newBasePointer(v: usize, mfn: u32): i32 {
   }
   store<u32>(v, PAGING_PAE, VCPU_PAGING);
   store<u32>(v, mfn << 12, VCPU_CR3);
+  dropLdt(v);
   switchDirectory(v);
+  if (mfn == old) flushCurrentDirectory(v);
   return 0;
 }
 
@@ -53,4 +56,5 @@ export function dropBasePointer(v: usize): void {
   if (load<u32>(v, VCPU_PAGING) != PAGING_PAE) return;
   putPageAndType(v, load<u32>(v, VCPU_CR3) >>> 12);
   store<u32>(v, 0, VCPU_CR3);
+  store<u32>(v, PAGING_NONE, VCPU_PAGING);
 }
