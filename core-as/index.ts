@@ -7,7 +7,7 @@ import {
   VCPU_FAULT_ADDRESS,
   VCPU_GUEST,
 } from "../abi/vcpu.ts";
-import { PFERR_USER } from "../abi/x86.ts";
+import { EFLAGS_ARITH, PFERR_USER } from "../abi/x86.ts";
 import { XEN_EINVAL } from "../abi/xen.ts";
 import { PGT_WRITABLE } from "../abi/xen-memory.ts";
 import { resetCodeCache } from "./decode/cache.ts";
@@ -27,6 +27,7 @@ import {
 } from "./mmu/tlb.ts";
 import { clearEvent, fillFrom, markEntry as mark, probe } from "./mmu/walker.ts";
 import { loadSegment } from "./protect/segments.ts";
+import { setArithFlags } from "./state/flags.ts";
 import { setArena } from "./state/thread.ts";
 import { updateMode as recomputeMode } from "./state/vcpu.ts";
 import { canTakeNmi, deliver, deliverPageFault, onInterrupt, onNmi } from "./switcher/classify.ts";
@@ -312,7 +313,9 @@ export function xenSetLdt(v: usize, lin: u32, entries: u32): i32 {
  */
 export function xenLand(v: usize, cs: u32, eip: u32, flags: u32, ss: u32, esp: u32): bool {
   switchDirectory(v);
-  return land(v, cs, eip, flags, ss, esp);
+  if (!land(v, cs, eip, flags & ~EFLAGS_ARITH, ss, esp)) return false;
+  setArithFlags(v, flags);
+  return true;
 }
 /** Loads SEG_ES, SEG_DS, SEG_FS or SEG_GS as the guest would. @returns 0, with the register unchanged, when it cannot be loaded. */
 export function xenLoadSegment(v: usize, seg: u32, selector: u32): bool {

@@ -181,7 +181,8 @@ function dispatch(v: usize): u32 {
 function perform(v: usize): u32 {
   const number = load<u32>(v, VCPU_XEN_CALL);
   const outcome = performKnown(v, number);
-  if (outcome == CALL_DONE && number < COUNTED_CALLS) count(v, COUNTER_CORE_CALLS + number * 8);
+  const isDone = outcome == CALL_DONE || outcome == CALL_GONE;
+  if (isDone && number < COUNTED_CALLS) count(v, COUNTER_CORE_CALLS + number * 8);
   return outcome;
 }
 function performKnown(v: usize, number: u32): u32 {

@@ -25,6 +25,7 @@ import {
   VECTOR_NM,
   VECTOR_NMI,
   VECTOR_OF,
+  VECTOR_PF,
   VECTOR_UD,
 } from "../../abi/x86.ts";
 import { TRAP_HYPERCALL, TRAP_INFO_DPL } from "../../abi/xen.ts";
@@ -37,6 +38,7 @@ import { bounceTrap, gateCs, gateFlags } from "./bounce.ts";
 import { EMULATE_DONE, emulateForced, emulatePrivileged, setTaskSwitched } from "./emulate.ts";
 import { hypercall } from "./hypercalls.ts";
 import { settleLdtMiss } from "./segments.ts";
+import { emulateTableWrite } from "./table-write.ts";
 
 /** The guest's kernel runs here. */
 const KERNEL_CPL: u32 = 1;
@@ -67,7 +69,8 @@ export function xenFault(v: usize, vector: u32, error: u32): bool {
 /** @returns true when the instruction was carried out instead; else VCPU_FAULT_* say what its fault is. */
 function emulate(v: usize, vector: u32, error: u32): bool {
   if (vector == VECTOR_GP && error == 0) return emulatePrivileged(v) == EMULATE_DONE;
-  return vector == VECTOR_UD && emulateForced(v) == EMULATE_DONE;
+  if (vector == VECTOR_UD) return emulateForced(v) == EMULATE_DONE;
+  return vector == VECTOR_PF && load<u32>(v, VCPU_CPL) == KERNEL_CPL && emulateTableWrite(v, error);
 }
 
 /** Puts an exception into the guest. @returns false: EXIT_KILL is recorded. */

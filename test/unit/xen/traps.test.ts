@@ -1,19 +1,25 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import {
   EXIT_KILL,
+  EXIT_TRAP,
   KILL_XEN_BAD_HANDLER,
   KILL_XEN_BAD_IRET,
   KILL_XEN_BAD_STACK,
   KILL_XEN_UNHANDLED_TRAP,
+  NMI_BLOCKED,
+  NMI_PENDING,
   VCPU_CPL,
   VCPU_CR2,
   VCPU_EIP,
+  VCPU_LEAVING_TRAPS,
+  VCPU_NMI,
 } from "../../../abi/vcpu.ts";
 import {
   EFLAGS_IF,
   EFLAGS_TF,
   PFERR_USER,
   REG_EAX,
+  REG_EBP,
   REG_EBX,
   REG_ESP,
   SEG_CS,
@@ -21,6 +27,7 @@ import {
   SEG_SS,
   VECTOR_GP,
   VECTOR_NM,
+  VECTOR_NMI,
   VECTOR_PF,
   VECTOR_UD,
 } from "../../../abi/x86.ts";
@@ -31,18 +38,25 @@ import {
   FLAT_RING3_SS,
   HYPERVISOR_FPU_TASKSWITCH,
   HYPERVISOR_IRET,
+  HYPERVISOR_NMI_OP,
   HYPERVISOR_SET_CALLBACKS,
   HYPERVISOR_STACK_SWITCH,
+  HYPERVISOR_VIRT_START,
   TRAP_INFO_MASK_EVENTS,
+  XENNMI_REGISTER_CALLBACK,
 } from "../../../abi/xen.ts";
 import { VI_CR2 } from "../../../abi/xen-layout.ts";
-import { intN, load, movImm, nop, ud2 } from "../protect/assembler.ts";
+import { intN, load, movImm, nop, store, ud2 } from "../protect/assembler.ts";
 import {
   CODE,
+  DATA,
   Domain,
   EVENT_HANDLER,
   FAILSAFE_HANDLER,
+  HANDLERS,
   KERNEL_STACK,
+  M2P_MFN,
+  mfnOf,
   STOP,
   STOP_EVENT,
   STOP_FAILSAFE,
@@ -257,5 +271,57 @@ describe("virtual CR0.TS", () => {
     domain.call(HYPERVISOR_FPU_TASKSWITCH, 1);
     expect(domain.execute(1, [0xd9, 0xe8])).toBe(STOP_HANDLER + VECTOR_NM);
     expect(domain.execute(1, [0xd9, 0xe8])).toBe(STOP);
+  });
+});
+
+describe("an NMI", () => {
+  it("enters its callback, and another waits until an iret was made", () => {
+    setCallbacks();
+    domain.write32(DATA, HANDLERS + VECTOR_NMI * 16);
+    expect(domain.call(HYPERVISOR_NMI_OP, XENNMI_REGISTER_CALLBACK, DATA)).toBe(0);
+    domain.vcpu.setU32(VCPU_NMI, NMI_PENDING);
+    expect(domain.execute(3, nop)).toBe(STOP_HANDLER + VECTOR_NMI);
+    expect(domain.frame(2)).toEqual([USER_CODE, FLAT_RING3_CS | 0x10000]);
+    expect(domain.vcpu.u32(VCPU_NMI)).toBe(NMI_BLOCKED);
+    domain.vcpu.setU32(VCPU_NMI, NMI_BLOCKED | NMI_PENDING);
+    domain.assemble(CODE + 0x100, nop);
+    iretTo(CODE + 0x100, FLAT_RING1_CS, 0);
+    expect(domain.stop()).toBe(STOP_HANDLER + VECTOR_NMI);
+    expect(domain.frame(1)).toEqual([CODE + 0x100]);
+  });
+
+  it("is lost without one", () => {
+    domain.vcpu.setU32(VCPU_NMI, NMI_PENDING);
+    expect(domain.execute(1, nop)).toBe(STOP);
+    expect(domain.vcpu.u32(VCPU_NMI)).toBe(0);
+  });
+});
+
+describe("a trap that the policy sends to the Host", () => {
+  it("leaves with vector, error code and address, and can be put into the guest then", () => {
+    domain.setTraps([VECTOR_PF, 0]);
+    domain.vcpu.setU32(VCPU_LEAVING_TRAPS, 1 << VECTOR_PF);
+    domain.enter(1);
+    domain.assemble(CODE, load(SEG_DS, HOLE));
+    const { exports } = domain.core;
+    expect(exports.run(domain.vcpu.ptr, 10)).toBe(EXIT_TRAP);
+    expect([0, 1, 2].map((i) => domain.vcpu.exitArg(i))).toEqual([VECTOR_PF, 0, HOLE]);
+    expect(exports.deliverTrap(domain.vcpu.ptr, VECTOR_PF, 0, HOLE)).toBe(1);
+    expect(domain.stop()).toBe(STOP_HANDLER + VECTOR_PF);
+    expect(domain.frame(2)).toEqual([0, CODE]);
+  });
+});
+
+describe("the machine-to-physical table", () => {
+  it("is read by the kernel at its place, and by nobody else", () => {
+    domain.setTraps([VECTOR_PF, 0]);
+    setCallbacks();
+    domain.writeFrame(M2P_MFN, mfnOf(5) * 4, 0x5a5a);
+    const at = (HYPERVISOR_VIRT_START >>> 0) + mfnOf(5) * 4;
+    expect(domain.execute(1, load(SEG_DS, at), [0x89, 0xc5])).toBe(STOP);
+    expect(domain.vcpu.gpr(REG_EBP)).toBe(0x5a5a);
+    expect(domain.execute(1, store(SEG_DS, at))).toBe(STOP_HANDLER + VECTOR_PF);
+    expect(domain.execute(3, load(SEG_DS, at))).toBe(STOP_HANDLER + VECTOR_PF);
+    expect(domain.frame(1)).toEqual([PFERR_USER | 1]);
   });
 });
