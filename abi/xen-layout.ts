@@ -294,3 +294,90 @@ export const XEN_ELFNOTE_SUSPEND_CANCEL = 14;
 export const XEN_ELFNOTE_INIT_P2M = 15;
 export const XEN_ELFNOTE_MOD_START_PFN = 16;
 export const XEN_ELFNOTE_SUPPORTED_FEATURES = 17;
+
+/** Spellings of XEN_ELFNOTE_PAE_MODE that a PAE host takes; other kernels use two-level tables. */
+export const XEN_PAE_MODES = ["yes", "bimodal"];
+
+// ---------------------------------------------------------------------------------------------------------------
+// Grant-table entries and the structures of sub-operations (grant_table.h, memory.h, event_channel.h, vcpu.h, sched.h, version.h)
+// ---------------------------------------------------------------------------------------------------------------
+
+export const GRANT_V1_BYTES = 8;
+/** Flags and domain are at the same place in both versions. */
+export const GRANT_V1_FLAGS = 0;
+export const GRANT_V1_DOMID = 2;
+export const GRANT_V1_FRAME = 4;
+export const GRANT_V2_BYTES = 16;
+export const GRANT_V2_FRAME = 8;
+
+export const GNTTAB_SETUP_BYTES = 0x10;
+export const GNTTAB_SETUP_DOM = 0x00;
+export const GNTTAB_SETUP_NR_FRAMES = 0x04;
+export const GNTTAB_SETUP_STATUS = 0x08;
+export const GNTTAB_SETUP_FRAME_LIST = 0x0c;
+export const GNTTAB_QUERY_BYTES = 0x10;
+export const GNTTAB_QUERY_DOM = 0x00;
+export const GNTTAB_QUERY_NR_FRAMES = 0x04;
+export const GNTTAB_QUERY_MAX_FRAMES = 0x08;
+export const GNTTAB_QUERY_STATUS = 0x0c;
+export const GNTTAB_SET_VERSION_BYTES = 4;
+export const GNTTAB_GET_VERSION_BYTES = 8;
+export const GNTTAB_GET_VERSION_DOM = 0;
+export const GNTTAB_GET_VERSION_VERSION = 4;
+export const GNTTAB_STATUS_FRAMES_BYTES = 0x10;
+export const GNTTAB_STATUS_FRAMES_NR = 0x00;
+export const GNTTAB_STATUS_FRAMES_DOM = 0x04;
+export const GNTTAB_STATUS_FRAMES_STATUS = 0x06;
+export const GNTTAB_STATUS_FRAMES_LIST = 0x08;
+export const GNTTAB_MAP_BYTES = 0x20;
+export const GNTTAB_MAP_STATUS = 0x12;
+export const GNTTAB_UNMAP_BYTES = 0x18;
+export const GNTTAB_UNMAP_STATUS = 0x14;
+export const GNTTAB_UNMAP_REPLACE_BYTES = 0x18;
+export const GNTTAB_UNMAP_REPLACE_STATUS = 0x14;
+export const GNTTAB_TRANSFER_BYTES = 0x0c;
+export const GNTTAB_TRANSFER_STATUS = 0x08;
+export const GNTTAB_SWAP_BYTES = 0x0c;
+export const GNTTAB_SWAP_STATUS = 0x08;
+export const GNTTAB_COPY_BYTES = 0x18;
+export const GNTTAB_COPY_SOURCE = 0x00;
+export const GNTTAB_COPY_DEST = 0x08;
+/** Of a source or destination: u32 reference or mfn, u16 domid, u16 offset. */
+export const GNTTAB_COPY_PTR_DOMID = 4;
+export const GNTTAB_COPY_PTR_OFFSET = 6;
+export const GNTTAB_COPY_LEN = 0x10;
+export const GNTTAB_COPY_FLAGS = 0x12;
+export const GNTTAB_COPY_STATUS = 0x14;
+
+export const XENMEM_RESERVATION_BYTES = 0x14;
+export const XENMEM_RESERVATION_EXTENTS = 0x00;
+export const XENMEM_RESERVATION_NR = 0x04;
+export const XENMEM_RESERVATION_ORDER = 0x08;
+export const XENMEM_RESERVATION_FLAGS = 0x0c;
+export const XENMEM_RESERVATION_DOMID = 0x10;
+export const XENMEM_EXCHANGE_BYTES = 0x2c;
+export const XENMEM_EXCHANGE_IN = 0x00;
+export const XENMEM_EXCHANGE_OUT = 0x14;
+export const XENMEM_EXCHANGE_DONE = 0x28;
+export const XENMEM_MFN_LIST_BYTES = 0x0c;
+export const XENMEM_MFN_LIST_MAX = 0x00;
+export const XENMEM_MFN_LIST_EXTENTS = 0x04;
+export const XENMEM_MFN_LIST_NR = 0x08;
+export const XENMEM_MEMORY_MAP_BYTES = 8;
+export const XENMEM_MEMORY_MAP_BUFFER = 4;
+export const E820_BYTES = 20;
+
+export const EVTCHN_STATUS_BYTES = 0x18;
+export const EVTCHN_INIT_CONTROL_BYTES = 0x18;
+
+export const SCHED_POLL_BYTES = 0x10;
+export const SCHED_POLL_PORTS = 0x00;
+export const SCHED_POLL_NR_PORTS = 0x04;
+export const SCHED_POLL_TIMEOUT = 0x08;
+
+export const XEN_COMPILE_INFO_BYTES = 0x90;
+export const XEN_EXTRAVERSION_BYTES = 16;
+export const XEN_CAPABILITIES_BYTES = 1024;
+export const XEN_CHANGESET_BYTES = 64;
+export const XEN_COMMANDLINE_BYTES = 1024;
+export const XEN_GUEST_HANDLE_BYTES = 16;

@@ -80,6 +80,7 @@ export const XEN_ENOSPC = 28;
 export const XEN_EDOM = 33;
 export const XEN_ERANGE = 34;
 export const XEN_ENOSYS = 38;
+export const XEN_ETIME = 62;
 export const XEN_EOPNOTSUPP = 95;
 export const XEN_ENOBUFS = 105;
 
@@ -312,6 +313,7 @@ export const XENFEAT_HVM_CALLBACK_VECTOR = 8;
 export const XENFEAT_HVM_SAFE_PVCLOCK = 9;
 export const XENFEAT_HVM_PIRQS = 10;
 export const XENFEAT_DOM0 = 11;
+export const XENFEAT_NOT_DIRECT_MAPPED = 16;
 
 export const VMASST_CMD_ENABLE = 0;
 export const VMASST_CMD_DISABLE = 1;
@@ -389,3 +391,23 @@ export const GNTTAB_NR_RESERVED_ENTRIES = 8;
 export const GRANT_ENTRIES_PER_FRAME = 512;
 /** Frames a grant table may grow to. */
 export const GRANT_MAX_FRAMES = 64;
+/** By bit number, as ELF notes spell them. */
+export const XENFEAT_NAMES = [
+  "writable_page_tables",
+  "writable_descriptor_tables",
+  "auto_translated_physmap",
+  "supervisor_mode_kernel",
+  "pae_pgdir_above_4gb",
+  "mmu_pt_update_preserve_ad",
+  "highmem_assist",
+  "gnttab_map_avail_bits",
+  "hvm_callback_vector",
+  "hvm_safe_pvclock",
+  "hvm_pirqs",
+  "dom0",
+];
+
+/** Versions of the interfaces for the toolstack (sysctl.h, domctl.h, platform.h). */
+export const XEN_SYSCTL_INTERFACE_VERSION = 0x15;
+export const XEN_DOMCTL_INTERFACE_VERSION = 0x15;
+export const XENPF_INTERFACE_VERSION = 0x03000000;

@@ -5,6 +5,7 @@
 
 import { LGUEST_IRQ_BASE, LGUEST_SYSCALL_VECTOR } from "../../abi/lguest.ts";
 import { PAGE_BYTES } from "../../abi/memory.ts";
+import { START_CMD_LINE_BYTES } from "../../abi/xen-layout.ts";
 import { parseAddress } from "../backends/net-peer.ts";
 import { ConfigError, UnsupportedError } from "../base/errors.ts";
 import type { StampedInput } from "../base/inputs.ts";
@@ -48,6 +49,7 @@ export interface GuestConfig {
     readonly modules: readonly Uint8Array[];
     readonly onTripleFault: "kill" | "restart";
   };
+  readonly xen: { readonly scramble: number };
   readonly lguest: {
     readonly bus: "auto" | "page" | "pci";
     readonly syscallVector: number;
@@ -63,6 +65,8 @@ export interface GuestConfig {
 }
 
 const MIB = 0x100000;
+/** Where it is not the first: Xen runs on processors that have SSE2, and its guests take that for granted. */
+const DEFAULT_CPUS: Partial<Record<Abi, Cpu>> = { "xen-pv": "pentium4" };
 /** Limits and defaults of the numeric options, as a table. */
 export const LIMITS = {
   vcpus: { min: 1, max: 8, default: 1 },
@@ -76,10 +80,12 @@ export const LIMITS = {
   startTimeMs: { min: 0, max: 0xffffffff * 1000, default: Date.UTC(2026, 0, 1) },
   columns: { min: 1, max: 0xffff, default: 80 },
   rows: { min: 1, max: 0xffff, default: 25 },
+  scramble: { min: 0, max: 0xffffffff, default: 0 },
   chaosSeed: { min: 0, max: 0xffffffff, default: 0 },
   syscallVector: { min: LGUEST_IRQ_BASE, max: 0xff, default: LGUEST_SYSCALL_VECTOR },
 } as const;
 const MAX_COMMAND_LINE_BYTES = 2047;
+const MAX_XEN_COMMAND_LINE_BYTES = START_CMD_LINE_BYTES - 1;
 const MAX_DISKS = 8;
 const MAX_PORTS = 4;
 const MAX_MODULES = 16;
@@ -95,8 +101,9 @@ export function resolveConfig(options: GuestOptions): GuestConfig {
   if (time === "real" && options.replay !== undefined) {
     throw new ConfigError("a recording can only be replayed in virtual time");
   }
-  if (options.abi === "bare" && (options.block?.length || options.net?.length)) {
-    throw new ConfigError('abi "bare" has no disks and no network; leave block and net out');
+  const { abi = ABIS[0] } = options;
+  if (abi !== "lguest" && (options.block?.length || options.net?.length)) {
+    throw new ConfigError(`abi "${abi}" has no disks and no network; leave block and net out`);
   }
   const vcpus = integer("vcpus", options.vcpus);
   if (options.abi === "bare" && options.lguest?.faultPath !== undefined) {
@@ -116,10 +123,13 @@ export function resolveConfig(options: GuestOptions): GuestConfig {
   return {
     kernel: bytes("kernel", options.kernel),
     initrd: options.initrd === undefined ? undefined : bytes("initrd", options.initrd),
-    commandLine: commandLine(options.commandLine ?? ""),
+    commandLine: commandLine(
+      options.commandLine ?? "",
+      abi === "xen-pv" ? MAX_XEN_COMMAND_LINE_BYTES : MAX_COMMAND_LINE_BYTES,
+    ),
     memoryBytes,
     abi: choice("abi", options.abi, ABIS),
-    cpu: choice("cpu", options.cpu, CPU_NAMES),
+    cpu: choice("cpu", options.cpu ?? DEFAULT_CPUS[abi], CPU_NAMES),
     vcpus,
     name,
     block: list("block", options.block, MAX_DISKS).map(disk),
@@ -154,6 +164,7 @@ export function resolveConfig(options: GuestOptions): GuestConfig {
       ] as const),
       pae: choice("lguest.pae", options.lguest?.pae, ["auto", "on", "off"] as const),
     },
+    xen: { scramble: integer("scramble", options.xen?.scramble) },
     bare: {
       modules: list("bare.modules", options.bare?.modules, MAX_MODULES).map((module, index) =>
         bytes(`bare.modules[${index}]`, module),
@@ -225,13 +236,11 @@ function list<T>(name: string, value: readonly T[] | undefined, max: number): re
   return value;
 }
 
-function commandLine(text: string): string {
+function commandLine(text: string, maxBytes: number): string {
   if (text.includes("\0")) throw new ConfigError("commandLine must not contain a NUL character");
   const sizeBytes = new TextEncoder().encode(text).length;
-  if (sizeBytes > MAX_COMMAND_LINE_BYTES) {
-    throw new ConfigError(
-      `commandLine is ${sizeBytes} bytes, at most ${MAX_COMMAND_LINE_BYTES} fit`,
-    );
+  if (sizeBytes > maxBytes) {
+    throw new ConfigError(`commandLine is ${sizeBytes} bytes, at most ${maxBytes} fit`);
   }
   return text;
 }

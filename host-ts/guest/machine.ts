@@ -13,6 +13,7 @@ import {
   NMI_PENDING,
   POLICY_LGUEST,
   POLICY_NATIVE,
+  POLICY_XEN,
   VCPU_CHAOS,
   VCPU_CHAOS_SEED,
   VCPU_MMIO_COUNT,
@@ -36,6 +37,7 @@ import { VirtioConsole } from "../devices/virtio-console.ts";
 import { VirtioNet } from "../devices/virtio-net.ts";
 import { VirtioRng } from "../devices/virtio-rng.ts";
 import { createLguest } from "../lguest/index.ts";
+import { createXenPv } from "../xen/index.ts";
 import type { GuestConfig } from "./config.ts";
 import { CPUS } from "./options.ts";
 import type { Profiler } from "./profiler.ts";
@@ -45,6 +47,7 @@ import { Vcpu } from "./vcpu.ts";
 const POLICIES: Readonly<Record<GuestConfig["abi"], number>> = {
   lguest: POLICY_LGUEST,
   bare: POLICY_NATIVE,
+  "xen-pv": POLICY_XEN,
 };
 
 /** Numbers that hypercalls have at most. */
@@ -323,6 +326,8 @@ export class Machine implements PersonalityHost {
     const { image } = this.#parts;
     const config = this.#config;
     if (config.abi === "lguest") return createLguest(this, { ...config, image }, config.lguest);
+    if (config.abi === "xen-pv")
+      return createXenPv(this, { ...config, image }, { ...config.xen, name: config.name });
     const initrd = config.initrd === undefined ? [] : [config.initrd];
     const modules = [...initrd, ...config.bare.modules];
     const { commandLine } = config;
@@ -330,9 +335,9 @@ export class Machine implements PersonalityHost {
     return createBare(this, { image, modules, commandLine }, { ...config.bare, onFirmwareEntry });
   }
 
-  /** A plain machine brings chips of its own. */
+  /** A plain machine brings chips of its own, a Xen domain has rings of its own kind. */
   #createDevices(): VirtioDevice[] {
-    if (this.#config.abi === "bare") return [];
+    if (this.#config.abi !== "lguest") return [];
     const { console, block, net, inputs: sink } = this.#parts;
     const { time, seed, rng } = this.#config;
     const devices: VirtioDevice[] = [new VirtioConsole({ backend: console })];
