@@ -119,6 +119,7 @@ export class XenBlock implements SplitDevice {
       dev: `xvd${String.fromCharCode(0x61 + (index % 26))}`,
       mode: backend.readOnly ? "r" : "w",
       "device-type": "disk",
+      "multi-queue-max-queues": "1",
       "max-ring-page-order": String(RING_PAGE_ORDER_MAX),
       "feature-flush-cache": "1",
       "feature-barrier": "1",

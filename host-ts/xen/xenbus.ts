@@ -127,6 +127,7 @@ class Backend {
     fill(store, this.#frontPath, frontRights, {
       backend: this.#backPath,
       "backend-id": String(HOST_DOMID),
+      trusted: "1",
       state: String(XENBUS_STATE_INITIALISING),
       ...device.frontendKeys,
     });

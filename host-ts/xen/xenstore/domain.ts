@@ -70,6 +70,7 @@ export function populateDomain(store: Xenstore, facts: DomainFacts): void {
   write("console/type", "xenconsoled", read);
   for (let vcpu = 0; vcpu < facts.vcpus; vcpu++) write(`cpu/${vcpu}/availability`, "online", read);
   write("device", "", read);
+  write("device/suspend/event-channel", "", ownedBy(domid));
   write("control", "", read);
   write("control/platform-feature-xs_reset_watches", 1, read);
   for (const key of OWN_CONTROLS) write(`control/${key}`, "", ownedBy(domid));
