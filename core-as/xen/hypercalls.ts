@@ -267,7 +267,9 @@ function loadEntry(v: usize, entry: u32): bool {
   const ptr: usize = isWhole ? guestForRead(v, entry) : 0;
   if (ptr != 0) {
     store<u32>(v, load<u32>(ptr), VCPU_XEN_CALL);
-    memory.copy(v + VCPU_XEN_ARGS, ptr + MULTICALL_ARGS, XEN_ARGS_MAX << 2);
+    store<u64>(v, load<u64>(ptr, MULTICALL_ARGS), VCPU_XEN_ARGS);
+    store<u64>(v, load<u64>(ptr, MULTICALL_ARGS + 8), VCPU_XEN_ARGS + 8);
+    store<u64>(v, load<u64>(ptr, MULTICALL_ARGS + 16), VCPU_XEN_ARGS + 16);
     return true;
   }
   if (!canRead(v, entry, MULTICALL_ENTRY_BYTES)) return false;

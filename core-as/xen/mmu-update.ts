@@ -3,7 +3,7 @@
  * Source: Xen's public xen.h, "HYPERVISOR_mmu_update". Errors are negative errno values.
  */
 import { GUEST_M2P_MFN, VCPU_CR3, VCPU_GUEST } from "../../abi/vcpu.ts";
-import { PTE_P, PTE_PS } from "../../abi/x86.ts";
+import { PTE_P } from "../../abi/x86.ts";
 import {
   DOMID_SELF,
   HYPERVISOR_VIRT_START,
@@ -27,12 +27,12 @@ import { physicalForWrite } from "../mmu/physical.ts";
 import {
   flushCurrentDirectory,
   flushGuestTranslations,
-  flushPageEverywhere,
+  flushPageOf,
   flushPageOfGuest,
 } from "../mmu/tlb.ts";
 import { canRead, readGuest } from "./guest-access.ts";
 import { pageType, typeCount, typeOf } from "./page-info.ts";
-import { entryMfn, getPageType, putPageType, replaceEntry } from "./page-types.ts";
+import { getPageType, putPageType, replaceEntry } from "./page-types.ts";
 
 /** Bits of a request's address that say what it is. */
 const REQUEST_KIND: u32 = 3;
@@ -98,15 +98,14 @@ function updateMachineToPhysical(v: usize, mfn: u32, pfn: u32): i32 {
 /** @returns machine address of the L1 entry that maps `lin` under the current tables, 0 when there is no L1 table. */
 export function l1EntryGpa(v: usize, lin: u32): u32 {
   const guest = load<usize>(v, VCPU_GUEST);
-  let table = load<u32>(v, VCPU_CR3) >>> 12;
-  for (let shift: u32 = 30; shift > 12; shift -= 9) {
-    const slot = (lin >>> shift) & (shift == 30 ? 3 : 511);
-    const entry = frameForRead(guest, table) + (slot << 3);
-    const low = load<u32>(entry);
-    if ((low & PTE_P) == 0 || (shift == 21 && (low & PTE_PS) != 0)) return 0;
-    table = entryMfn(low, load<u32>(entry, 4));
-  }
-  return (table << 12) | (((lin >>> 12) & 511) << 3);
+  const top = frameForRead(guest, load<u32>(v, VCPU_CR3) >>> 12) + ((lin >>> 30) << 3);
+  const topLow = load<u32>(top);
+  if ((topLow & PTE_P) == 0) return 0;
+  // Tables that are in use lie below 4 GiB.
+  const directory = frameForRead(guest, topLow >>> 12) + (((lin >>> 21) & 511) << 3);
+  const low = load<u32>(directory);
+  if ((low & PTE_P) == 0) return 0;
+  return (low & ~0xfff) | (((lin >>> 12) & 511) << 3);
 }
 
 /** update_va_mapping. @returns 0 or a negative errno. */
@@ -133,7 +132,8 @@ function flushAfter(v: usize, lin: u32, flags: u32): i32 {
     else flushCurrentDirectory(v);
   } else if (kind == <u32>UVMF_INVLPG) {
     if (everywhere) flushPageOfGuest(load<usize>(v, VCPU_GUEST), lin);
-    else flushPageEverywhere(v, lin);
+    // Directories that sleep are dropped when they wake: an entry that was present has changed.
+    else flushPageOf(v, load<u32>(v, VCPU_CR3), lin);
   } else return -XEN_EINVAL;
   return 0;
 }
