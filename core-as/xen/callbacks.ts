@@ -4,7 +4,6 @@
  */
 import {
   GUEST_XEN_ASSISTS,
-  VCPU_BUDGET,
   VCPU_GUEST,
   VCPU_HELD_IDT,
   VCPU_XEN_CALLBACK_MASKS,
@@ -43,11 +42,10 @@ import {
   TRAP_INFO_FLAGS,
 } from "../../abi/xen-layout.ts";
 import { raiseRpl, setGate } from "./bounce.ts";
+import { charge, isSpent } from "./cost.ts";
 import { canRead, readGuest } from "./guest-access.ts";
 import { CALL_AGAIN, done, setArg } from "./outcome.ts";
 
-/** What an entry of the trap table takes from the slice. */
-const ENTRY_COST: i32 = 1;
 const TRAPS: u32 = 256;
 /** Flags of struct trap_info that mean something. */
 const TRAP_FLAGS: u32 = 7;
@@ -67,7 +65,7 @@ export function setTrapTable(v: usize, lin: u32): u32 {
   }
   let at = lin;
   while (true) {
-    if (at != lin && load<i32>(v, VCPU_BUDGET) <= 0) {
+    if (at != lin && isSpent(v)) {
       setArg(v, 0, at);
       return CALL_AGAIN;
     }
@@ -77,7 +75,7 @@ export function setTrapTable(v: usize, lin: u32): u32 {
     const cs = raiseRpl(readGuest<u16>(v, at + TRAP_INFO_CS));
     const flags = <u32>readGuest<u8>(v, at + TRAP_INFO_FLAGS) & TRAP_FLAGS;
     setGate(v, readGuest<u8>(v, at), cs, eip, flags);
-    store<i32>(v, load<i32>(v, VCPU_BUDGET) - ENTRY_COST, VCPU_BUDGET);
+    charge(v, 1);
     at += TRAP_INFO_BYTES;
   }
 }

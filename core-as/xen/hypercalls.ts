@@ -7,7 +7,6 @@
 import {
   COUNTER_CORE_CALLS,
   EXIT_HYPERCALL,
-  VCPU_BUDGET,
   VCPU_EIP,
   VCPU_EXIT_ARG,
   VCPU_GPR,
@@ -57,6 +56,7 @@ import {
   stackSwitch,
   vmAssist,
 } from "./callbacks.ts";
+import { COST_ENTRY, charge, isSpent } from "./cost.ts";
 import { debugWord, setDebugRegister } from "./debug-registers.ts";
 import { setTaskSwitched } from "./emulate.ts";
 import { canRead, guestForRead, readGuest, writeGuest } from "./guest-access.ts";
@@ -75,8 +75,6 @@ import {
 } from "./outcome.ts";
 import { setGdt, updateDescriptor } from "./segments.ts";
 
-/** What an entry of a multicall takes from the slice. */
-const ENTRY_COST: i32 = 4;
 const PAGE_OFFSET: u32 = 0xfff;
 /** Numbers past this have no place in the counters. */
 const COUNTED_CALLS: u32 = 64;
@@ -237,11 +235,11 @@ function performKnown(v: usize, number: u32): u32 {
 function runMulticall(v: usize): u32 {
   let first = true;
   while (load<u32>(v, VCPU_XEN_MC_LEFT) != 0) {
-    if (!first && load<i32>(v, VCPU_BUDGET) <= 0) return postpone(v);
+    if (!first && isSpent(v)) return postpone(v);
     first = false;
     const entry = load<u32>(v, VCPU_XEN_MC_ENTRY);
     if (!loadEntry(v, entry)) return stopMulticall(v, -XEN_EFAULT);
-    store<i32>(v, load<i32>(v, VCPU_BUDGET) - ENTRY_COST, VCPU_BUDGET);
+    charge(v, COST_ENTRY);
     const outcome = dispatch(v);
     if (outcome == CALL_AGAIN) {
       keepArgs(v, entry);

@@ -2,7 +2,6 @@
  * mmu_update and mmuext_op as lists of requests: how many were done, where one failed, and what is left when it takes too long.
  * Source: Xen's public xen.h, "HYPERVISOR_mmu_update" and "HYPERVISOR_mmuext_op".
  */
-import { VCPU_BUDGET } from "../../abi/vcpu.ts";
 import {
   DOMID_IO,
   DOMID_SELF,
@@ -13,13 +12,11 @@ import {
   XEN_ESRCH,
 } from "../../abi/xen.ts";
 import { MMU_UPDATE_BYTES, MMUEXT_OP_BYTES } from "../../abi/xen-layout.ts";
+import { COST_ENTRY, charge, isSpent } from "./cost.ts";
 import { canRead, readGuest, writeGuest } from "./guest-access.ts";
 import { updateOne } from "./mmu-update.ts";
 import { extendedOperation } from "./mmuext.ts";
 import { arg, CALL_AGAIN, done, setArg } from "./outcome.ts";
-
-/** What a request takes from the slice. */
-const REQUEST_COST: i32 = 4;
 
 /** @returns 0 when `domid` names the caller's own frames, else a negative errno. */
 function checkOwner(domid: u32): i32 {
@@ -49,9 +46,9 @@ export function performList(v: usize, isUpdate: bool): u32 {
   if (error != 0) return done(v, error);
   let first = true;
   while (left != 0) {
-    if (!first && load<i32>(v, VCPU_BUDGET) <= 0) break;
+    if (!first && isSpent(v)) break;
     first = false;
-    store<i32>(v, load<i32>(v, VCPU_BUDGET) - REQUEST_COST, VCPU_BUDGET);
+    charge(v, COST_ENTRY);
     error = canRead(v, lin, bytes)
       ? isUpdate
         ? updateOne(v, lin)

@@ -30,6 +30,7 @@ import {
   flushPageOf,
   flushPageOfGuest,
 } from "../mmu/tlb.ts";
+import { COST_DIRECTORY, COST_EVERYTHING, charge } from "./cost.ts";
 import { canRead, readGuest } from "./guest-access.ts";
 import { pageType, typeCount, typeOf } from "./page-info.ts";
 import { getPageType, putPageType, replaceEntry } from "./page-types.ts";
@@ -128,6 +129,7 @@ function flushAfter(v: usize, lin: u32, flags: u32): i32 {
   const everywhere = where != 0;
   if (everywhere && where != <u32>UVMF_ALL && !canRead(v, where, 4)) return -XEN_EFAULT;
   if (kind == <u32>UVMF_TLB_FLUSH) {
+    charge(v, everywhere ? COST_EVERYTHING : COST_DIRECTORY);
     if (everywhere) flushGuestTranslations(load<usize>(v, VCPU_GUEST));
     else flushCurrentDirectory(v);
   } else if (kind == <u32>UVMF_INVLPG) {

@@ -40,6 +40,7 @@ import {
   flushPageEverywhere,
   flushPageOfGuest,
 } from "../mmu/tlb.ts";
+import { COST_DIRECTORY, COST_EVERYTHING, COST_TABLE, charge } from "./cost.ts";
 import { canRead, readGuest } from "./guest-access.ts";
 import { typeOf } from "./page-info.ts";
 import { getPageType, putPageType } from "./page-types.ts";
@@ -69,6 +70,7 @@ export function extendedOperation(v: usize, lin: u32): i32 {
     case MMUEXT_NEW_BASEPTR:
       return newBasePointer(v, arg1);
     case MMUEXT_TLB_FLUSH_LOCAL:
+      charge(v, COST_DIRECTORY);
       flushCurrentDirectory(v);
       return 0;
     case MMUEXT_INVLPG_LOCAL:
@@ -77,10 +79,10 @@ export function extendedOperation(v: usize, lin: u32): i32 {
     case MMUEXT_TLB_FLUSH_MULTI:
     case MMUEXT_INVLPG_MULTI:
       if (!canRead(v, arg2, 4)) return -XEN_EFAULT;
-      return flushAllVcpus(guest, command == <u32>MMUEXT_TLB_FLUSH_MULTI, arg1);
+      return flushAllVcpus(v, command == <u32>MMUEXT_TLB_FLUSH_MULTI, arg1);
     case MMUEXT_TLB_FLUSH_ALL:
     case MMUEXT_INVLPG_ALL:
-      return flushAllVcpus(guest, command == <u32>MMUEXT_TLB_FLUSH_ALL, arg1);
+      return flushAllVcpus(v, command == <u32>MMUEXT_TLB_FLUSH_ALL, arg1);
     case MMUEXT_FLUSH_CACHE:
     case MMUEXT_FLUSH_CACHE_GLOBAL:
       return -XEN_EACCES;
@@ -103,7 +105,9 @@ export function extendedOperation(v: usize, lin: u32): i32 {
 }
 
 /** More than the set of vCPUs that was asked for is always right. */
-function flushAllVcpus(guest: usize, everything: bool, lin: u32): i32 {
+function flushAllVcpus(v: usize, everything: bool, lin: u32): i32 {
+  const guest = load<usize>(v, VCPU_GUEST);
+  charge(v, everything ? COST_EVERYTHING : COST_DIRECTORY);
   if (everything) flushGuestTranslations(guest);
   else flushPageOfGuest(guest, lin);
   return 0;
@@ -113,6 +117,7 @@ function flushAllVcpus(guest: usize, everything: bool, lin: u32): i32 {
 function writePage(v: usize, mfn: u32, source: usize): i32 {
   const guest = load<usize>(v, VCPU_GUEST);
   if ((typeOf(guest, mfn) & PAGE_OWNED) == 0) return -XEN_EINVAL;
+  charge(v, COST_TABLE);
   const error = getPageType(v, mfn, PGT_WRITABLE);
   if (error != 0) return error;
   const ptr = physicalForWrite(v, mfn << 12, FRAME_BYTES);

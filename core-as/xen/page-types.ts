@@ -38,6 +38,7 @@ import { frameEntry, frameForRead } from "../mmu/frames.ts";
 import { physicalForWrite } from "../mmu/physical.ts";
 import { releaseFrame } from "../mmu/pool.ts";
 import { dropWritesTo, flushGuestTranslations } from "../mmu/tlb.ts";
+import { COST_EVERYTHING, COST_TABLE, charge } from "./cost.ts";
 import { fixDescriptorPage } from "./descriptors.ts";
 import { isKnown, pageType, refWord, typeCount, typeOf, typeWord } from "./page-info.ts";
 
@@ -135,7 +136,10 @@ export function getPageType(v: usize, mfn: u32, type: u32, flags: u32 = 0): i32 
   } else {
     if ((bits & PAGE_OWNED) == 0) return -XEN_EINVAL;
     // No entry maps it writable any more; translations made while one did may still be cached.
-    if (pageType(bits) == PGT_WRITABLE) dropWritesTo(frameForRead(guest, mfn));
+    if (pageType(bits) == PGT_WRITABLE) {
+      charge(v, COST_EVERYTHING);
+      dropWritesTo(frameForRead(guest, mfn));
+    }
   }
   store<u32>(ptr, (bits & PAGE_OWNER_MASK) | use | 1);
   if (type < <u32>PGT_L1) return 0;
@@ -170,6 +174,7 @@ export function putPageAndType(v: usize, mfn: u32): void {
 }
 
 function validate(v: usize, mfn: u32, type: u32, flags: u32): i32 {
+  charge(v, COST_TABLE);
   if (type == PGT_SEG_DESC) return fixDescriptorPage(v, mfn);
   const slots = slotsOf(type, flags);
   const frame = frameForRead(load<usize>(v, VCPU_GUEST), mfn);
@@ -224,6 +229,7 @@ function writeXenSlots(v: usize, mfn: u32): i32 {
 
 function devalidate(v: usize, mfn: u32, type: u32, flags: u32): void {
   if (type == PGT_SEG_DESC) return;
+  charge(v, COST_TABLE);
   release(v, mfn, type, slotsOf(type, flags));
   tablesChanged(load<usize>(v, VCPU_GUEST));
 }

@@ -6,6 +6,7 @@ import { PAGING_NONE, PAGING_PAE, VCPU_CR3, VCPU_GUEST, VCPU_PAGING } from "../.
 import { XEN_EINVAL } from "../../abi/xen.ts";
 import { PAGE_OWNED, PAGE_PINNED, PGT_L3 } from "../../abi/xen-memory.ts";
 import { flushCurrentDirectory, switchDirectory } from "../mmu/tlb.ts";
+import { COST_DIRECTORY, charge } from "./cost.ts";
 import { typeOf, typeWord } from "./page-info.ts";
 import { getPageAndType, putPageAndType } from "./page-types.ts";
 import { dropLdt } from "./segments.ts";
@@ -46,6 +47,7 @@ export function newBasePointer(v: usize, mfn: u32): i32 {
   store<u32>(v, PAGING_PAE, VCPU_PAGING);
   store<u32>(v, mfn << 12, VCPU_CR3);
   dropLdt(v);
+  charge(v, COST_DIRECTORY);
   switchDirectory(v);
   if (mfn == old) flushCurrentDirectory(v);
   return 0;
