@@ -88,6 +88,7 @@ export function virtualDevice(index: number): number {
 /** See the file header. */
 export class XenBlock implements SplitDevice {
   readonly kind = "vbd";
+  readonly id: number;
   readonly name: string;
   readonly frontendKeys: Readonly<Record<string, string>>;
   readonly backendKeys: Readonly<Record<string, string>>;
@@ -110,9 +111,10 @@ export class XenBlock implements SplitDevice {
   constructor(options: XenBlockOptions) {
     const { name, index, backend } = options;
     this.name = name;
+    this.id = virtualDevice(index);
     this.#backend = backend;
     this.frontendKeys = {
-      "virtual-device": String(virtualDevice(index)),
+      "virtual-device": String(this.id),
       "device-type": "disk",
     };
     this.backendKeys = {

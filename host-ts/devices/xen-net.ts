@@ -88,6 +88,7 @@ interface Chain {
 /** See the file header. Throws ConfigError for a bad MAC address. */
 export class XenNet implements SplitDevice {
   readonly kind = "vif";
+  readonly id: number;
   readonly name: string;
   readonly frontendKeys: Readonly<Record<string, string>>;
   readonly backendKeys: Readonly<Record<string, string>>;
@@ -112,6 +113,7 @@ export class XenNet implements SplitDevice {
       );
     }
     this.name = name;
+    this.id = index;
     this.#backend = backend;
     const address = Array.from(mac, (byte) => byte.toString(16).padStart(2, "0")).join(":");
     this.frontendKeys = { handle: String(index), mac: address };

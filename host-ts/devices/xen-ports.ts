@@ -54,6 +54,8 @@ export interface FrontendLink {
 export interface SplitDevice {
   /** Name of the device's kind in xenstore. */
   readonly kind: "vbd" | "vif";
+  /** Number of the device among those of its kind. */
+  readonly id: number;
   /** Unique within the guest, for inputs, metrics and snapshots. */
   readonly name: string;
   /** What the device counted since it was made, by name. */

@@ -102,8 +102,8 @@ export function resolveConfig(options: GuestOptions): GuestConfig {
     throw new ConfigError("a recording can only be replayed in virtual time");
   }
   const { abi = ABIS[0] } = options;
-  if (abi !== "lguest" && (options.block?.length || options.net?.length)) {
-    throw new ConfigError(`abi "${abi}" has no disks and no network; leave block and net out`);
+  if (abi === "bare" && (options.block?.length || options.net?.length)) {
+    throw new ConfigError('abi "bare" has no disks and no network; leave block and net out');
   }
   const vcpus = integer("vcpus", options.vcpus);
   if (options.abi === "bare" && options.lguest?.faultPath !== undefined) {

@@ -36,6 +36,9 @@ import { VirtioBlock } from "../devices/virtio-block.ts";
 import { VirtioConsole } from "../devices/virtio-console.ts";
 import { VirtioNet } from "../devices/virtio-net.ts";
 import { VirtioRng } from "../devices/virtio-rng.ts";
+import { XenBlock } from "../devices/xen-block.ts";
+import { XenNet } from "../devices/xen-net.ts";
+import type { SplitDevice } from "../devices/xen-ports.ts";
 import { createLguest } from "../lguest/index.ts";
 import { createXenPv } from "../xen/index.ts";
 import type { GuestConfig } from "./config.ts";
@@ -326,8 +329,10 @@ export class Machine implements PersonalityHost {
     const { image } = this.#parts;
     const config = this.#config;
     if (config.abi === "lguest") return createLguest(this, { ...config, image }, config.lguest);
-    if (config.abi === "xen-pv")
-      return createXenPv(this, { ...config, image }, { ...config.xen, name: config.name });
+    if (config.abi === "xen-pv") {
+      const settings = { ...config.xen, name: config.name, devices: this.#createSplitDevices() };
+      return createXenPv(this, { ...config, image }, settings);
+    }
     const initrd = config.initrd === undefined ? [] : [config.initrd];
     const modules = [...initrd, ...config.bare.modules];
     const { commandLine } = config;
@@ -353,6 +358,19 @@ export class Machine implements PersonalityHost {
       devices.push(new VirtioRng({ entropy }));
     }
     return devices;
+  }
+
+  /** The back ends of a Xen domain's disks and network cards. */
+  #createSplitDevices(): SplitDevice[] {
+    const { block, net, inputs: sink } = this.#parts;
+    const disks = block.map(
+      (backend, index) => new XenBlock({ name: `block${index}`, index, backend }),
+    );
+    const cards = net.map((backend, index) => {
+      const mac = this.#config.net[index]!.macBytes;
+      return new XenNet({ name: `net${index}`, index, mac, backend, sink });
+    });
+    return [...disks, ...cards];
   }
 }
 

@@ -8,6 +8,7 @@ import { PAGE_BYTES } from "../../abi/memory.ts";
 import {
   GNTST_BAD_GNTREF,
   GNTST_BAD_PAGE,
+  GNTST_GENERAL_ERROR,
   GNTST_OKAY,
   GNTST_PERMISSION_DENIED,
   GNTTAB_NR_RESERVED_ENTRIES,
@@ -36,6 +37,8 @@ const HOST_DOMID = 0;
 const STATUS_PER_FRAME = PAGE_BYTES / 2;
 
 interface Uses {
+  /** Machine frame, whatever the entry names by now. */
+  readonly mfn: number;
   readers: number;
   writers: number;
 }
@@ -124,16 +127,20 @@ export class GrantTable {
     this.#setEntry(ref, { flags: GTF_PERMIT_ACCESS, domid: HOST_DOMID, frame: mfn });
   }
 
-  /** The Host begins to use a page, and says so in the entry. */
+  /** The Host begins to use a page, and says so in the entry. Nobody makes it a page table meanwhile, if the Host may write. */
   use(ref: number, isWrite: boolean): GrantedPage {
     const page = this.check(ref, isWrite);
     if (page.status !== GNTST_OKAY) return page;
-    const uses = this.#uses.get(ref) ?? { readers: 0, writers: 0 };
+    const uses = this.#uses.get(ref) ?? { mfn: page.gpa / PAGE_BYTES, readers: 0, writers: 0 };
+    const { core, vcpu } = this.#host;
+    if (core.exports.xenGetFrame(vcpu.ptr, uses.mfn, isWrite ? 1 : 0) !== 0) {
+      return { status: GNTST_GENERAL_ERROR, gpa: 0 };
+    }
     if (isWrite) uses.writers++;
     else uses.readers++;
     this.#uses.set(ref, uses);
     this.#mark(ref, uses);
-    return page;
+    return { status: GNTST_OKAY, gpa: uses.mfn * PAGE_BYTES };
   }
 
   /** The Host is done with a page that it used. */
@@ -142,6 +149,8 @@ export class GrantTable {
     if (uses === undefined) return;
     if (isWrite) uses.writers--;
     else uses.readers--;
+    const { core, vcpu } = this.#host;
+    core.exports.xenPutFrame(vcpu.ptr, uses.mfn, isWrite ? 1 : 0);
     if (uses.readers + uses.writers === 0) this.#uses.delete(ref);
     this.#mark(ref, uses);
   }

@@ -32,13 +32,15 @@ import type { GuestEndKind, Personality, PersonalityHost } from "../base/persona
 import type { HostInput } from "../base/ports.ts";
 import type { VcpuBlock } from "../base/vcpu-block.ts";
 import { checkVersion } from "../devices/records.ts";
-import { MemoryPage } from "../devices/xen-ports.ts";
+import { MemoryPage, type SplitDevice } from "../devices/xen-ports.ts";
 import { buildDomain, type Domain, type StartOfDay } from "./builder.ts";
 import { ConsoleRing } from "./console-ring.ts";
 import { XenDomain } from "./domain.ts";
+import { GrantedPages } from "./granted-pages.ts";
 import { CALL_NAMES, performHypercall } from "./hypercall-table.ts";
 import { coreDeathText } from "./kill-reasons.ts";
 import { setProcessor } from "./processor.ts";
+import { Xenbus } from "./xenbus.ts";
 import { populateDomain } from "./xenstore/domain.ts";
 import { XenstoreRing } from "./xenstore/ring.ts";
 import { Xenstore } from "./xenstore/xenstore.ts";
@@ -54,6 +56,8 @@ export interface XenSettings {
   readonly scramble: number;
   /** Of the guest, for the store. */
   readonly name: string;
+  /** Disks and network cards, in the order of the options. */
+  readonly devices: readonly SplitDevice[];
 }
 
 /** How each SHUTDOWN_* ends the guest. */
@@ -82,6 +86,7 @@ class XenPv implements Personality {
   readonly #console: ConsoleRing;
   readonly #store = new Xenstore();
   readonly #storeRing: XenstoreRing;
+  readonly #bus: Xenbus;
   readonly #consolePort: number;
   readonly #storePort: number;
   readonly #start: StartOfDay;
@@ -126,6 +131,13 @@ class XenPv implements Personality {
       page: new MemoryPage(host.memory, this.#start.storeMfn * PAGE_BYTES),
       event: { notify: () => channels.raise(this.#storePort) },
     });
+    this.#bus = new Xenbus({
+      store: this.#store,
+      domid: this.#domain.domid,
+      grants: new GrantedPages(host.memory, grants),
+      events: channels,
+    });
+    for (const device of settings.devices) this.#bus.add(device);
     setProcessor(host, this.#start);
   }
 
@@ -171,6 +183,7 @@ class XenPv implements Personality {
 
   receive(input: HostInput): void {
     if (input.kind === "console") this.#console.receive(input.data);
+    else this.#bus.receive(input);
   }
 
   get pendingInputBytes(): number {
@@ -216,6 +229,7 @@ class XenPv implements Personality {
       console: this.#console.save(),
       store: this.#store.save(),
       storeRing: this.#storeRing.save(),
+      bus: this.#bus.save(),
     };
   }
 
@@ -232,6 +246,7 @@ class XenPv implements Personality {
     this.#console.restore(part("console"));
     this.#store.restore(part("store"));
     this.#storeRing.restore(part("storeRing"));
+    this.#bus.restore(part("bus"));
   }
 
   /** Everything zero but the masks, the wall clock, and each vCPU's time. */

@@ -64,9 +64,9 @@ export class Xenbus {
     this.#options = options;
   }
 
-  /** Makes both directories of a device, before the guest starts; `id` tells devices of a kind apart. */
-  add(device: SplitDevice, id: number): void {
-    this.#backends.push(new Backend(this.#options, device, id));
+  /** Makes both directories of a device, before the guest starts. */
+  add(device: SplitDevice): void {
+    this.#backends.push(new Backend(this.#options, device));
   }
 
   /** Host-side news for one of the devices. */
@@ -107,12 +107,12 @@ class Backend {
   #state = XENBUS_STATE_INIT_WAIT;
   #link: Link | undefined;
 
-  constructor(options: XenbusOptions, device: SplitDevice, id: number) {
+  constructor(options: XenbusOptions, device: SplitDevice) {
     this.#options = options;
     this.device = device;
     const { store, domid } = options;
-    this.#frontPath = `${domainPath(domid)}/device/${device.kind}/${id}`;
-    this.#backPath = `${domainPath(HOST_DOMID)}/backend/${device.kind}/${domid}/${id}`;
+    this.#frontPath = `${domainPath(domid)}/device/${device.kind}/${device.id}`;
+    this.#backPath = `${domainPath(HOST_DOMID)}/backend/${device.kind}/${domid}/${device.id}`;
     const frontRights: [Permission, Permission] = [
       { domid, access: "n" },
       { domid: HOST_DOMID, access: "r" },

@@ -39,7 +39,7 @@ class BlockFront {
 
   constructor(backend: BlockBackend, ringRefs = [RING]) {
     this.device = new XenBlock({ name: "block0", index: 0, backend });
-    this.domain = new FakeDomain(this.device, virtualDevice(0));
+    this.domain = new FakeDomain(this.device);
     this.ring = this.newRing(ringRefs);
   }
 

@@ -159,7 +159,7 @@ export class FakeDomain {
   readonly front: string;
   readonly back: string;
 
-  constructor(device: SplitDevice, id = 0) {
+  constructor(device: SplitDevice) {
     populateDomain(this.store, {
       domid: 1,
       name: "guest",
@@ -173,8 +173,8 @@ export class FakeDomain {
     this.guest = new StoreGuest(this.store, 1, lonePage());
     const grants = new GrantedPages(this.memory, this.grants);
     this.bus = new Xenbus({ store: this.store, domid: 1, grants, events: this.events });
-    this.bus.add(device, id);
-    this.front = `device/${device.kind}/${id}`;
+    this.bus.add(device);
+    this.front = `device/${device.kind}/${device.id}`;
     this.back = this.read("backend");
   }
 
