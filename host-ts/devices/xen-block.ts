@@ -183,7 +183,10 @@ export class XenBlock implements SplitDevice {
       const response = new Uint8Array(BLKIF_RSP_BYTES);
       const id = request.byteOffset + BLKIF_REQ_ID;
       response.set(new Uint8Array(request.buffer, id, BLKIF_ID_BYTES), BLKIF_RSP_ID);
-      response[BLKIF_RSP_OPERATION] = request.getUint8(BLKIF_REQ_OPERATION);
+      const operation = request.getUint8(BLKIF_REQ_OPERATION);
+      // Linux does not know its indirect requests again but by what they did.
+      const isIndirect = operation === BLKIF_OP_INDIRECT;
+      response[BLKIF_RSP_OPERATION] = isIndirect ? request.getUint8(BLKIF_INDIRECT_OP) : operation;
       new DataView(response.buffer).setInt16(BLKIF_RSP_STATUS, status, true);
       ring.respond(response);
     }

@@ -197,7 +197,12 @@ describe("requests", () => {
       request[1] = operation;
       view.setUint16(2, count, true);
       view.setUint32(0x18, ref, true);
-      return front.submit(request)[0];
+      front.ring.put(request);
+      front.ring.push();
+      domain.events.kick(PORT);
+      const [response] = front.ring.take(12);
+      expect(response!.getUint8(8)).toBe(operation);
+      return blockResponse(response!)[1];
     };
     expect(indirect(BLKIF_OP_READ, 256, 100)).toBe(BLKIF_RSP_OKAY);
     expect(domain.page(20).read(0, 4096)).toEqual(backend.bytes.slice(348 * 512, 356 * 512));
