@@ -16,3 +16,10 @@ export const CPUID_HYPERVISOR_LEAF = 0x40000000;
 export const CPUID_SIGNATURE_EBX = 0x6d736177;
 export const CPUID_SIGNATURE_ECX = 0x6f736976;
 export const CPUID_SIGNATURE_EDX = 0x00000072;
+/** EBX, ECX and EDX of that leaf for a Xen guest: "XenVMMXenVMM". */
+export const CPUID_XEN_EBX = 0x566e6558;
+export const CPUID_XEN_ECX = 0x65584d4d;
+export const CPUID_XEN_EDX = 0x4d4d566e;
+/** Leaves of a Xen PV guest from the base on; ECX of the third: MMU_PT_UPDATE_PRESERVE_AD is there. */
+export const CPUID_XEN_LEAVES = 5;
+export const CPUID_XEN_PRESERVES_AD = 1;

@@ -182,6 +182,8 @@ export const VCPU_XMM = 0x2d0;
 
 /** u32, number of 8-byte descriptors in VCPU_HELD_GDT that replace the table at GDTR; 0 when the guest's own is used. */
 export const VCPU_HELD_GDT_COUNT = 0x350;
+/** Instead of a number: the table is a Xen guest's, in the machine frames of VCPU_XEN_GDT_FRAMES, with Xen's own page after them. */
+export const HELD_GDT_XEN = 0x10000;
 /** u32, guest-physical address of struct lguest_data, 0 before LGUEST_INIT. */
 export const VCPU_LG_DATA = 0x358;
 /** u32, SS and ESP of the last SET_STACK. */
@@ -240,6 +242,61 @@ export const VCPU_HELD_GDT = 0x400;
 export const VCPU_LARGE_PAGES = 0x500;
 
 // ---------------------------------------------------------------------------------------------------------------
+// vCPU block: the Xen personality's words. A Xen guest has no device memory: they lie where other guests have the queue of such accesses
+// ---------------------------------------------------------------------------------------------------------------
+
+/** u32, machine address of this vCPU's struct vcpu_info, 0 before the Host has set one. */
+export const VCPU_XEN_INFO = 0x580;
+/** u32, SS and ESP of stack_switch: the stack for traps out of ring 3. */
+export const VCPU_XEN_KERNEL_SS = 0x584;
+export const VCPU_XEN_KERNEL_SP = 0x588;
+/** u32, selector and EIP of the event callback, of the failsafe callback and of those that only a 64-bit processor calls. */
+export const VCPU_XEN_EVENT_CS = 0x58c;
+export const VCPU_XEN_EVENT_EIP = 0x590;
+export const VCPU_XEN_FAILSAFE_CS = 0x594;
+export const VCPU_XEN_FAILSAFE_EIP = 0x598;
+export const VCPU_XEN_SYSCALL_CS = 0x59c;
+export const VCPU_XEN_SYSCALL_EIP = 0x5a0;
+export const VCPU_XEN_SYSENTER_CS = 0x5a4;
+export const VCPU_XEN_SYSENTER_EIP = 0x5a8;
+/** u32, bit n: callback of type n (CALLBACKTYPE_*) is entered with the upcall mask set. */
+export const VCPU_XEN_CALLBACK_MASKS = 0x5ac;
+/** u32, virtual I/O privilege level, 0-3. */
+export const VCPU_XEN_IOPL = 0x5b0;
+/** u32, linear address of the guest's bitmap of forbidden ports, and how many ports it covers. */
+export const VCPU_XEN_IOBITMAP = 0x5b4;
+export const VCPU_XEN_IOBITMAP_PORTS = 0x5b8;
+/** u32, linear address and descriptors of the LDT. */
+export const VCPU_XEN_LDT_BASE = 0x5bc;
+export const VCPU_XEN_LDT_ENTRIES = 0x5c0;
+/** u32, descriptors of set_gdt; u32[14], machine frames of the GDT, 0 where there is none. Written by the core (xenSetGdtFrame). */
+export const VCPU_XEN_GDT_ENTRIES = 0x5c4;
+export const VCPU_XEN_GDT_FRAMES = 0x5c8;
+export const XEN_GDT_FRAMES_MAX = 14;
+/** u32[16], machine frames of the LDT whose descriptors were checked, 0 for those that nobody needed yet. */
+export const VCPU_XEN_LDT_FRAMES = 0x600;
+export const XEN_LDT_FRAMES_MAX = 16;
+/** u32, hypercall being performed; u32[6], its arguments. A call that was not finished leaves those to go on with. */
+export const VCPU_XEN_CALL = 0x640;
+export const VCPU_XEN_ARGS = 0x644;
+export const XEN_ARGS_MAX = 6;
+/** u32, linear address of the multicall entry in progress, and entries left with it: 0 when no multicall waits for the Host. */
+export const VCPU_XEN_MC_ENTRY = 0x65c;
+export const VCPU_XEN_MC_LEFT = 0x660;
+/** u32, 1 when the Host has answered the entry: the list goes on at the next entry to the core. */
+export const VCPU_XEN_MC_ANSWERED = 0x664;
+/** u32, 1 when the guest makes CPUID of its processes fault (MSR_MISC_FEATURES_ENABLES). */
+export const VCPU_XEN_CPUID_FAULTING = 0x668;
+/** u32[2], bit n: hypercall n leaves with EXIT_HYPERCALL although the core could perform it. Others that the core does not know always do. */
+export const VCPU_XEN_LEAVING_CALLS = 0x66c;
+/** u32, not 0: the descriptor at this byte offset plus 1 of the LDT was needed and its page is not checked yet. */
+export const VCPU_XEN_LDT_MISS = 0x674;
+/** u32, what the hypercall being performed returns. */
+export const VCPU_XEN_RESULT = 0x678;
+/** u32, kHz of the time-stamp counter, for CPUID. */
+export const VCPU_XEN_TSC_KHZ = 0x67c;
+
+// ---------------------------------------------------------------------------------------------------------------
 // vCPU block: which way traps and calls take (how a guest is run, and no part of its state)
 // ---------------------------------------------------------------------------------------------------------------
 
@@ -268,9 +325,12 @@ export const VCPU_CHAOS_UNTIL = 0x780;
 
 /** u32, 1 while the Host's clock is told of every change of PHASE_*, for measurements; otherwise 0. */
 export const VCPU_PHASES = 0x7f8;
-/** 256 gates of 8 bytes, present bit clear when empty: the interrupt table that lguest and Xen guests register by hypercall. */
+/** 256 gates of 8 bytes, present bit clear when empty: the interrupt table that lguest guests register by hypercall. */
 export const VCPU_HELD_IDT = 0x800;
 export const HELD_GATE_BYTES = 8;
+/** A Xen guest's have another form: u32 EIP, u16 selector, u16 flags (TRAP_INFO_*); a selector of 0 is an empty one. */
+export const HELD_GATE_CS = 4;
+export const HELD_GATE_FLAGS = 6;
 /** In the high dword of a gate. */
 export const HELD_GATE_PRESENT = 0x8000;
 /** Size of the block, one pool frame. */
@@ -436,6 +496,16 @@ export const KILL_BAD_IDT_TYPE = 15;
 export const KILL_BAD_IDT_VECTOR = 16;
 /** LOAD_GDT_ENTRY: [1] index. */
 export const KILL_BAD_GDT_INDEX = 17;
+/** Xen: a trap for which no handler is registered. [1] vector, [2] EIP, [3] CR2 or error code. */
+export const KILL_XEN_UNHANDLED_TRAP = 32;
+/** Xen: [1] linear address of a frame that cannot be put on the kernel's stack. */
+export const KILL_XEN_BAD_STACK = 33;
+/** Xen: [1] selector, [2] EIP of a handler or callback that cannot be entered. */
+export const KILL_XEN_BAD_HANDLER = 34;
+/** Xen: [1] linear address of a frame for the iret hypercall that cannot be read, [2] its selector if it leads to ring 0. */
+export const KILL_XEN_BAD_IRET = 35;
+/** Xen: [1] machine frame that a page table leads to and that is no memory. */
+export const KILL_XEN_BAD_TABLES = 36;
 
 // ---------------------------------------------------------------------------------------------------------------
 // Guest block (one pool frame)
@@ -456,6 +526,18 @@ export const GUEST_FRAMES_HELD = 0x14;
 export const GUEST_VCPUS = 0x18;
 /** u32, identifier unique within the shared memory, never 0. */
 export const GUEST_ID = 0x1c;
+/** Xen: pointers to u32[1024] pointers to leaves u32[1024], by machine frame: type words and reference counts of pages. 0 without them. */
+export const GUEST_PAGE_TYPES = 0x20;
+export const GUEST_PAGE_REFS = 0x24;
+/** u32, Xen: first of the L1 tables that map the machine-to-physical table, and first frame of that table. */
+export const GUEST_M2P_TABLES_MFN = 0x28;
+export const GUEST_M2P_MFN = 0x2c;
+/** u32, Xen: bumped when a present page-table entry changes; a cached directory that slept meanwhile is dropped when it wakes. */
+export const GUEST_TABLES_EPOCH = 0x30;
+/** u32, Xen: bit n is 1 while VMASST_TYPE n is enabled. */
+export const GUEST_XEN_ASSISTS = 0x34;
+/** u32, Xen: 1 when a frame was given back that translations of the guest may still name; they are dropped before it runs again. */
+export const GUEST_XEN_STALE = 0x38;
 
 /** Frame entry: pointer to the pool frame (4 KiB aligned) plus these bits; 0 is a frame never touched, which reads as zero. */
 export const FRAME_COW = 1;

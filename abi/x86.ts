@@ -180,6 +180,10 @@ export const MSR_SYSENTER_ESP = 0x175;
 export const MSR_SYSENTER_EIP = 0x176;
 export const MSR_PAT = 0x277;
 export const MSR_EFER = 0xc0000080 | 0;
+/** Bit 31: CPUID can be made to fault. Bit 0 of the other one: it does (SDM 4, "MSR_PLATFORM_INFO" and "MSR_MISC_FEATURES_ENABLES"). */
+export const MSR_PLATFORM_INFO = 0xce;
+export const MSR_MISC_FEATURES_ENABLES = 0x140;
+export const MSR_DEBUGCTL = 0x1d9;
 export const MSR_TSC_AUX = 0xc0000103 | 0;
 /** Those that CPUID leaf 7 promises in EDX (SDM 4, "IA32_SPEC_CTRL", "IA32_PRED_CMD", "IA32_ARCH_CAPABILITIES"). */
 export const MSR_SPEC_CTRL = 0x48;

@@ -1,8 +1,15 @@
 /**
  * Everything the Host may call. Pointers are offsets in linear memory; abi/vcpu.ts says what they point at.
  */
-import { VCPU_FAULT_ADDRESS } from "../abi/vcpu.ts";
-import { PFERR_USER } from "../abi/x86.ts";
+import {
+  GUEST_M2P_MFN,
+  GUEST_M2P_TABLES_MFN,
+  VCPU_FAULT_ADDRESS,
+  VCPU_GUEST,
+} from "../abi/vcpu.ts";
+import { EFLAGS_ARITH, PFERR_USER } from "../abi/x86.ts";
+import { XEN_EINVAL } from "../abi/xen.ts";
+import { PGT_WRITABLE } from "../abi/xen-memory.ts";
 import { resetCodeCache } from "./decode/cache.ts";
 import { ARENA_BYTES, PAGE_SIZE } from "./layout.ts";
 import { dropCode, touchesCode } from "./mmu/code-pages.ts";
@@ -19,6 +26,8 @@ import {
   switchDirectory,
 } from "./mmu/tlb.ts";
 import { clearEvent, fillFrom, markEntry as mark, probe } from "./mmu/walker.ts";
+import { loadSegment } from "./protect/segments.ts";
+import { setArithFlags } from "./state/flags.ts";
 import { setArena } from "./state/thread.ts";
 import { updateMode as recomputeMode } from "./state/vcpu.ts";
 import { canTakeNmi, deliver, deliverPageFault, onInterrupt, onNmi } from "./switcher/classify.ts";
@@ -33,6 +42,22 @@ import {
   setLimits,
   setModel,
 } from "./switcher/vcpus.ts";
+import { land } from "./xen/bounce.ts";
+import {
+  addFrames,
+  dropVcpuTables,
+  relinquish,
+  shareFrame,
+  takeFrame,
+  unshareFrame,
+} from "./xen/domain.ts";
+import { mapGranted, unmapGranted } from "./xen/grant-map.ts";
+import { answerCall, performLeft } from "./xen/hypercalls.ts";
+import { createPageInfo, refWord, typeOf } from "./xen/page-info.ts";
+import { getPage, getPageAndType, putPage, putPageAndType } from "./xen/page-types.ts";
+import { newBasePointer, pinTable, unpinTable } from "./xen/pins.ts";
+import { setGdtFrame, setLdt } from "./xen/segments.ts";
+import { hasUpcall } from "./xen/upcall.ts";
 
 /** Prepares the shared memory; once, before any thread starts. */
 export function poolInit(): void {
@@ -180,4 +205,147 @@ export function deliverNmi(v: usize): bool {
 /** The Host wrote segment registers of the block. */
 export function updateMode(v: usize): void {
   recomputeMode(v);
+}
+
+/** Makes a guest a Xen domain: it gets (empty) page information. Its frame numbers are machine frames. @returns 0 when memory is exhausted. */
+export function xenCreate(guest: usize): bool {
+  return createPageInfo(guest);
+}
+/** Where the machine-to-physical table is: first L1 table that maps it, first frame of it. Before the first page table is checked. */
+export function xenSetMachineToPhysical(guest: usize, tablesMfn: u32, tableMfn: u32): void {
+  store<u32>(guest, tablesMfn, GUEST_M2P_TABLES_MFN);
+  store<u32>(guest, tableMfn, GUEST_M2P_MFN);
+}
+/**
+ * Gives frames [mfn, mfn + count) to the domain as PAGE_OWNED (RAM), PAGE_SHARED or PAGE_READ_ONLY (Xen's own).
+ * @returns 1; 0 when memory is exhausted, or a frame is somebody's or still in use.
+ */
+export function xenAddFrames(guest: usize, mfn: u32, count: u32, owner: u32): bool {
+  return addFrames(guest, mfn, count, owner);
+}
+/** Takes a frame of RAM from the vCPU's domain; its memory goes with the last reference. @returns 0 when it is not RAM of the domain's. */
+export function xenTakeFrame(v: usize, mfn: u32): bool {
+  return takeFrame(v, mfn);
+}
+/** @returns the type word of a frame: PGT_* and PAGE_* of abi/xen-memory.ts; 0 for one not known. */
+export function xenTypeOf(guest: usize, mfn: u32): u32 {
+  return typeOf(guest, mfn);
+}
+/** @returns references to a frame. */
+export function xenReferencesOf(guest: usize, mfn: u32): u32 {
+  const ptr = refWord(guest, mfn);
+  return ptr == 0 ? 0 : load<u32>(ptr);
+}
+/** Takes a reference to a frame, and one as writable on demand: it stays memory until xenPutFrame. @returns 0 or a negative errno. */
+export function xenGetFrame(v: usize, mfn: u32, writable: bool): i32 {
+  if (writable) return getPageAndType(v, mfn, PGT_WRITABLE);
+  return getPage(load<usize>(v, VCPU_GUEST), mfn) ? 0 : -XEN_EINVAL;
+}
+/** Gives back what xenGetFrame took, with the same `writable`. */
+export function xenPutFrame(v: usize, mfn: u32, writable: bool): void {
+  if (writable) putPageAndType(v, mfn);
+  else putPage(load<usize>(v, VCPU_GUEST), mfn);
+}
+/**
+ * Lets `guest` see frame `otherMfn` of `other` as its frame `mfn` of PAGE_FOREIGN; hold the other's frame with xenGetFrame meanwhile.
+ * @param flags PAGE_READ_ONLY or 0 @returns 0 when one of the frames cannot be had.
+ */
+export function xenShareFrame(
+  guest: usize,
+  mfn: u32,
+  other: usize,
+  otherMfn: u32,
+  flags: u32,
+): bool {
+  return shareFrame(guest, mfn, other, otherMfn, flags);
+}
+/** Ends xenShareFrame. @returns 0 while an entry still maps the frame. */
+export function xenUnshareFrame(guest: usize, mfn: u32): bool {
+  return unshareFrame(guest, mfn);
+}
+/**
+ * Makes a page-table entry map a frame of PAGE_FOREIGN: the entry at machine address `entryGpa`, or where that is 0 the one that maps `lin`.
+ * @param low entry, low half, and `high` half @returns 0 or a negative errno.
+ */
+export function xenMapGranted(v: usize, entryGpa: u32, lin: u32, low: u32, high: u32): i32 {
+  switchDirectory(v);
+  const error = mapGranted(v, entryGpa, lin, low, high);
+  if (error == 0) flushGuestTranslations(load<usize>(v, VCPU_GUEST));
+  return error;
+}
+/** Replaces an entry that maps frame `mfn` of PAGE_FOREIGN, named as for xenMapGranted, by another. @returns 0, or -EINVAL: it maps another. */
+export function xenUnmapGranted(
+  v: usize,
+  entryGpa: u32,
+  lin: u32,
+  mfn: u32,
+  low: u32,
+  high: u32,
+): i32 {
+  switchDirectory(v);
+  const error = unmapGranted(v, entryGpa, lin, mfn, low, high);
+  if (error == 0) flushGuestTranslations(load<usize>(v, VCPU_GUEST));
+  return error;
+}
+/** Pins (checks) a table of type PGT_L1 to PGT_L3. @returns 0 or a negative errno. */
+export function xenPin(v: usize, mfn: u32, type: u32): i32 {
+  return pinTable(v, mfn, type);
+}
+/** Undoes a pin. @returns 0 or -EINVAL. */
+export function xenUnpin(v: usize, mfn: u32): i32 {
+  return unpinTable(v, mfn);
+}
+/** Makes the L3 table `mfn` the vCPU's, checking it if need be. @returns 0 or -EINVAL. */
+export function xenSetBase(v: usize, mfn: u32): i32 {
+  return newBasePointer(v, mfn);
+}
+/** Makes `mfn` frame `index` (0-13) of the vCPU's GDT, 0 for none. @returns 0 or -EINVAL: its descriptors are no good. */
+export function xenSetGdtFrame(v: usize, index: u32, mfn: u32): i32 {
+  return setGdtFrame(v, index, mfn);
+}
+/** Gives the vCPU an LDT. @returns 0 or -EINVAL. */
+export function xenSetLdt(v: usize, lin: u32, entries: u32): i32 {
+  return setLdt(v, lin, entries);
+}
+/**
+ * Loads CS:EIP, EFLAGS (IF must be set, IOPL 0) and SS:ESP with all checks, and the rings that go with them; VCPU_CPL should be 1 before.
+ * @returns 0, with nothing changed, when a selector cannot be loaded.
+ */
+export function xenLand(v: usize, cs: u32, eip: u32, flags: u32, ss: u32, esp: u32): bool {
+  switchDirectory(v);
+  if (!land(v, cs, eip, flags & ~EFLAGS_ARITH, ss, esp)) return false;
+  setArithFlags(v, flags);
+  return true;
+}
+/** Loads SEG_ES, SEG_DS, SEG_FS or SEG_GS as the guest would. @returns 0, with the register unchanged, when it cannot be loaded. */
+export function xenLoadSegment(v: usize, seg: u32, selector: u32): bool {
+  switchDirectory(v);
+  const done = loadSegment(v, seg, selector);
+  clearEvent(v);
+  return done;
+}
+/** Answers the EXIT_HYPERCALL that the vCPU left with: into EAX, or into the entry of the multicall, which then goes on by itself. */
+export function xenReturn(v: usize, value: u32): void {
+  switchDirectory(v);
+  answerCall(v, value);
+}
+/**
+ * Performs the hypercall that the vCPU left with as the core would have: for calls of VCPU_XEN_LEAVING_CALLS. No xenReturn then.
+ * @returns 0 when the core does not know the call (the Host performs it), or with EXIT_KILL recorded.
+ */
+export function xenPerform(v: usize): bool {
+  switchDirectory(v);
+  return performLeft(v);
+}
+/** @returns 1 when an event waits and is not masked: a blocked vCPU wakes. */
+export function xenHasUpcall(v: usize): bool {
+  return hasUpcall(v);
+}
+/** Gives back the vCPU's tables (base pointer, GDT, LDT): it does not run again before xenSetBase. */
+export function xenDropTables(v: usize): void {
+  dropVcpuTables(v);
+}
+/** Undoes all pins of the domain, whose vCPUs hold no tables any more. @returns the sum of all counts left: 0 unless frames are held. */
+export function xenRelinquish(v: usize): u32 {
+  return relinquish(v);
 }

@@ -58,12 +58,13 @@ export const TLB_WATCHED = 1;
 export const DIRECTORIES_PER_VCPU = 4;
 
 export const ARENA_TLBS = 0;
-/** Context tags: {u32 vCPU pointer, u32 directory, u32 last use, u32 spare} each. */
+/** Context tags: {u32 vCPU pointer, u32 directory, u32 last use, u32 GUEST_TABLES_EPOCH when it was last active} each. */
 export const ARENA_CONTEXTS = 0x200000;
 export const CONTEXT_STRIDE = 16;
 export const CONTEXT_VCPU = 0;
 export const CONTEXT_DIRECTORY = 4;
 export const CONTEXT_LAST_USE = 8;
+export const CONTEXT_EPOCH = 12;
 /** Thread words: use clock, next free micro-op byte, and scratch. */
 export const ARENA_CLOCK = 0x200100;
 export const ARENA_UOP_NEXT = 0x200104;

@@ -35,6 +35,7 @@ export type {
   LguestOptions,
   NetOptions,
   ProfileOptions,
+  XenOptions,
 } from "./guest/options.ts";
 export type { Profile, ProfileSample } from "./guest/profiler.ts";
 export type { Counts, GuestStats } from "./guest/stats.ts";

@@ -14,6 +14,7 @@ export const DEBIAN_FILES = [
   "vmlinux-686-pae",
   "rd/bin/busybox",
   "initrd.gz",
+  "grub-i386-xen.bin",
   "grub-i386-xen_pvh.bin",
 ] as const;
 

@@ -17,6 +17,7 @@ const LAYERS: Record<string, string[][]> = {
     ["decode"],
     ["exec"],
     ["jit"],
+    ["xen"],
     ["switcher"],
     ["index"],
   ],

@@ -27,6 +27,7 @@ import {
   EXIT_HALT,
   EXIT_IO_IN,
   EXIT_IO_OUT,
+  POLICY_XEN,
   VCPU_CPL,
   VCPU_CR0,
   VCPU_CR4,
@@ -38,6 +39,7 @@ import {
   VCPU_GPR,
   VCPU_IDTR_BASE,
   VCPU_IDTR_LIMIT,
+  VCPU_POLICY,
   VCPU_TSC_AUX,
 } from "../../abi/vcpu.ts";
 import {
@@ -359,8 +361,12 @@ export function setAlignmentCheck(v: usize, isSet: bool): u32 {
   store<u32>(v, isSet ? flags | EFLAGS_AC : flags & ~EFLAGS_AC, VCPU_EFLAGS);
   return STEP_NEXT;
 }
-/** CPUID. */
+/** CPUID; under Xen it faults whatever the ring, as processors can be made to do it, and is answered there. */
 export function cpuid(v: usize, pc: usize): u32 {
+  if (load<u32>(v, VCPU_POLICY) == POLICY_XEN) {
+    raiseGp(v);
+    return STEP_EVENT;
+  }
   answerCpuid(v, reg(v, REG_EAX));
   return finish(v, pc, true);
 }

@@ -80,6 +80,10 @@ export function allocFrame(): usize {
 export function frameReferences(frame: usize): u32 {
   return atomic.load<u32>(refPtr(frame));
 }
+/** Takes another reference of a frame that has one. */
+export function retainFrame(frame: usize): void {
+  atomic.add<u32>(refPtr(frame), 1);
+}
 /** Drops a reference; the last one frees the frame. */
 export function releaseFrame(frame: usize): void {
   if (atomic.sub<u32>(refPtr(frame), 1) != 1) return;

@@ -10,7 +10,9 @@ import {
   COUNTER_DIRECTORY_MISSES,
   COUNTER_DIRECTORY_SWITCHES,
   COUNTER_TLB_FLUSHES,
+  GUEST_TABLES_EPOCH,
   PAGING_NONE,
+  POLICY_XEN,
   VCPU_CONTEXT,
   VCPU_CPL,
   VCPU_CR0,
@@ -19,6 +21,7 @@ import {
   VCPU_GUEST,
   VCPU_LARGE_PAGES,
   VCPU_PAGING,
+  VCPU_POLICY,
   VCPU_TLB,
 } from "../../abi/vcpu.ts";
 import { CR0_AM, EFLAGS_AC } from "../../abi/x86.ts";
@@ -29,6 +32,7 @@ import {
   ARENA_MISS_TLB,
   ARENA_TLBS,
   CONTEXT_DIRECTORY,
+  CONTEXT_EPOCH,
   CONTEXT_LAST_USE,
   CONTEXT_STRIDE,
   CONTEXT_VCPU,
@@ -108,6 +112,7 @@ export function switchDirectory(v: usize): void {
     const use = load<u32>(record, CONTEXT_LAST_USE);
     if (load<usize>(record, CONTEXT_VCPU) == v) {
       if (load<u32>(record, CONTEXT_DIRECTORY) == tag) {
+        if (hasSleptThrough(v, i)) memory.fill(contextTlbs(i), 0xff, TLB_CONTEXT_BYTES);
         activate(v, i, now);
         return;
       }
@@ -131,10 +136,29 @@ export function switchDirectory(v: usize): void {
   activate(v, victim, now);
 }
 
+/** @returns true when a Xen guest changed present entries while context `i` was not in use: its own load of CR3 would have flushed. */
+function hasSleptThrough(v: usize, i: u32): bool {
+  if (load<u32>(v, VCPU_POLICY) != POLICY_XEN) return false;
+  // What is stale in the one in use is the guest's own business, as it is on a processor.
+  if (contextTlbs(i) == load<usize>(v, VCPU_CONTEXT)) return false;
+  return load<u32>(contextRecord(i), CONTEXT_EPOCH) != tablesEpoch(v);
+}
+function tablesEpoch(v: usize): u32 {
+  return load<u32>(load<usize>(v, VCPU_GUEST), GUEST_TABLES_EPOCH);
+}
+
 function activate(v: usize, i: u32, now: u32): void {
+  if (load<u32>(v, VCPU_POLICY) == POLICY_XEN) noteEpoch(v);
   store<u32>(contextRecord(i), now, CONTEXT_LAST_USE);
   store<usize>(v, contextTlbs(i), VCPU_CONTEXT);
   updatePrivilege(v);
+}
+/** The context that was in use goes to sleep now. */
+function noteEpoch(v: usize): void {
+  const i = <u32>(load<usize>(v, VCPU_CONTEXT) - (arena + ARENA_TLBS)) / TLB_CONTEXT_BYTES;
+  if (i >= <u32>TLB_CONTEXTS) return;
+  const record = contextRecord(i);
+  if (load<usize>(record, CONTEXT_VCPU) == v) store<u32>(record, tablesEpoch(v), CONTEXT_EPOCH);
 }
 
 /** Drops every cached translation of the vCPU, in all its directories. */
@@ -154,6 +178,14 @@ export function flushGuestTranslations(guest: usize): void {
     if (vcpu != 0 && load<usize>(vcpu, VCPU_GUEST) == guest) {
       memory.fill(contextTlbs(i), 0xff, TLB_CONTEXT_BYTES);
     }
+  }
+}
+
+/** Drops the translation of one page, all of it if it may be a large one, for every vCPU of `guest`. */
+export function flushPageOfGuest(guest: usize, lin: u32): void {
+  for (let i: u32 = 0; i < <u32>TLB_CONTEXTS; i++) {
+    const vcpu = load<usize>(contextRecord(i), CONTEXT_VCPU);
+    if (vcpu != 0 && load<usize>(vcpu, VCPU_GUEST) == guest) flushPageEverywhere(vcpu, lin);
   }
 }
 
@@ -266,6 +298,21 @@ export function revokeWrites(frame: usize): void {
         tag + load<u32>(entry, TLB_ADDEND) == <u32>(frame & PAGE_MASK)
       ) {
         store<u32>(entry, tag | TLB_WATCHED, TLB_WRITE);
+      }
+    }
+  }
+}
+
+/** Drops every translation of this thread through which `frame` could be written: it becomes a page table, or somebody else's. */
+export function dropWritesTo(frame: usize): void {
+  if (!takeWritable(frame)) return;
+  for (let i: u32 = 0; i < <u32>TLB_CONTEXTS; i++) {
+    if (load<usize>(contextRecord(i), CONTEXT_VCPU) == 0) continue;
+    const start = contextTlbs(i);
+    for (let entry = start; entry < start + 2 * TLB_BYTES; entry += 1 << TLB_ENTRY_SHIFT) {
+      const page = load<u32>(entry, TLB_WRITE) & ~TLB_WATCHED;
+      if (page + load<u32>(entry, TLB_ADDEND) == <u32>(frame & PAGE_MASK)) {
+        memory.fill(entry, 0xff, 1 << TLB_ENTRY_SHIFT);
       }
     }
   }

@@ -17,6 +17,7 @@ import {
   KILL_BAD_PGD,
   KILL_BAD_PMD,
   KILL_BAD_PTE,
+  KILL_XEN_BAD_TABLES,
   PAGING_32,
   PAGING_NONE,
   PHASE_END,
@@ -24,6 +25,7 @@ import {
   PHASE_TRAP,
   PHASE_WALK,
   POLICY_LGUEST,
+  POLICY_XEN,
   VCPU_CONTEXT,
   VCPU_CR0,
   VCPU_CR3,
@@ -241,11 +243,13 @@ function paeFrame(low: u32, high: u32): u32 {
 }
 
 function walkPae(v: usize, lin: u32, access: u32, user: bool, probe: bool): bool {
-  const lguest = load<u32>(v, VCPU_POLICY) == POLICY_LGUEST;
+  const policy = load<u32>(v, VCPU_POLICY);
+  const lguest = policy == POLICY_LGUEST;
+  const xen = policy == POLICY_XEN;
   let pdpteLow: u32;
   let pdpteHigh: u32;
-  if (lguest) {
-    // lguest reads the guest's four entries afresh: a SET_PGD is all the notice there is.
+  if (lguest || xen) {
+    // lguest reads the guest's four entries afresh: a SET_PGD is all the notice there is. A Xen guest changes them one by one, too.
     const ptr = physicalForRead(v, (load<u32>(v, VCPU_CR3) & ~31) | ((lin >>> 30) << 3));
     pdpteLow = ptr == 0 ? 0 : load<u32>(ptr);
     pdpteHigh = ptr == 0 ? 0 : load<u32>(ptr, 4);
@@ -259,7 +263,9 @@ function walkPae(v: usize, lin: u32, access: u32, user: bool, probe: bool): bool
     return badEntry(v, probe, KILL_BAD_PGD, pdpteLow);
   }
   const nx = nxEnabled(v);
-  const reservedHigh: u32 = nx ? PAE_RESERVED_HIGH : PAE_RESERVED_HIGH | PTE_NX_HIGH;
+  // A Xen guest's entries were checked when they were written; what is left in the upper bits is its own.
+  let reservedHigh: u32 = nx ? PAE_RESERVED_HIGH : PAE_RESERVED_HIGH | PTE_NX_HIGH;
+  if (xen) reservedHigh = 0;
 
   const pdeGpa = (paeFrame(pdpteLow, pdpteHigh) << 12) | ((lin >>> 18) & 0xff8);
   const pdePtr = physicalForRead(v, pdeGpa);
@@ -394,9 +400,11 @@ function install(v: usize, lin: u32, access: u32, user: bool): usize {
 
 /** A frame that is not memory: device space, or (for a bare machine) the void, which the Host answers too. */
 function outside(v: usize, guest: usize, gfn: u32, lin: u32): usize {
-  if (load<u32>(v, VCPU_POLICY) == POLICY_LGUEST && !isDeviceFrame(guest, gfn)) {
+  const policy = load<u32>(v, VCPU_POLICY);
+  if (policy == POLICY_LGUEST && !isDeviceFrame(guest, gfn)) {
     return kill(v, KILL_BAD_PTE, lin & PAGE_MASK);
   }
+  if (policy == POLICY_XEN) return kill(v, KILL_XEN_BAD_TABLES, gfn);
   store<u32>(v, EVENT_MMIO, VCPU_EVENT);
   store<u32>(v, (gfn << 12) | (lin & PAGE_OFFSET_MASK), VCPU_EXIT_ARG);
   return FILL_MMIO;

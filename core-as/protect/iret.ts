@@ -3,6 +3,7 @@
  * Source: SDM 2A, IRET/IRETD; SDM 2B, RET; SDM 3B, "Virtual-8086 Mode".
  */
 import {
+  HELD_GDT_XEN,
   MODE_FLAT,
   MODE_STACK32,
   NMI_BLOCKED,
@@ -76,6 +77,7 @@ import {
 } from "./segments.ts";
 import { peekSlot, setStackPointer, slotValue } from "./stack.ts";
 import { returnFromTask } from "./tasks.ts";
+import { xenGdtForRead } from "./xen-tables.ts";
 
 /** EFLAGS bits that a 16-bit and a 32-bit IRET load at any privilege. */
 const IRET_FLAGS16: u32 = EFLAGS_ARITH | EFLAGS_TF | EFLAGS_DF | EFLAGS_NT;
@@ -119,7 +121,7 @@ function flatDescriptor(v: usize, selector: u32): u32 {
   let ptr: usize;
   if (held != 0) {
     if (off >>> 3 >= held) return 0;
-    ptr = v + VCPU_HELD_GDT + off;
+    ptr = held == HELD_GDT_XEN ? xenGdtForRead(v, off) : v + VCPU_HELD_GDT + off;
   } else {
     if (off + 7 > load<u32>(v, VCPU_GDTR_LIMIT)) return 0;
     const lin = load<u32>(v, VCPU_GDTR_BASE) + off;

@@ -4,6 +4,7 @@
  * Source: SDM 3A, "Segment Descriptors", "Protection" and the MOV page of SDM 2B.
  */
 import {
+  HELD_GDT_XEN,
   MODE_FLAT,
   SEG_ATTR,
   SEG_BASE,
@@ -51,6 +52,7 @@ import { commitWrite, Mem, translateSystemRead, translateSystemWrite } from "../
 import { updatePrivilege } from "../mmu/tlb.ts";
 import { raise } from "../state/faults.ts";
 import { segAttr, segBase, segLimit, segPtr, setSeg, updateMode } from "../state/vcpu.ts";
+import { markXenDescriptor, xenGdtForRead, xenLdtForRead } from "./xen-tables.ts";
 
 /** Attributes of every segment in virtual-8086 mode: present, writable, accessed data with DPL 3. */
 const ATTR_V86: u32 = 0xf3;
@@ -175,12 +177,15 @@ export function readDescriptor(v: usize, selector: u32): u32 {
   if (selector & ERR_TI) {
     if ((segAttr(v, SEG_LDTR) & ATTR_P) == 0 || off + 7 > segLimit(v, SEG_LDTR))
       return DESC_OUTSIDE;
-    ptr = SystemMem.read(v, segBase(v, SEG_LDTR) + off, 8);
+    ptr =
+      load<u32>(v, VCPU_HELD_GDT_COUNT) == HELD_GDT_XEN
+        ? xenLdtForRead(v, off)
+        : SystemMem.read(v, segBase(v, SEG_LDTR) + off, 8);
   } else {
     const held = load<u32>(v, VCPU_HELD_GDT_COUNT);
     if (held != 0) {
       if (off >>> 3 >= held) return DESC_OUTSIDE;
-      ptr = v + VCPU_HELD_GDT + off;
+      ptr = held == HELD_GDT_XEN ? xenGdtForRead(v, off) : v + VCPU_HELD_GDT + off;
     } else {
       if (off + 7 > load<u32>(v, VCPU_GDTR_LIMIT)) return DESC_OUTSIDE;
       ptr = SystemMem.read(v, load<u32>(v, VCPU_GDTR_BASE) + off, 8);
@@ -237,6 +242,9 @@ export function isWritableData(attr: u32): bool {
  */
 export function markDescriptor(v: usize, selector: u32, bits: u32, clear: bool = false): bool {
   const inLdt = (selector & ERR_TI) != 0;
+  if (load<u32>(v, VCPU_HELD_GDT_COUNT) == HELD_GDT_XEN) {
+    return markXenDescriptor(v, inLdt, selector & 0xfff8, bits, clear);
+  }
   if (!inLdt && load<u32>(v, VCPU_HELD_GDT_COUNT) != 0) return true;
   const table = inLdt ? segBase(v, SEG_LDTR) : load<u32>(v, VCPU_GDTR_BASE);
   const ptr = translateSystemWrite(v, table + (selector & 0xfff8) + 5, 1);

@@ -4,6 +4,7 @@
  */
 import {
   MODE_FLAT,
+  POLICY_XEN,
   SEG_ATTR,
   SEG_BASE,
   SEG_LIMIT,
@@ -12,7 +13,10 @@ import {
   VCPU_GPR,
   VCPU_INNER_ESP,
   VCPU_MODE,
+  VCPU_POLICY,
   VCPU_TLB,
+  VCPU_XEN_KERNEL_SP,
+  VCPU_XEN_KERNEL_SS,
 } from "../../abi/vcpu.ts";
 import {
   ATTR_DB,
@@ -135,10 +139,14 @@ export function hasTss32(v: usize): bool {
 }
 
 /**
- * Finds the stack of ring `level` (0-2) in the TSS and checks its segment. The descriptor is left in VCPU_DESC_*, the stack pointer in
+ * Finds the stack of ring `level` (0-2) in the TSS and checks its segment; a Xen guest names that of ring 1 by hypercall. The descriptor is left in VCPU_DESC_*, the stack pointer in
  * VCPU_INNER_ESP. @param ext ERR_EXT or 0, for the error codes. @returns the selector, or 0 with #TS, #SS or #PF recorded.
  */
 export function innerStack(v: usize, level: u32, ext: u32): u32 {
+  if (load<u32>(v, VCPU_POLICY) == POLICY_XEN) {
+    const ss = load<u32>(v, VCPU_XEN_KERNEL_SS);
+    return checkInner(v, level, ext, ss, load<u32>(v, VCPU_XEN_KERNEL_SP));
+  }
   const tr = segPtr(v, SEG_TR);
   const is32 = hasTss32(v);
   const off: u32 = is32
@@ -152,6 +160,9 @@ export function innerStack(v: usize, level: u32, ext: u32): u32 {
   if (ptr == 0) return 0;
   const esp: u32 = is32 ? load<u32>(ptr) : load<u16>(ptr);
   const selector: u32 = is32 ? load<u16>(ptr, 4) : load<u16>(ptr, 2);
+  return checkInner(v, level, ext, selector, esp);
+}
+function checkInner(v: usize, level: u32, ext: u32, selector: u32, esp: u32): u32 {
   if (isNull(selector)) return u32(refuse(v, VECTOR_TS, ext));
   if (!needDescriptor(v, selector, VECTOR_TS, ext)) return 0;
   if (!checkStackSegment(v, selector, level, VECTOR_TS, ext)) return 0;

@@ -8,10 +8,15 @@ import {
   EVENT_KILL,
   EVENT_TRAP,
   EXIT_KILL,
+  VCPU_BUDGET,
+  VCPU_EIP,
   VCPU_EVENT,
   VCPU_FAULT_ADDRESS,
   VCPU_FAULT_ERROR,
   VCPU_FAULT_VECTOR,
+  VCPU_INT_EIP,
+  VCPU_LEAVING_TRAPS,
+  VCPU_RETIRED,
 } from "../../abi/vcpu.ts";
 import { VECTOR_GP, VECTOR_PF, VECTOR_SS, VECTOR_UD } from "../../abi/x86.ts";
 import { setExit } from "./vcpu.ts";
@@ -76,4 +81,17 @@ export function leave(
   setExit(v, reason, arg0, arg1, arg2, arg3);
   store<u32>(v, EVENT_EXIT, VCPU_EVENT);
   return STEP_EVENT;
+}
+
+/** @returns true when the guest's policy sends traps with `vector` to the Host. */
+export function leavesTrap(v: usize, vector: u32): bool {
+  const word = load<u32>(v + ((vector >>> 5) << 2), VCPU_LEAVING_TRAPS);
+  return ((word >>> (vector & 31)) & 1) != 0;
+}
+
+/** INT n refused by its gate: EIP goes back to the instruction, which has not retired. */
+export function rewind(v: usize): void {
+  store<u32>(v, load<u32>(v, VCPU_INT_EIP), VCPU_EIP);
+  store<u64>(v, load<u64>(v, VCPU_RETIRED) - 1, VCPU_RETIRED);
+  store<i32>(v, load<i32>(v, VCPU_BUDGET) + 1, VCPU_BUDGET);
 }

@@ -16,7 +16,7 @@ import {
   NO_VECTOR,
   POLICY_EXIT,
   POLICY_LGUEST,
-  VCPU_BUDGET,
+  POLICY_XEN,
   VCPU_CPL,
   VCPU_CR2,
   VCPU_DEBUG,
@@ -24,7 +24,6 @@ import {
   VCPU_DELIVERING,
   VCPU_DR6,
   VCPU_DR7,
-  VCPU_EIP,
   VCPU_EVENT,
   VCPU_FAULT_ADDRESS,
   VCPU_FAULT_ERROR,
@@ -32,8 +31,6 @@ import {
   VCPU_HALTED,
   VCPU_IDLE_TRAPS,
   VCPU_IDLE_TRAPS_AT,
-  VCPU_INT_EIP,
-  VCPU_LEAVING_TRAPS,
   VCPU_LG_DATA,
   VCPU_LG_DRAINING,
   VCPU_MMIO_COUNT,
@@ -41,6 +38,7 @@ import {
   VCPU_POLICY,
   VCPU_RETIRED,
   VCPU_SHADOW,
+  VCPU_XEN_MC_LEFT,
 } from "../../abi/vcpu.ts";
 import {
   DR6_HITS,
@@ -56,19 +54,21 @@ import {
 } from "../../abi/x86.ts";
 import { clearEvent } from "../mmu/walker.ts";
 import { deliverThroughIdt, doubleFaultRule } from "../protect/gates.ts";
-import { leave, raise, raisePageFault, TRAP_UNCHECKED } from "../state/faults.ts";
+import {
+  leave,
+  leavesTrap,
+  raise,
+  raisePageFault,
+  rewind,
+  TRAP_UNCHECKED,
+} from "../state/faults.ts";
 import { count, countTrap } from "../state/vcpu.ts";
+import { deliverXen, xenFault, xenInterrupt, xenNmi } from "../xen/traps.ts";
 import { hypercall } from "./lguest-calls.ts";
 import { gateDpl, isDirectTrap, isGatePresent, reflect, setLguestWord } from "./reflect.ts";
 
 function hasErrorCode(vector: u32): bool {
   return vector < 32 && ((VECTORS_WITH_ERROR_CODE >>> vector) & 1) != 0;
-}
-
-/** @returns true when the guest's policy sends traps with `vector` to the Host. */
-export function leavesTrap(v: usize, vector: u32): bool {
-  const word = load<u32>(v + ((vector >>> 5) << 2), VCPU_LEAVING_TRAPS);
-  return ((word >>> (vector & 31)) & 1) != 0;
 }
 
 /** Puts a trap into an lguest guest, or leaves with it where the policy says so and the gate does not let it pass. */
@@ -101,6 +101,8 @@ export function onFault(v: usize): bool {
   switch (load<u32>(v, VCPU_POLICY)) {
     case POLICY_LGUEST:
       return reflectOrLeave(v, vector, error);
+    case POLICY_XEN:
+      return xenFault(v, vector, error);
     case POLICY_EXIT:
       break;
     default:
@@ -113,7 +115,9 @@ export function onFault(v: usize): bool {
 /** The Host has judged a trap: into the guest with it. @returns true when the guest took it. */
 export function deliver(v: usize, vector: u32, error: u32): bool {
   noteTrap(v);
-  if (load<u32>(v, VCPU_POLICY) == POLICY_LGUEST) return reflect(v, vector, error);
+  const policy = load<u32>(v, VCPU_POLICY);
+  if (policy == POLICY_LGUEST) return reflect(v, vector, error);
+  if (policy == POLICY_XEN) return deliverXen(v, vector, error);
   return deliverNative(v, vector, error, false, false);
 }
 
@@ -166,6 +170,8 @@ export function onSoftwareInterrupt(v: usize): bool {
   switch (load<u32>(v, VCPU_POLICY)) {
     case POLICY_LGUEST:
       return lguestInterrupt(v, vector, checked);
+    case POLICY_XEN:
+      return xenInterrupt(v, vector, checked);
     case POLICY_EXIT: {
       leave(v, EXIT_TRAP, vector, 0, 0);
       return false;
@@ -186,13 +192,6 @@ function lguestInterrupt(v: usize, vector: u32, checked: bool): bool {
   store<u32>(v, VECTOR_GP, VCPU_FAULT_VECTOR);
   store<u32>(v, (vector << 3) | ERR_IDT, VCPU_FAULT_ERROR);
   return onFault(v);
-}
-
-/** INT n refused by its gate: EIP goes back to the instruction, which has not retired. */
-function rewind(v: usize): void {
-  store<u32>(v, load<u32>(v, VCPU_INT_EIP), VCPU_EIP);
-  store<u64>(v, load<u64>(v, VCPU_RETIRED) - 1, VCPU_RETIRED);
-  store<i32>(v, load<i32>(v, VCPU_BUDGET) + 1, VCPU_BUDGET);
 }
 
 /** Delivers the debug trap that waits, if one does; the Host is here already, so nothing leaves to it. @returns true when the guest goes on. */
@@ -216,7 +215,8 @@ export function canTakeNmi(v: usize): bool {
     load<u32>(v, VCPU_NMI) == NMI_PENDING &&
     load<u64>(v, VCPU_SHADOW) != load<u64>(v, VCPU_RETIRED) &&
     load<u32>(v, VCPU_MMIO_COUNT) == 0 &&
-    load<u32>(v, VCPU_LG_DRAINING) == 0
+    load<u32>(v, VCPU_LG_DRAINING) == 0 &&
+    (load<u32>(v, VCPU_POLICY) != POLICY_XEN || load<u32>(v, VCPU_XEN_MC_LEFT) == 0)
   );
 }
 /**
@@ -225,7 +225,9 @@ export function canTakeNmi(v: usize): bool {
  */
 export function onNmi(v: usize): bool {
   if (!settleDebugTrap(v)) return false;
-  if (load<u32>(v, VCPU_POLICY) == POLICY_LGUEST) return lguestNmi(v);
+  const policy = load<u32>(v, VCPU_POLICY);
+  if (policy == POLICY_LGUEST) return lguestNmi(v);
+  if (policy == POLICY_XEN) return xenNmi(v);
   store<u32>(v, NMI_BLOCKED, VCPU_NMI);
   store<u32>(v, 0, VCPU_HALTED);
   return deliverNative(v, VECTOR_NMI, 0, false, true);

@@ -22,6 +22,7 @@ import {
   EXIT_SHADOW_FAULT,
   NMI_PENDING,
   PHASE_TRAP,
+  POLICY_XEN,
   VCPU_BLOCK,
   VCPU_BUDGET,
   VCPU_CHAOS,
@@ -33,6 +34,7 @@ import {
   VCPU_EIP,
   VCPU_EVENT,
   VCPU_EXIT_REASON,
+  VCPU_GUEST,
   VCPU_IDLE_TRAPS,
   VCPU_IDLE_TRAPS_AT,
   VCPU_LG_DRAINING,
@@ -40,6 +42,7 @@ import {
   VCPU_MMIO_CURSOR,
   VCPU_NMI,
   VCPU_PAST_END,
+  VCPU_POLICY,
   VCPU_RETIRED,
   VCPU_SHADOW,
   VCPU_SHADOW_FAULTS,
@@ -53,15 +56,19 @@ import { forgetGrants } from "../mmu/shadow-fault.ts";
 import { flushAllTranslations, switchDirectory } from "../mmu/tlb.ts";
 import { clearEvent } from "../mmu/walker.ts";
 import { armBreakpoints, executionHits } from "../mmu/watch.ts";
+import { leavesTrap } from "../state/faults.ts";
 import { isResuming } from "../state/flags.ts";
 import { notePhase } from "../state/phases.ts";
 import { count, segBase, setExit } from "../state/vcpu.ts";
+import { bounceEvent } from "../xen/bounce.ts";
+import { answeredMulticall, continueMulticall } from "../xen/hypercalls.ts";
+import { settleStale } from "../xen/page-types.ts";
+import { hasUpcall } from "../xen/upcall.ts";
 import {
   canTakeNmi,
   forgetPartialWork,
   hasDebugTrap,
   inDebugShadow,
-  leavesTrap,
   noteTrap,
   onDebug,
   onDebugTrap,
@@ -154,10 +161,19 @@ export function resume(v: usize): u32 {
 
 function runSlice(v: usize, afterMiss: bool): u32 {
   let goesOn = afterMiss;
-  const missesLeave = leavesTrap(v, VECTOR_PF);
+  const isXen = load<u32>(v, VCPU_POLICY) == POLICY_XEN;
+  const missesLeave = !isXen && leavesTrap(v, VECTOR_PF);
   let alone = false;
   while (true) {
     if (load<u32>(v, VCPU_IDLE_TRAPS) > MAX_IDLE_TRAPS) return exit(v, EXIT_LIVELOCK);
+    if (isXen) {
+      settleStale(load<usize>(v, VCPU_GUEST));
+      if (answeredMulticall(v)) {
+        if (!continueMulticall(v)) return leaveGuest(v);
+        noteTrap(v);
+        continue;
+      }
+    }
     if (hasDebugTrap(v)) {
       if (!onDebugTrap(v)) return leaveGuest(v);
       noteTrap(v);
@@ -172,6 +188,15 @@ function runSlice(v: usize, afterMiss: bool): u32 {
       alone = true;
     }
     if (load<i32>(v, VCPU_BUDGET) <= 0) return exit(v, EXIT_BUDGET);
+    if (isXen && hasUpcall(v)) {
+      // Between a load of SS and the one of ESP no frame may come.
+      if (load<u64>(v, VCPU_SHADOW) != load<u64>(v, VCPU_RETIRED)) {
+        if (!bounceEvent(v)) return leaveGuest(v);
+        noteTrap(v);
+        continue;
+      }
+      alone = true;
+    }
     if (load<u32>(v, VCPU_WANT_WINDOW) != 0 && windowIsOpen(v))
       return exit(v, EXIT_INTERRUPT_WINDOW);
 

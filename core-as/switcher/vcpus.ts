@@ -13,9 +13,11 @@ import {
   GUEST_MMIO_START,
   GUEST_RAM_FRAMES,
   GUEST_VCPUS,
+  HELD_GDT_XEN,
   NO_VECTOR,
   PAGING_NONE,
   POLICY_NATIVE,
+  POLICY_XEN,
   VCPU_COUNTERS,
   VCPU_CPL,
   VCPU_CPU_MODEL,
@@ -40,6 +42,7 @@ import {
   VCPU_GPR,
   VCPU_GUEST,
   VCPU_HALTED,
+  VCPU_HELD_GDT_COUNT,
   VCPU_ID,
   VCPU_IDTR_BASE,
   VCPU_IDTR_LIMIT,
@@ -58,17 +61,24 @@ import {
 } from "../../abi/vcpu.ts";
 import {
   ATTR_P,
+  CR0_AM,
   CR0_CD,
   CR0_ET,
+  CR0_MP,
   CR0_NE,
   CR0_NW,
   CR0_PE,
+  CR0_PG,
   CR0_WP,
+  CR4_MCE,
   CR4_OSFXSR,
   CR4_OSXMMEXCPT,
+  CR4_PAE,
+  CR4_PSE,
   DESC_ACCESSED,
   DESC_S,
   DESC_WRITABLE,
+  EFER_NXE,
   EFLAGS_FIXED,
   EFLAGS_IF,
   MISC_FAST_STRINGS,
@@ -87,6 +97,7 @@ import { flushAllTranslations, forgetVcpu } from "../mmu/tlb.ts";
 import { modelSignature } from "../protect/cpuid.ts";
 import { setArithFlags } from "../state/flags.ts";
 import { setReg, setSeg, updateMode } from "../state/vcpu.ts";
+import { destroyPageInfo } from "../xen/page-info.ts";
 
 /** DR6 and DR7 after reset, and the control words after FNINIT and reset (SDM 3A, "Processor State After Reset"). */
 const DR6_RESET: u32 = 0xffff0ff0;
@@ -95,6 +106,8 @@ const FCW_RESET: u32 = 0x037f;
 const FTW_EMPTY: u32 = 0xffff;
 /** Write-back, write-through, uncached minus, uncached, twice. */
 const PAT_RESET: u64 = 0x0007040600070406;
+/** Limit of the GDT of a Xen guest: 14 pages and one of Xen's. */
+const XEN_GDT_LIMIT: u32 = 0xefff;
 
 /** @returns the guest block of a machine with `ramFrames` frames of RAM, 0 when the pool is exhausted. */
 export function createGuest(ramFrames: u32): usize {
@@ -121,6 +134,7 @@ export function setLimits(guest: usize, limitFrames: u32, mmioStart: u32, mmioEn
 
 /** Releases the guest block and every frame; its vCPUs are destroyed first. */
 export function destroyGuest(guest: usize): void {
+  destroyPageInfo(guest);
   releaseFrames(guest);
   releaseFrame(guest);
 }
@@ -150,6 +164,7 @@ export function createVcpu(guest: usize, policy: u32): usize {
   // Caches are off until a program turns them on; INIT keeps both bits.
   store<u32>(v, CR0_CD | CR0_NW, VCPU_CR0);
   if (policy == POLICY_NATIVE) resetNative(v);
+  else if (policy == POLICY_XEN) resetXen(v);
   else resetParavirtual(v);
   updateMode(v);
   return v;
@@ -215,13 +230,26 @@ function resetParavirtual(v: usize): void {
   store<u32>(v, 0, VCPU_CPL);
 }
 
+/** As Xen runs a guest: paging, NX and alignment checks on, in ring 1. There is no page table yet, and the Host sets the registers. */
+function resetXen(v: usize): void {
+  store<u32>(v, EFLAGS_FIXED | EFLAGS_IF, VCPU_EFLAGS);
+  store<u32>(v, CR0_PG | CR0_AM | CR0_WP | CR0_NE | CR0_ET | CR0_MP | CR0_PE, VCPU_CR0);
+  store<u32>(v, CR4_PAE | CR4_PSE | CR4_MCE, VCPU_CR4);
+  store<u32>(v, EFER_NXE, VCPU_EFER);
+  store<u32>(v, HELD_GDT_XEN, VCPU_HELD_GDT_COUNT);
+  store<u32>(v, XEN_GDT_LIMIT, VCPU_GDTR_LIMIT);
+  store<u32>(v, 1, VCPU_CPL);
+}
+
 /**
  * Makes a vCPU at its reset state one of CPU_MODEL_*. A paravirtual kernel cannot write CR4: it finds SSE enabled where there is any.
  */
 export function setModel(v: usize, model: u32): void {
   store<u32>(v, model, VCPU_CPU_MODEL);
   if (load<u32>(v, VCPU_POLICY) == POLICY_NATIVE) setReg(v, REG_EDX, modelSignature(v));
-  else if (model != CPU_MODEL_I686) store<u32>(v, CR4_OSFXSR | CR4_OSXMMEXCPT, VCPU_CR4);
+  else if (model != CPU_MODEL_I686) {
+    store<u32>(v, load<u32>(v, VCPU_CR4) | CR4_OSFXSR | CR4_OSXMMEXCPT, VCPU_CR4);
+  }
   updateMode(v);
 }
 

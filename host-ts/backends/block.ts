@@ -31,6 +31,11 @@ export class MemoryBlock implements BlockBackend {
 
   flush(): void {}
 
+  discard(sector: number, count: number): void {
+    checkOnDisk(this, sector, count * SECTOR_BYTES);
+    this.bytes.fill(0, sector * SECTOR_BYTES, (sector + count) * SECTOR_BYTES);
+  }
+
   close(): void {}
 }
 

@@ -59,6 +59,60 @@ export interface CoreExports {
   vcpuInit(vcpu: number): void;
   vcpuDestroy(vcpu: number): void;
   updateMode(vcpu: number): void;
+
+  // Xen domains. Frame numbers are machine frames; errors are negative errno values.
+
+  /** Gives a guest its (empty) page information; 0 when memory is exhausted. */
+  xenCreate(guest: number): number;
+  /** First L1 table that maps the machine-to-physical table, and first frame of that. Before the first page table is checked. */
+  xenSetMachineToPhysical(guest: number, tablesMfn: number, tableMfn: number): void;
+  /** Gives frames to the domain: `owner` is PAGE_OWNED, PAGE_SHARED or PAGE_READ_ONLY. 0 when one is somebody's or memory is exhausted. */
+  xenAddFrames(guest: number, mfn: number, count: number, owner: number): number;
+  /** Takes a frame of RAM; its memory goes with the last reference. 0 when it is not RAM of the domain's. */
+  xenTakeFrame(vcpu: number, mfn: number): number;
+  /** Type word: PGT_* and PAGE_*; 0 for a frame not known. */
+  xenTypeOf(guest: number, mfn: number): number;
+  xenReferencesOf(guest: number, mfn: number): number;
+  /** Takes a reference, as writable too on demand, until xenPutFrame with the same `writable`. 0 or a negative errno. */
+  xenGetFrame(vcpu: number, mfn: number, writable: number): number;
+  xenPutFrame(vcpu: number, mfn: number, writable: number): void;
+  /** Lets `guest` see `otherMfn` of `other` as its own `mfn` (PAGE_FOREIGN); `flags` is PAGE_READ_ONLY or 0. 0 when that cannot be. */
+  xenShareFrame(guest: number, mfn: number, other: number, otherMfn: number, flags: number): number;
+  /** 0 while an entry still maps the frame. */
+  xenUnshareFrame(guest: number, mfn: number): number;
+  /** Makes the entry at `entryGpa` (0: the one that maps `lin`) map a frame of PAGE_FOREIGN. 0 or a negative errno. */
+  xenMapGranted(vcpu: number, entryGpa: number, lin: number, low: number, high: number): number;
+  /** Replaces an entry that maps `mfn` of PAGE_FOREIGN. 0 or a negative errno. */
+  xenUnmapGranted(
+    vcpu: number,
+    entryGpa: number,
+    lin: number,
+    mfn: number,
+    low: number,
+    high: number,
+  ): number;
+  /** Pins (checks) a table of type PGT_L1 to PGT_L3. 0 or a negative errno. */
+  xenPin(vcpu: number, mfn: number, type: number): number;
+  xenUnpin(vcpu: number, mfn: number): number;
+  /** Makes the L3 table `mfn` the vCPU's, checking it if need be. 0 or a negative errno. */
+  xenSetBase(vcpu: number, mfn: number): number;
+  /** Frame `index` (0-13) of the GDT; mfn 0 is none. 0 or a negative errno. */
+  xenSetGdtFrame(vcpu: number, index: number, mfn: number): number;
+  xenSetLdt(vcpu: number, lin: number, entries: number): number;
+  /** Loads CS:EIP, EFLAGS (IF set, IOPL 0) and SS:ESP with all checks; 0 when a selector cannot be loaded. */
+  xenLand(vcpu: number, cs: number, eip: number, flags: number, ss: number, esp: number): number;
+  /** Loads ES, DS, FS or GS; 0 when it cannot be loaded. */
+  xenLoadSegment(vcpu: number, seg: number, selector: number): number;
+  /** Answers EXIT_HYPERCALL: into EAX, or into the entry of the multicall, which goes on by itself at the next run or resume. */
+  xenReturn(vcpu: number, value: number): void;
+  /** Performs the call that left as the core would have, answer included; 0 when the Host must, or with EXIT_KILL recorded. */
+  xenPerform(vcpu: number): number;
+  /** 1 when an event waits and is not masked. */
+  xenHasUpcall(vcpu: number): number;
+  /** Gives back base pointer, GDT and LDT. */
+  xenDropTables(vcpu: number): void;
+  /** Undoes all pins; the sum of all counts that are left. */
+  xenRelinquish(vcpu: number): number;
 }
 
 /** Wasm pages of 64 KiB; the same numbers stand in asconfig.json because the import must match. */

@@ -98,6 +98,8 @@ export interface BlockBackend {
   write(sector: number, source: Uint8Array): void;
   /** Makes earlier writes durable. */
   flush(): void;
+  /** The guest needs these sectors no more; whatever is read there afterwards is right. A disk without it keeps them. */
+  discard?(sector: number, count: number): void;
   close(): void;
 }
 

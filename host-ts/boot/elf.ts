@@ -120,7 +120,10 @@ function segmentOf(file: FieldReader, header: ProgramHeader): KernelSegment {
   return { gpa: paddr, bytes: file.slice(offset, filesz, "p_offset"), memSize: memsz };
 }
 
-/** Splits a PT_NOTE segment; names and descriptors are padded to 4 bytes. */
+/**
+ * Splits a PT_NOTE segment; names and descriptors are padded to 4 bytes. A descriptor that claims to reach past the segment is cut
+ * there: tools write such ones, and loaders take them.
+ */
 function notesOf(file: FieldReader, header: ProgramHeader): KernelNote[] {
   const area = new FieldReader(file.slice(header.offset, header.filesz, "p_offset"), "ELF note");
   const notes: KernelNote[] = [];
@@ -130,7 +133,7 @@ function notesOf(file: FieldReader, header: ProgramHeader): KernelNote[] {
     const type = area.u32(at + 8, "n_type");
     const name = latin1(area.slice(at + 12, nameBytes, "n_namesz")).replace(/\0+$/, "");
     const descAt = at + 12 + roundUp4(nameBytes);
-    notes.push({ name, type, desc: area.slice(descAt, descBytes, "n_descsz") });
+    notes.push({ name, type, desc: area.bytes.subarray(descAt, descAt + descBytes) });
     at = descAt + roundUp4(descBytes);
   }
   return notes;
@@ -160,6 +163,28 @@ function symbolsOf(bytes: Uint8Array): readonly KernelSymbol[] {
   } catch {
     return [];
   }
+}
+
+/**
+ * The bytes of the first section called `name`, undefined when there is none.
+ * @throws ImageError when the section table points outside the file
+ */
+export function findSection(bytes: Uint8Array, name: string): Uint8Array | undefined {
+  const file = new FieldReader(bytes, "ELF");
+  const table = file.u32(32, "e_shoff");
+  const entryBytes = file.u16(46, "e_shentsize");
+  const count = file.u16(48, "e_shnum");
+  if (table === 0 || entryBytes < SHDR_BYTES) return undefined;
+  const strings = table + file.u16(50, "e_shstrndx") * entryBytes;
+  if (file.u16(50, "e_shstrndx") >= count) return undefined;
+  const names = file.u32(strings + 16, "sh_offset");
+  for (let index = 0; index < count; index++) {
+    const at = table + index * entryBytes;
+    const nameAt = names + file.u32(at, "sh_name");
+    if (nameAt >= bytes.length || file.text(nameAt, name.length + 1, "sh_name") !== name) continue;
+    return file.slice(file.u32(at + 16, "sh_offset"), file.u32(at + 20, "sh_size"), "sh_size");
+  }
+  return undefined;
 }
 
 function readSymbols(file: FieldReader): KernelSymbol[] {

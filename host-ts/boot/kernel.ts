@@ -22,6 +22,25 @@ export interface KernelSymbol {
   readonly size: number;
 }
 
+/** How a Xen domain is built around a kernel, by its notes (xen-notes.ts). Addresses are linear. */
+export interface XenParameters {
+  readonly entry: number;
+  /** Where the page of hypercall stubs goes, undefined when the kernel traps by itself. */
+  readonly hypercallPage: number | undefined;
+  /** Linear address of the first page of the domain. */
+  readonly virtBase: number;
+  /** What p_paddr has more than the offset from `virtBase`. */
+  readonly paddrOffset: number;
+  readonly guestOs: string;
+  /** Names of features that the kernel cannot do without, and of those it can use. */
+  readonly requiredFeatures: readonly string[];
+  readonly supportedFeatures: readonly string[];
+  /** Where Xen may begin at the earliest; 0 when the kernel does not say. */
+  readonly hypervisorStart: number;
+  /** Wants its symbol table loaded after its image. */
+  readonly wantsSymbols: boolean;
+}
+
 /** A kernel ready to be placed in memory. */
 export interface KernelImage {
   readonly kind: "elf" | "bzimage" | "multiboot" | "rom";
@@ -29,6 +48,8 @@ export interface KernelImage {
   readonly protocol?: "multiboot" | "pvh" | "linux" | "reset-vector";
   /** With protocol "linux": the setup header, from BP_SETUP_HEADER on. */
   readonly setupHeader?: Uint8Array;
+  /** For a Xen domain: how it is built. */
+  readonly xen?: XenParameters;
   /** Guest-physical address of the first instruction (a Xen kernel's may be linear). */
   readonly entry: number;
   readonly segments: readonly KernelSegment[];

@@ -5,6 +5,7 @@
 
 import { LGUEST_IRQ_BASE, LGUEST_SYSCALL_VECTOR } from "../../abi/lguest.ts";
 import { PAGE_BYTES } from "../../abi/memory.ts";
+import { START_CMD_LINE_BYTES } from "../../abi/xen-layout.ts";
 import { parseAddress } from "../backends/net-peer.ts";
 import { ConfigError, UnsupportedError } from "../base/errors.ts";
 import type { StampedInput } from "../base/inputs.ts";
@@ -51,6 +52,7 @@ export interface GuestConfig {
     readonly onTripleFault: "kill" | "restart";
     readonly onStuck: "end" | "wait";
   };
+  readonly xen: { readonly scramble: number };
   readonly lguest: {
     readonly bus: "auto" | "page" | "pci";
     readonly syscallVector: number;
@@ -66,6 +68,8 @@ export interface GuestConfig {
 }
 
 const MIB = 0x100000;
+/** Where it is not the first: Xen runs on processors that have SSE2, and its guests take that for granted. */
+const DEFAULT_CPUS: Partial<Record<Abi, Cpu>> = { "xen-pv": "pentium4" };
 /** Limits and defaults of the numeric options, as a table. */
 export const LIMITS = {
   vcpus: { min: 1, max: 8, default: 1 },
@@ -79,10 +83,12 @@ export const LIMITS = {
   startTimeMs: { min: 0, max: 0xffffffff * 1000, default: Date.UTC(2026, 0, 1) },
   columns: { min: 1, max: 0xffff, default: 80 },
   rows: { min: 1, max: 0xffff, default: 25 },
+  scramble: { min: 0, max: 0xffffffff, default: 0 },
   chaosSeed: { min: 0, max: 0xffffffff, default: 0 },
   syscallVector: { min: LGUEST_IRQ_BASE, max: 0xff, default: LGUEST_SYSCALL_VECTOR },
 } as const;
 const MAX_COMMAND_LINE_BYTES = 2047;
+const MAX_XEN_COMMAND_LINE_BYTES = START_CMD_LINE_BYTES - 1;
 const MAX_DISKS = 8;
 const MAX_PORTS = 4;
 const MAX_MODULES = 16;
@@ -98,7 +104,8 @@ export function resolveConfig(options: GuestOptions): GuestConfig {
   if (time === "real" && options.replay !== undefined) {
     throw new ConfigError("a recording can only be replayed in virtual time");
   }
-  if (options.abi === "bare" && (options.block?.length || options.net?.length)) {
+  const { abi = ABIS[0] } = options;
+  if (abi === "bare" && (options.block?.length || options.net?.length)) {
     throw new ConfigError('abi "bare" has no disks and no network; leave block and net out');
   }
   const vcpus = integer("vcpus", options.vcpus);
@@ -119,10 +126,14 @@ export function resolveConfig(options: GuestOptions): GuestConfig {
   return {
     kernel: bytes("kernel", options.kernel),
     initrd: options.initrd === undefined ? undefined : bytes("initrd", options.initrd),
-    commandLine: text("commandLine", options.commandLine ?? ""),
+    commandLine: text(
+      "commandLine",
+      options.commandLine ?? "",
+      abi === "xen-pv" ? MAX_XEN_COMMAND_LINE_BYTES : MAX_COMMAND_LINE_BYTES,
+    ),
     memoryBytes,
     abi: choice("abi", options.abi, ABIS),
-    cpu: choice("cpu", options.cpu, CPU_NAMES),
+    cpu: choice("cpu", options.cpu ?? DEFAULT_CPUS[abi], CPU_NAMES),
     vcpus,
     name,
     block: list("block", options.block, MAX_DISKS).map(disk),
@@ -154,12 +165,13 @@ export function resolveConfig(options: GuestOptions): GuestConfig {
       faultPath: choice("lguest.faultPath", options.lguest?.faultPath, FAULT_PATHS),
       pae: choice("lguest.pae", options.lguest?.pae, ["auto", "on", "off"] as const),
     },
+    xen: { scramble: integer("scramble", options.xen?.scramble) },
     bare: {
       modules: list("bare.modules", options.bare?.modules, MAX_MODULES).map((module, index) =>
         bytes(`bare.modules[${index}]`, module),
       ),
       moduleNames: list("bare.moduleNames", options.bare?.moduleNames, MAX_MODULES + 1).map(
-        (name, index) => text(`bare.moduleNames[${index}]`, name),
+        (name, index) => text(`bare.moduleNames[${index}]`, name, MAX_COMMAND_LINE_BYTES),
       ),
       onTripleFault: choice("bare.onTripleFault", options.bare?.onTripleFault, [
         "kill",
@@ -230,11 +242,11 @@ function list<T>(name: string, value: readonly T[] | undefined, max: number): re
 }
 
 /** Words for the guest's kernel. */
-function text(name: string, value: string): string {
+function text(name: string, value: string, maxBytes: number): string {
   if (value.includes("\0")) throw new ConfigError(`${name} must not contain a NUL character`);
   const sizeBytes = new TextEncoder().encode(value).length;
-  if (sizeBytes > MAX_COMMAND_LINE_BYTES)
-    throw new ConfigError(`${name} is ${sizeBytes} bytes, at most ${MAX_COMMAND_LINE_BYTES} fit`);
+  if (sizeBytes > maxBytes)
+    throw new ConfigError(`${name} is ${sizeBytes} bytes, at most ${maxBytes} fit`);
   return value;
 }
 

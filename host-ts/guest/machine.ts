@@ -13,6 +13,7 @@ import {
   NMI_PENDING,
   POLICY_LGUEST,
   POLICY_NATIVE,
+  POLICY_XEN,
   VCPU_CHAOS,
   VCPU_CHAOS_SEED,
   VCPU_MMIO_COUNT,
@@ -35,7 +36,11 @@ import { VirtioBlock } from "../devices/virtio-block.ts";
 import { VirtioConsole } from "../devices/virtio-console.ts";
 import { VirtioNet } from "../devices/virtio-net.ts";
 import { VirtioRng } from "../devices/virtio-rng.ts";
+import { XenBlock } from "../devices/xen-block.ts";
+import { XenNet } from "../devices/xen-net.ts";
+import type { SplitDevice } from "../devices/xen-ports.ts";
 import { createLguest } from "../lguest/index.ts";
+import { createXenPv } from "../xen/index.ts";
 import type { GuestConfig } from "./config.ts";
 import { CPUS } from "./options.ts";
 import type { Profiler } from "./profiler.ts";
@@ -45,6 +50,7 @@ import { Vcpu } from "./vcpu.ts";
 const POLICIES: Readonly<Record<GuestConfig["abi"], number>> = {
   lguest: POLICY_LGUEST,
   bare: POLICY_NATIVE,
+  "xen-pv": POLICY_XEN,
 };
 
 /** Numbers that hypercalls have at most. */
@@ -330,6 +336,10 @@ export class Machine implements PersonalityHost {
     const { image } = this.#parts;
     const config = this.#config;
     if (config.abi === "lguest") return createLguest(this, { ...config, image }, config.lguest);
+    if (config.abi === "xen-pv") {
+      const settings = { ...config.xen, name: config.name, devices: this.#createSplitDevices() };
+      return createXenPv(this, { ...config, image }, settings);
+    }
     const initrd = config.initrd === undefined ? [] : [config.initrd];
     const modules = [...initrd, ...config.bare.modules];
     const { commandLine } = config;
@@ -342,9 +352,9 @@ export class Machine implements PersonalityHost {
     );
   }
 
-  /** A plain machine brings chips of its own. */
+  /** A plain machine brings chips of its own, a Xen domain has rings of its own kind. */
   #createDevices(): VirtioDevice[] {
-    if (this.#config.abi === "bare") return [];
+    if (this.#config.abi !== "lguest") return [];
     const { console, block, net, inputs: sink } = this.#parts;
     const { time, seed, rng } = this.#config;
     const devices: VirtioDevice[] = [new VirtioConsole({ backend: console })];
@@ -360,6 +370,19 @@ export class Machine implements PersonalityHost {
       devices.push(new VirtioRng({ entropy }));
     }
     return devices;
+  }
+
+  /** The back ends of a Xen domain's disks and network cards. */
+  #createSplitDevices(): SplitDevice[] {
+    const { block, net, inputs: sink } = this.#parts;
+    const disks = block.map(
+      (backend, index) => new XenBlock({ name: `block${index}`, index, backend }),
+    );
+    const cards = net.map((backend, index) => {
+      const mac = this.#config.net[index]!.macBytes;
+      return new XenNet({ name: `net${index}`, index, mac, backend, sink });
+    });
+    return [...disks, ...cards];
   }
 }
 

@@ -9,6 +9,7 @@ import type {
   LguestOptions,
   NetOptions,
   ProfileOptions,
+  XenOptions,
 } from "./options.ts";
 
 /** A table that lacks a name of its type, or has one more, does not compile. */
@@ -40,6 +41,7 @@ const GUEST: NamesOf<GuestOptions> = {
   profile: true,
   lguest: true,
   bare: true,
+  xen: true,
   debug: true,
 };
 const BLOCK: NamesOf<BlockOptions> = { file: true, bytes: true, backend: true, access: true };
@@ -56,6 +58,7 @@ const BARE: NamesOf<BareOptions> = {
   onTripleFault: true,
   onStuck: true,
 };
+const XEN: NamesOf<XenOptions> = { scramble: true };
 const DEBUG: NamesOf<DebugOptions> = {
   chaosSeed: true,
   assertions: true,
@@ -70,6 +73,7 @@ export function refuseUnknownOptions(options: GuestOptions): void {
   check("", options, GUEST);
   check("lguest.", options.lguest, LGUEST);
   check("bare.", options.bare, BARE);
+  check("xen.", options.xen, XEN);
   check("debug.", options.debug, DEBUG);
   check("profile.", options.profile, PROFILE);
   check("terminal.", options.terminal, TERMINAL);

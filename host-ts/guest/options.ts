@@ -34,7 +34,7 @@ export interface NetOptions {
 }
 
 /** Personalities by name. */
-export const ABIS = ["lguest", "bare"] as const;
+export const ABIS = ["lguest", "bare", "xen-pv"] as const;
 export type Abi = (typeof ABIS)[number];
 
 /** Processors by name, each with what the one before it has; the values are CPU_MODEL_*, which see. */
@@ -75,6 +75,15 @@ export interface BareOptions {
   readonly onStuck?: "end" | "wait" | undefined;
 }
 
+/** What only the Xen personality asks. */
+export interface XenOptions {
+  /**
+   * Seed of a physical-to-machine list in pseudo-random order, 1 to 2^32-1, for finding kernels that mistake one kind of frame number for
+   * the other. Default 0: in order, and still no two numbers agree.
+   */
+  readonly scramble?: number | undefined;
+}
+
 /** Switches for finding bugs; they never change what a guest computes. */
 export interface DebugOptions {
   /** Drops all cached translations at pseudo-random moments, from this seed (1 to 2^32-1). Default off. */
@@ -98,7 +107,7 @@ export interface ProfileOptions {
 /** Options of `createGuest`. */
 export interface GuestOptions {
   /**
-   * The kernel image. lguest: vmlinux (ELF) or bzImage. bare: Multiboot 1, an ELF with a PVH entry note, or a ROM image of up
+   * The kernel image. lguest: vmlinux (ELF) or bzImage. xen-pv: an ELF with Xen's notes. bare: Multiboot 1, an ELF with a PVH entry note, or a ROM image of up
    * to 128 KiB that is entered at the reset vector.
    */
   readonly kernel: Uint8Array;
@@ -110,7 +119,7 @@ export interface GuestOptions {
   readonly memoryBytes?: number | undefined;
   /** Personality: a paravirtual interface, or "bare" for a plain machine without disks and network. Default "lguest". */
   readonly abi?: Abi | undefined;
-  /** The processor a guest sees: without MMX and SSE, with both, or with SSE2 too. Default "i686". */
+  /** The processor a guest sees: without MMX and SSE, with both, or with SSE2 too. Default "i686", with abi "xen-pv" "pentium4". */
   readonly cpu?: Cpu | undefined;
   /**
    * Virtual processors, 1 to 8: only abi "bare" takes more than one. They take turns on one thread, and time passes for all of
@@ -157,5 +166,6 @@ export interface GuestOptions {
   readonly profile?: ProfileOptions | undefined;
   readonly lguest?: LguestOptions | undefined;
   readonly bare?: BareOptions | undefined;
+  readonly xen?: XenOptions | undefined;
   readonly debug?: DebugOptions | undefined;
 }

@@ -14,6 +14,7 @@ import type { MonotonicMs } from "../base/time.ts";
 import { Unwinder } from "../base/unwind.ts";
 import { parseBareImage } from "../boot/bare-image.ts";
 import { type KernelImage, parseKernelImage } from "../boot/image.ts";
+import { parseXenImage } from "../boot/xen-notes.ts";
 import type { GuestConfig } from "./config.ts";
 import type { Machine } from "./machine.ts";
 
@@ -39,6 +40,12 @@ export interface HostSide {
   readonly close: () => void;
 }
 
+const PARSERS: Readonly<Record<GuestConfig["abi"], (bytes: Uint8Array) => KernelImage>> = {
+  lguest: parseKernelImage,
+  bare: parseBareImage,
+  "xen-pv": parseXenImage,
+};
+
 /** Opens everything in order; when something fails, what was open is closed in reverse and the error is thrown. */
 export function openHostSide(
   config: GuestConfig,
@@ -46,8 +53,7 @@ export function openHostSide(
   inputs: HostInputs,
   print: (bytes: Uint8Array) => void,
 ): HostSide {
-  const parse = config.abi === "bare" ? parseBareImage : parseKernelImage;
-  const image = parse(config.kernel);
+  const image = PARSERS[config.abi](config.kernel);
   const unwinder = new Unwinder();
   const keep = <T extends { close(): void }>(backend: T): T => {
     unwinder.push(() => backend.close());

@@ -45,6 +45,7 @@ const OPTIONS = {
   abi: { type: "string" },
   cpu: { type: "string" },
   cpus: { type: "string" },
+  scramble: { type: "string" },
   module: { type: "string", multiple: true },
   "triple-fault": { type: "string" },
   kernel: { type: "string", short: "k" },
@@ -108,11 +109,12 @@ Guest
   -i, --initrd FILE        initial RAM disk
   -a, --append TEXT        kernel command line
   -m, --memory SIZE        RAM, such as 64M (the default) or 1G
-      --abi lguest|bare    paravirtual interface (lguest is the default), or a plain machine with a serial
-                           port, whose debug-exit port sets the exit code
+      --abi NAME           paravirtual interface, lguest (the default) or xen-pv; or bare, a plain machine
+                           with a serial port, whose debug-exit port sets the exit code
       --cpu NAME           i686 (the default), pentium3 (with MMX and SSE), pentium4 (with SSE2), core2 (with
                            SSE3 to SSE4.1) or max (with SSE4.2, SMEP, SMAP, UMIP and what else there is)
       --cpus N             virtual processors, 1 (the default) to 8 (bare)
+      --scramble N         give a Xen guest its machine frames in random order, from seed N (xen-pv)
       --module FILE        further module after the initial RAM disk (bare), by its file name; may be repeated
       --triple-fault HOW   kill (the default) or restart (bare)
       --bus auto|page|pci  lguest devices: descriptor page (Linux up to 4.0), PCI (4.1 and later), or
@@ -225,6 +227,7 @@ export function parseCommandLine(args: string[]): Command {
       sliceInstructions: count("--slice", values.slice),
       nmiEvery: count("--nmi-every", values["nmi-every"]),
       mode: values["no-worker"] ? "inline" : undefined,
+      xen: { scramble: count("--scramble", values.scramble) },
       bare: {
         onTripleFault: choice("--triple-fault", values["triple-fault"], ["kill", "restart"]),
       },

@@ -1,0 +1,79 @@
+/** What the handlers of hypercalls reach: the domain they act on, and the parts of it that the Host keeps. */
+import { PAGE_BYTES } from "../../abi/memory.ts";
+import { VCPU_XEN_INFO } from "../../abi/vcpu.ts";
+import { DOMID_SELF } from "../../abi/xen.ts";
+import { SI_VCPU_INFO, VCPU_INFO_BYTES } from "../../abi/xen-layout.ts";
+import type { PersonalityHost } from "../base/personality.ts";
+import type { VcpuBlock } from "../base/vcpu-block.ts";
+import { EventChannels } from "./event-channels.ts";
+import { GrantTable } from "./grants.ts";
+import { drawMachineMap, type MachineMap } from "./machine-map.ts";
+import { GuestPointers } from "./pointers.ts";
+import { Reservation } from "./reservation.ts";
+import { Runstates } from "./runstates.ts";
+import { XenTimers } from "./timers.ts";
+import { Waiting } from "./waiting.ts";
+
+/** Domain 0 is the Host; its guests begin here. */
+export const FIRST_DOMID = 1;
+
+/** One domain. */
+export class XenDomain {
+  readonly host: PersonalityHost;
+  readonly domid = FIRST_DOMID;
+  readonly map: MachineMap;
+  readonly pointers: GuestPointers;
+  readonly channels: EventChannels;
+  readonly timers: XenTimers;
+  readonly grants: GrantTable;
+  readonly reservation: Reservation;
+  readonly runstates: Runstates;
+  readonly waiting: Waiting;
+  /** SHUTDOWN_*: ends the domain. @returns what the call answers where the domain lives on. */
+  readonly shutDown: (reason: number) => number;
+
+  /** @param ramFrames frames of RAM @param seed of the scrambled physical-to-machine list, 0 for one in order */
+  constructor(
+    host: PersonalityHost,
+    ramFrames: number,
+    seed: number,
+    shutDown: (reason: number) => number,
+  ) {
+    this.host = host;
+    this.shutDown = shutDown;
+    this.map = drawMachineMap(ramFrames);
+    this.reservation = new Reservation(host, this.map, seed);
+    this.pointers = new GuestPointers(host);
+    this.channels = new EventChannels({
+      memory: host.memory,
+      domid: this.domid,
+      sharedInfoGpa: this.sharedInfoGpa,
+      vcpus: host.vcpus.length,
+      vcpuInfoGpa: (id) => this.vcpuInfoGpa(host.vcpus[id]!),
+    });
+    this.timers = new XenTimers(host, this.channels);
+    this.grants = new GrantTable(host, this.map, this.domid);
+    this.runstates = new Runstates(host);
+    this.waiting = new Waiting(this);
+  }
+
+  /** Machine address of struct shared_info. */
+  get sharedInfoGpa(): number {
+    return this.map.sharedInfoMfn * PAGE_BYTES;
+  }
+
+  /** Machine address of a vCPU's struct vcpu_info. */
+  vcpuInfoGpa(vcpu: VcpuBlock): number {
+    return vcpu.u32(VCPU_XEN_INFO);
+  }
+
+  /** Where the struct vcpu_info of vCPU `id` is until the guest moves it. */
+  legacyInfoGpa(id: number): number {
+    return this.sharedInfoGpa + SI_VCPU_INFO + id * VCPU_INFO_BYTES;
+  }
+
+  /** Whether a domain identifier means this domain. */
+  isSelf(domid: number): boolean {
+    return domid === DOMID_SELF || domid === this.domid;
+  }
+}

@@ -1,0 +1,133 @@
+/**
+ * event_channel_op and its older form: reads a sub-operation's structure, performs it, writes back what it says.
+ * Source: Xen's public event_channel.h.
+ */
+import {
+  DOMID_SELF,
+  EVTCHNOP_ALLOC_UNBOUND,
+  EVTCHNOP_BIND_INTERDOMAIN,
+  EVTCHNOP_BIND_IPI,
+  EVTCHNOP_BIND_PIRQ,
+  EVTCHNOP_BIND_VCPU,
+  EVTCHNOP_BIND_VIRQ,
+  EVTCHNOP_CLOSE,
+  EVTCHNOP_EXPAND_ARRAY,
+  EVTCHNOP_INIT_CONTROL,
+  EVTCHNOP_RESET,
+  EVTCHNOP_SEND,
+  EVTCHNOP_SET_PRIORITY,
+  EVTCHNOP_STATUS,
+  EVTCHNOP_UNMASK,
+  EVTCHNSTAT_CLOSED,
+  EVTCHNSTAT_INTERDOMAIN,
+  EVTCHNSTAT_UNBOUND,
+  EVTCHNSTAT_VIRQ,
+  XEN_EFAULT,
+  XEN_EINVAL,
+  XEN_ENOSYS,
+  XEN_EOPNOTSUPP,
+  XEN_EPERM,
+  XEN_ESRCH,
+} from "../../abi/xen.ts";
+import { EVTCHN_INIT_CONTROL_BYTES, EVTCHN_STATUS_BYTES } from "../../abi/xen-layout.ts";
+import type { XenDomain } from "./domain.ts";
+
+/** Performs one sub-operation on its structure in place. @returns 0 or a negative errno. */
+type Handler = (domain: XenDomain, op: DataView) => number;
+
+interface Operation {
+  readonly bytes: number;
+  readonly handle: Handler;
+}
+
+/** Where the structure begins in the older form, after the command. */
+const COMPAT_OFFSET = 4;
+
+const u16 = (op: DataView, at: number) => op.getUint16(at, true);
+const u32 = (op: DataView, at: number) => op.getUint32(at, true);
+
+/** Puts a new port where it belongs. */
+function answer(op: DataView, at: number, port: number): number {
+  if (port < 0) return port;
+  op.setUint32(at, port, true);
+  return 0;
+}
+
+const OPERATIONS: Readonly<Record<number, Operation>> = {
+  [EVTCHNOP_BIND_INTERDOMAIN]: {
+    bytes: 12,
+    handle: ({ channels }, op) => answer(op, 8, channels.bindInterdomain(u16(op, 0), u32(op, 4))),
+  },
+  [EVTCHNOP_BIND_VIRQ]: {
+    bytes: 12,
+    handle: ({ channels }, op) => answer(op, 8, channels.bindVirq(u32(op, 0), u32(op, 4))),
+  },
+  // No interrupt lines of hardware here.
+  [EVTCHNOP_BIND_PIRQ]: { bytes: 12, handle: () => -XEN_EPERM },
+  [EVTCHNOP_CLOSE]: { bytes: 4, handle: ({ channels }, op) => channels.close(u32(op, 0)) },
+  [EVTCHNOP_SEND]: { bytes: 4, handle: ({ channels }, op) => channels.send(u32(op, 0)) },
+  [EVTCHNOP_STATUS]: { bytes: EVTCHN_STATUS_BYTES, handle: status },
+  [EVTCHNOP_ALLOC_UNBOUND]: {
+    bytes: 8,
+    handle: ({ channels }, op) => answer(op, 4, channels.allocUnbound(u16(op, 0), u16(op, 2))),
+  },
+  [EVTCHNOP_BIND_IPI]: {
+    bytes: 8,
+    handle: ({ channels }, op) => answer(op, 4, channels.bindIpi(u32(op, 0))),
+  },
+  [EVTCHNOP_BIND_VCPU]: {
+    bytes: 8,
+    handle: ({ channels }, op) => channels.bindVcpu(u32(op, 0), u32(op, 4)),
+  },
+  [EVTCHNOP_UNMASK]: { bytes: 4, handle: ({ channels }, op) => channels.unmask(u32(op, 0)) },
+  [EVTCHNOP_RESET]: { bytes: 2, handle: ({ channels }, op) => channels.reset(u16(op, 0)) },
+  [EVTCHNOP_INIT_CONTROL]: { bytes: EVTCHN_INIT_CONTROL_BYTES, handle: () => -XEN_EINVAL },
+  // Without control blocks there are no arrays and no priorities.
+  [EVTCHNOP_EXPAND_ARRAY]: { bytes: 8, handle: () => -XEN_EOPNOTSUPP },
+  [EVTCHNOP_SET_PRIORITY]: { bytes: 8, handle: () => 0 },
+};
+
+/** HYPERVISOR_event_channel_op. */
+export function eventChannelOp(domain: XenDomain, command: number, pointer: number): number {
+  const operation = OPERATIONS[command];
+  if (operation === undefined) return -XEN_ENOSYS;
+  return perform(domain, operation, pointer);
+}
+
+/** HYPERVISOR_event_channel_op_compat: command and structure in one. */
+export function eventChannelOpCompat(domain: XenDomain, pointer: number): number {
+  const command = domain.pointers.readU32(pointer);
+  if (command === undefined) return -XEN_EFAULT;
+  const operation = OPERATIONS[command];
+  if (operation === undefined || command > EVTCHNOP_UNMASK) return -XEN_ENOSYS;
+  return perform(domain, operation, pointer + COMPAT_OFFSET);
+}
+
+function perform(domain: XenDomain, { bytes, handle }: Operation, pointer: number): number {
+  const op = domain.pointers.read(pointer, bytes);
+  if (op === undefined) return -XEN_EFAULT;
+  const before = new Uint8Array(op.buffer).slice();
+  const result = handle(domain, op);
+  const after = new Uint8Array(op.buffer);
+  const isChanged = after.some((byte, index) => byte !== before[index]);
+  if (isChanged && !domain.pointers.write(pointer, after)) return -XEN_EFAULT;
+  return result;
+}
+
+/** What a port is bound to: u16 dom, u32 port @4, u32 status @8, u32 vcpu @12, and more by kind @16. */
+function status(domain: XenDomain, op: DataView): number {
+  const domid = u16(op, 0);
+  if (!domain.isSelf(domid)) return domid === 0 ? -XEN_EPERM : -XEN_ESRCH;
+  const port = u32(op, 4);
+  if (port === 0 || port >= 1024) return -XEN_EINVAL;
+  const channel = domain.channels.status(port);
+  op.setUint32(8, channel?.state ?? EVTCHNSTAT_CLOSED, true);
+  op.setUint32(12, channel?.vcpu ?? 0, true);
+  if (channel?.state === EVTCHNSTAT_UNBOUND || channel?.state === EVTCHNSTAT_INTERDOMAIN) {
+    const isOwn = channel.remoteDomid === domain.domid;
+    op.setUint16(16, isOwn ? DOMID_SELF : channel.remoteDomid, true);
+    op.setUint32(20, channel.remotePort, true);
+  }
+  if (channel?.state === EVTCHNSTAT_VIRQ) op.setUint32(16, channel.virq, true);
+  return 0;
+}

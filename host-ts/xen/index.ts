@@ -1,0 +1,276 @@
+/**
+ * The xen-pv personality: 32-bit (PAE) kernels built for Xen's paravirtual interface. The core performs what concerns page tables,
+ * descriptors, traps and the vCPU itself; here are the other hypercalls, event channels, timers, memory, grants and the rings by which the
+ * domain reaches the Host, which plays domain 0.
+ */
+import { PAGE_BITS, PAGE_BYTES } from "../../abi/memory.ts";
+import {
+  EXIT_BUDGET,
+  EXIT_HYPERCALL,
+  VCPU_EXIT_REASON,
+  VCPU_HALTED,
+  VCPU_XEN_INFO,
+} from "../../abi/vcpu.ts";
+import {
+  GNTTAB_RESERVED_CONSOLE,
+  GNTTAB_RESERVED_XENSTORE,
+  SHUTDOWN_CRASH,
+  SHUTDOWN_POWEROFF,
+  SHUTDOWN_REBOOT,
+  SHUTDOWN_SOFT_RESET,
+  SHUTDOWN_SUSPEND,
+  SHUTDOWN_WATCHDOG,
+} from "../../abi/xen.ts";
+import {
+  SI_VCPU_INFO,
+  VCPU_INFO_BYTES,
+  VI_UPCALL_MASK,
+  XEN_LEGACY_MAX_VCPUS,
+} from "../../abi/xen-layout.ts";
+import { BugError } from "../base/errors.ts";
+import type { GuestEndKind, Personality, PersonalityHost } from "../base/personality.ts";
+import type { HostInput } from "../base/ports.ts";
+import type { VcpuBlock } from "../base/vcpu-block.ts";
+import { checkVersion } from "../devices/records.ts";
+import { MemoryPage, type SplitDevice } from "../devices/xen-ports.ts";
+import { buildDomain, type Domain, type StartOfDay } from "./builder.ts";
+import { ConsoleRing } from "./console-ring.ts";
+import { XenDomain } from "./domain.ts";
+import { GrantedPages } from "./granted-pages.ts";
+import { CALL_NAMES, performHypercall } from "./hypercall-table.ts";
+import { coreDeathText } from "./kill-reasons.ts";
+import { setProcessor } from "./processor.ts";
+import { Xenbus } from "./xenbus.ts";
+import { populateDomain } from "./xenstore/domain.ts";
+import { XenstoreRing } from "./xenstore/ring.ts";
+import { Xenstore } from "./xenstore/xenstore.ts";
+
+const STATE_VERSION = 1;
+/** Arguments that a hypercall has at most. */
+const MAX_ARGS = 5;
+const NO_ANSWER = 0xffffffff;
+
+/** What the personality is told besides the domain. */
+export interface XenSettings {
+  /** Seed of a scrambled physical-to-machine list; 0 for one in order. */
+  readonly scramble: number;
+  /** Of the guest, for the store. */
+  readonly name: string;
+  /** Disks and network cards, in the order of the options. */
+  readonly devices: readonly SplitDevice[];
+}
+
+/** How each SHUTDOWN_* ends the guest. */
+const ENDS: Readonly<Record<number, readonly [GuestEndKind, string]>> = {
+  [SHUTDOWN_POWEROFF]: ["power-off", "the domain shut down: power off"],
+  [SHUTDOWN_REBOOT]: ["restart", "the domain shut down: reboot"],
+  [SHUTDOWN_CRASH]: ["panic", "the domain shut down: crash"],
+  [SHUTDOWN_WATCHDOG]: ["panic", "the domain shut down: its watchdog expired"],
+  [SHUTDOWN_SOFT_RESET]: ["restart", "the domain shut down: soft reset"],
+};
+
+/** Builds the domain in fresh guest memory. Throws ImageError when it does not fit. */
+export function createXenPv(
+  host: PersonalityHost,
+  domain: Domain,
+  settings: XenSettings,
+): Personality {
+  return new XenPv(host, domain, settings);
+}
+
+class XenPv implements Personality {
+  readonly name = "xen-pv";
+  readonly callNames = CALL_NAMES;
+  readonly #host: PersonalityHost;
+  readonly #domain: XenDomain;
+  readonly #console: ConsoleRing;
+  readonly #store = new Xenstore();
+  readonly #storeRing: XenstoreRing;
+  readonly #bus: Xenbus;
+  readonly #consolePort: number;
+  readonly #storePort: number;
+  readonly #start: StartOfDay;
+
+  constructor(host: PersonalityHost, domain: Domain, settings: XenSettings) {
+    this.#host = host;
+    const ramFrames = host.memory.ramBytes >>> PAGE_BITS;
+    this.#domain = new XenDomain(host, ramFrames, settings.scramble, (reason) =>
+      this.#shutDown(reason),
+    );
+    this.#initialiseSharedInfo();
+    const { channels, grants, map, reservation } = this.#domain;
+    this.#storePort = channels.openToHost(() => this.#storeRing.serve());
+    this.#consolePort = channels.openToHost(() => this.#console.serve());
+    this.#start = buildDomain(host.memory, domain, {
+      p2m: reservation.firstP2m,
+      sharedInfoMfn: map.sharedInfoMfn,
+      storePort: this.#storePort,
+      consolePort: this.#consolePort,
+    });
+    grants.grantToHost(GNTTAB_RESERVED_CONSOLE, this.#start.consoleMfn);
+    grants.grantToHost(GNTTAB_RESERVED_XENSTORE, this.#start.storeMfn);
+    this.#console = new ConsoleRing({
+      memory: host.memory,
+      gpa: this.#start.consoleMfn * PAGE_BYTES,
+      print: (bytes) => host.print(bytes),
+      notify: () => channels.raise(this.#consolePort),
+    });
+    populateDomain(this.#store, {
+      domid: this.#domain.domid,
+      name: settings.name,
+      memoryKib: host.memory.ramBytes / 1024,
+      vcpus: host.vcpus.length,
+      storeMfn: this.#start.storeMfn,
+      storePort: this.#storePort,
+      consoleMfn: this.#start.consoleMfn,
+      consolePort: this.#consolePort,
+    });
+    this.#storeRing = new XenstoreRing({
+      store: this.#store,
+      domid: this.#domain.domid,
+      page: new MemoryPage(host.memory, this.#start.storeMfn * PAGE_BYTES),
+      event: { notify: () => channels.raise(this.#storePort) },
+    });
+    this.#bus = new Xenbus({
+      store: this.#store,
+      domid: this.#domain.domid,
+      grants: new GrantedPages(host.memory, grants),
+      events: channels,
+    });
+    for (const device of settings.devices) this.#bus.add(device);
+    setProcessor(host, this.#start);
+  }
+
+  /** The exit record itself remembers the call. */
+  requestHypercalls(): void {}
+
+  runHypercalls(): void {
+    const { core, vcpu } = this.#host;
+    if (vcpu.exitReason !== EXIT_HYPERCALL) return;
+    vcpu.setU32(VCPU_EXIT_REASON, EXIT_BUDGET);
+    const number = vcpu.exitArg(0);
+    const args = Array.from({ length: MAX_ARGS }, (_, i) => vcpu.exitArg(1 + i));
+    this.#host.countHypercall(number);
+    const result = performHypercall(this.#domain, number, args);
+    if (result !== undefined) core.exports.xenReturn(vcpu.ptr, result);
+  }
+
+  /** Notifications of other personalities have no counterpart: a device is told by its event channel. */
+  deliverNotify(): void {}
+
+  /** An event is taken by the core when it enters the guest; here a vCPU that waits for one goes on. */
+  deliverInterrupts(): void {
+    const { vcpu } = this.#host;
+    if (this.isHalted(vcpu) && this.canWake(vcpu)) this.#domain.waiting.wake(vcpu);
+  }
+
+  isHalted(vcpu: VcpuBlock): boolean {
+    return vcpu.u32(VCPU_HALTED) !== 0;
+  }
+
+  canWake(vcpu: VcpuBlock): boolean {
+    return this.#domain.waiting.canWake(vcpu);
+  }
+
+  get sliceLimit(): number {
+    return Number.POSITIVE_INFINITY;
+  }
+
+  timerExpired(name: string): void {
+    const isTaken = this.#domain.timers.expired(name) || this.#domain.waiting.expired(name);
+    if (!isTaken) throw new BugError(`a timer that nobody set: ${name}`);
+  }
+
+  receive(input: HostInput): void {
+    if (input.kind === "console") this.#console.receive(input.data);
+    else this.#bus.receive(input);
+  }
+
+  get pendingInputBytes(): number {
+    return this.#console.pendingInputBytes;
+  }
+
+  halt(): void {
+    throw new BugError("HLT of a Xen guest left the core");
+  }
+
+  trap(vector: number): never {
+    throw new BugError(`trap ${vector} left to the run loop, where the core judges them all`);
+  }
+
+  /** No hardware behind any port. */
+  ioRead(_port: number, size: number): number {
+    return size === 4 ? NO_ANSWER : 2 ** (8 * size) - 1;
+  }
+
+  ioWrite(): void {}
+
+  mmioRead(): number {
+    return NO_ANSWER;
+  }
+
+  mmioWrite(): void {}
+
+  killText(code: number, args: readonly number[]): string {
+    this.#console.drain();
+    return coreDeathText(code, args);
+  }
+
+  save(): Record<string, unknown> {
+    const { channels, timers, grants, reservation, runstates, waiting } = this.#domain;
+    return {
+      version: STATE_VERSION,
+      channels: channels.save(),
+      timers: timers.save(),
+      grants: grants.save(),
+      reservation: reservation.save(),
+      runstates: runstates.save(),
+      waiting: waiting.save(),
+      console: this.#console.save(),
+      store: this.#store.save(),
+      storeRing: this.#storeRing.save(),
+      bus: this.#bus.save(),
+    };
+  }
+
+  restore(state: Record<string, unknown>): void {
+    checkVersion(state, "the Xen PV personality", STATE_VERSION);
+    const part = (name: string) => state[name] as Record<string, unknown>;
+    const { channels, timers, grants, reservation, runstates, waiting } = this.#domain;
+    channels.restore(part("channels"));
+    timers.restore(part("timers"));
+    grants.restore(part("grants"));
+    reservation.restore(part("reservation"));
+    runstates.restore(part("runstates"));
+    waiting.restore(part("waiting"));
+    this.#console.restore(part("console"));
+    this.#store.restore(part("store"));
+    this.#storeRing.restore(part("storeRing"));
+    this.#bus.restore(part("bus"));
+  }
+
+  /** Everything zero but the masks, the wall clock, and each vCPU's time. */
+  #initialiseSharedInfo(): void {
+    const { memory, vcpus } = this.#host;
+    const { sharedInfoGpa, timers } = this.#domain;
+    for (let id = 0; id < XEN_LEGACY_MAX_VCPUS; id++) {
+      memory.writeU8(sharedInfoGpa + SI_VCPU_INFO + id * VCPU_INFO_BYTES + VI_UPCALL_MASK, 1);
+    }
+    timers.publishWallClock(sharedInfoGpa);
+    for (const vcpu of vcpus) {
+      const info = this.#domain.legacyInfoGpa(vcpu.id);
+      vcpu.setU32(VCPU_XEN_INFO, info);
+    }
+    timers.keepClock(true);
+  }
+
+  /** What is left in the console ring is printed first. */
+  #shutDown(reason: number): number {
+    // Nobody asked for it: the domain goes on, as after a suspend that was cancelled.
+    if (reason === SHUTDOWN_SUSPEND) return 1;
+    this.#console.drain();
+    const [kind, text] = ENDS[reason] ?? ["panic", `the domain shut down: reason ${reason}`];
+    this.#host.end(kind, text);
+    return 0;
+  }
+}

@@ -1,0 +1,73 @@
+/**
+ * What a hypercall's pointers point at: linear addresses under the page tables in use, with the kernel's rights. A range that cannot be
+ * reached is the call's failure (-EFAULT) and no fault of the guest's.
+ */
+import { PAGE_BYTES } from "../../abi/memory.ts";
+import { HYPERVISOR_VIRT_START } from "../../abi/xen.ts";
+import type { PersonalityHost } from "../base/personality.ts";
+
+const GUEST_END = HYPERVISOR_VIRT_START >>> 0;
+/** More than any call's structure or list piece; bounds what a guest can make us allocate. */
+const MAX_BYTES = 1 << 20;
+
+/** Reads and writes by linear address for the vCPU whose turn it is. */
+export class GuestPointers {
+  readonly #host: PersonalityHost;
+
+  constructor(host: PersonalityHost) {
+    this.#host = host;
+  }
+
+  /** A copy of `length` bytes, undefined when one of them cannot be read. */
+  read(lin: number, length: number): DataView | undefined {
+    if (!isGuestRange(lin, length)) return undefined;
+    const target = new Uint8Array(length);
+    for (let done = 0; done < length; ) {
+      const chunk = Math.min(PAGE_BYTES - ((lin + done) % PAGE_BYTES), length - done);
+      const gpa = this.#walk(lin + done, false);
+      if (gpa < 0) return undefined;
+      target.set(this.#host.memory.read(gpa, chunk), done);
+      done += chunk;
+    }
+    return new DataView(target.buffer);
+  }
+
+  /** @returns false, with nothing written, when one of the bytes cannot be. */
+  write(lin: number, bytes: Uint8Array): boolean {
+    if (!isGuestRange(lin, bytes.length)) return false;
+    const pieces: { gpa: number; from: number; length: number }[] = [];
+    for (let from = 0; from < bytes.length; ) {
+      const length = Math.min(PAGE_BYTES - ((lin + from) % PAGE_BYTES), bytes.length - from);
+      const gpa = this.#walk(lin + from, true);
+      if (gpa < 0) return false;
+      pieces.push({ gpa, from, length });
+      from += length;
+    }
+    for (const { gpa, from, length } of pieces) {
+      this.#host.memory.write(gpa, bytes.subarray(from, from + length));
+    }
+    return true;
+  }
+
+  readU32(lin: number): number | undefined {
+    return this.read(lin, 4)?.getUint32(0, true);
+  }
+
+  writeU16(lin: number, value: number): boolean {
+    return this.write(lin, Uint8Array.of(value, value >>> 8));
+  }
+
+  writeU32(lin: number, value: number): boolean {
+    return this.write(lin, Uint8Array.of(value, value >>> 8, value >>> 16, value >>> 24));
+  }
+
+  #walk(lin: number, isWrite: boolean): number {
+    const { core, vcpu, memory } = this.#host;
+    const gpa = core.exports.walk(vcpu.ptr, lin, isWrite ? 1 : 0, 0);
+    return memory.isRange(gpa, 1) ? gpa : -1;
+  }
+}
+
+function isGuestRange(lin: number, length: number): boolean {
+  return length <= MAX_BYTES && lin + length <= GUEST_END;
+}

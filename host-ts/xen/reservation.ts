@@ -1,0 +1,131 @@
+/**
+ * The machine frames that a domain holds: at its start as many as it may, fewer after it gave some back. Which pseudo-physical frame each
+ * stands for is in the machine-to-physical table, which the guest reads.
+ */
+import { PAGE_BYTES } from "../../abi/memory.ts";
+import { PTE_A, PTE_P } from "../../abi/x86.ts";
+import { INVALID_M2P_ENTRY } from "../../abi/xen.ts";
+import {
+  PAGE_COUNT_MASK,
+  PAGE_OWNED,
+  PAGE_READ_ONLY,
+  PAGE_SHARED,
+  PGT_SHIFT,
+  PGT_WRITABLE,
+  XEN_M2P_TABLES,
+} from "../../abi/xen-memory.ts";
+import { OutOfMemoryError } from "../base/errors.ts";
+import type { PersonalityHost } from "../base/personality.ts";
+import { assignFrames, M2P_ENTRIES_PER_FRAME, type MachineMap } from "./machine-map.ts";
+
+const L1_ENTRIES = 512;
+const ENTRY_BYTES = 8;
+
+/** See the file header. */
+export class Reservation {
+  readonly #host: PersonalityHost;
+  readonly #map: MachineMap;
+  /** Machine frames by pseudo-physical ones, as the domain begins. */
+  readonly firstP2m: Uint32Array;
+  /** Machine frames that the domain gave back, free or still referred to. */
+  #returned = new Set<number>();
+
+  /** Makes all of the machine map known to the core. Throws OutOfMemoryError. */
+  constructor(host: PersonalityHost, map: MachineMap, seed: number) {
+    this.#host = host;
+    this.#map = map;
+    this.firstP2m = assignFrames(map, seed);
+    const { core, guest, memory } = host;
+    core.exports.guestSetLimits(guest, map.limit, 0, 0);
+    memory.setLimit(map.limit * PAGE_BYTES);
+    if (core.exports.xenCreate(guest) === 0) throw noRoom();
+    this.#own(map.ramMfn, map.ramFrames, PAGE_OWNED);
+    this.#own(map.sharedInfoMfn, map.m2pTablesMfn - map.sharedInfoMfn, PAGE_SHARED);
+    this.#own(map.m2pMfn, map.m2pFrames, PAGE_READ_ONLY);
+    this.#buildM2p();
+  }
+
+  /** Frames that the domain holds. */
+  get currentPages(): number {
+    return this.#map.ramFrames - this.#returned.size;
+  }
+
+  /** Frames that it may hold. */
+  get maximumPages(): number {
+    return this.#map.ramFrames;
+  }
+
+  /** The domain gives a frame back. @returns whether it had it. */
+  giveBack(mfn: number): boolean {
+    const { core, vcpu } = this.#host;
+    if (core.exports.xenTakeFrame(vcpu.ptr, mfn) === 0) return false;
+    this.#returned.add(mfn);
+    this.setPfn(mfn, INVALID_M2P_ENTRY);
+    return true;
+  }
+
+  /**
+   * `count` neighbouring frames at a multiple of `count`, zeroed, for the domain to hold. A frame that something still refers to is not free
+   * yet. @returns the first, undefined when there are none.
+   */
+  take(count: number): number | undefined {
+    const { core, guest } = this.#host;
+    for (const first of this.#returned) {
+      if (first % count !== 0 || !this.#isReturned(first, count)) continue;
+      if (core.exports.xenAddFrames(guest, first, count, PAGE_OWNED) === 0) continue;
+      for (let mfn = first; mfn < first + count; mfn++) this.#returned.delete(mfn);
+      return first;
+    }
+    return undefined;
+  }
+
+  /** Whether `mfn` is RAM of the domain that may be read, or written: not a page table or descriptors. */
+  isUsable(mfn: number, isWrite: boolean): boolean {
+    const { core, guest } = this.#host;
+    const bits = core.exports.xenTypeOf(guest, mfn);
+    if ((bits & PAGE_OWNED) === 0) return false;
+    return !isWrite || bits >>> PGT_SHIFT <= PGT_WRITABLE || (bits & PAGE_COUNT_MASK) === 0;
+  }
+
+  /** Writes what the machine-to-physical table says of a frame. */
+  setPfn(mfn: number, pfn: number): void {
+    this.#host.memory.writeU32(this.#map.m2pMfn * PAGE_BYTES + 4 * mfn, pfn);
+  }
+
+  /** Serialisable state besides guest memory. */
+  save(): Record<string, unknown> {
+    return { returned: [...this.#returned] };
+  }
+
+  restore(state: Record<string, unknown>): void {
+    this.#returned = new Set(state.returned as number[]);
+  }
+
+  #isReturned(first: number, count: number): boolean {
+    for (let mfn = first; mfn < first + count; mfn++) if (!this.#returned.has(mfn)) return false;
+    return true;
+  }
+
+  #own(mfn: number, count: number, flags: number): void {
+    const { core, guest } = this.#host;
+    if (core.exports.xenAddFrames(guest, mfn, count, flags) === 0) throw noRoom();
+  }
+
+  /** The table, and the L1 tables through which every address space of the guest shows its beginning. */
+  #buildM2p(): void {
+    const { core, guest, memory } = this.#host;
+    const { m2pMfn, m2pFrames, m2pTablesMfn } = this.#map;
+    const table = new Uint32Array(m2pFrames * M2P_ENTRIES_PER_FRAME).fill(INVALID_M2P_ENTRY);
+    for (const [pfn, mfn] of this.firstP2m.entries()) table[mfn] = pfn;
+    memory.write(m2pMfn * PAGE_BYTES, new Uint8Array(table.buffer));
+    const mapped = Math.min(m2pFrames, XEN_M2P_TABLES * L1_ENTRIES);
+    const entries = new Uint32Array((mapped * ENTRY_BYTES) / 4);
+    for (let i = 0; i < mapped; i++) entries[2 * i] = (m2pMfn + i) * PAGE_BYTES + PTE_P + PTE_A;
+    memory.write(m2pTablesMfn * PAGE_BYTES, new Uint8Array(entries.buffer));
+    core.exports.xenSetMachineToPhysical(guest, m2pTablesMfn, m2pMfn);
+  }
+}
+
+function noRoom(): OutOfMemoryError {
+  return new OutOfMemoryError("no room for the page information of a Xen domain");
+}

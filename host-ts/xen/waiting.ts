@@ -1,0 +1,130 @@
+/** Which vCPUs of a Xen domain wait, for what, and until when; and the domain's watchdogs. */
+import { VCPU_HALTED } from "../../abi/vcpu.ts";
+import {
+  RUNSTATE_BLOCKED,
+  RUNSTATE_RUNNING,
+  SHUTDOWN_WATCHDOG,
+  XEN_EEXIST,
+  XEN_EINVAL,
+  XEN_ENOSPC,
+} from "../../abi/xen.ts";
+import { VI_UPCALL_MASK } from "../../abi/xen-layout.ts";
+import type { PersonalityHost } from "../base/personality.ts";
+import type { VcpuBlock } from "../base/vcpu-block.ts";
+import type { EventChannels } from "./event-channels.ts";
+import type { Runstates } from "./runstates.ts";
+import type { XenTimers } from "./timers.ts";
+
+const WATCHDOGS = 2;
+const WATCHDOG_TIMER = /^xen watchdog \d+$/;
+const POLL_TIMER = /^xen poll (\d+)$/;
+
+/** What waiting needs of a domain. */
+export interface WaitingDomain {
+  readonly host: PersonalityHost;
+  readonly channels: EventChannels;
+  readonly runstates: Runstates;
+  readonly timers: XenTimers;
+  vcpuInfoGpa(vcpu: VcpuBlock): number;
+  readonly shutDown: (reason: number) => number;
+}
+
+/** See the file header. */
+export class Waiting {
+  readonly #domain: WaitingDomain;
+  /** Ports that a vCPU polls, by vCPU; absent while it waits for any event. */
+  #polls = new Map<number, readonly number[]>();
+  #watchdogs = new Set<number>();
+
+  constructor(domain: WaitingDomain) {
+    this.#domain = domain;
+  }
+
+  /** Waits for an event; upcalls are open from now on. */
+  block(vcpu: VcpuBlock): void {
+    const { host } = this.#domain;
+    host.memory.writeU8(this.#domain.vcpuInfoGpa(vcpu) + VI_UPCALL_MASK, 0);
+    this.#wait(vcpu);
+  }
+
+  /** Waits for one of these ports, masked or not, or for system time `deadlineNs`, if that is not 0. */
+  poll(vcpu: VcpuBlock, ports: readonly number[], deadlineNs: number): void {
+    if (ports.some((port) => this.#domain.channels.isPending(port))) return;
+    this.#polls.set(vcpu.id, ports);
+    if (deadlineNs !== 0) this.#domain.host.timers.set(`xen poll ${vcpu.id}`, deadlineNs);
+    this.#wait(vcpu);
+  }
+
+  /** Whether a vCPU that waits has what it waits for. */
+  canWake(vcpu: VcpuBlock): boolean {
+    const { host, channels } = this.#domain;
+    const ports = this.#polls.get(vcpu.id);
+    if (ports?.some((port) => channels.isPending(port))) return true;
+    return host.core.exports.xenHasUpcall(vcpu.ptr) !== 0;
+  }
+
+  /** A vCPU goes on. */
+  wake(vcpu: VcpuBlock): void {
+    if (this.#polls.delete(vcpu.id)) this.#domain.host.timers.cancel(`xen poll ${vcpu.id}`);
+    const wasIdle = this.#isIdle;
+    vcpu.setU32(VCPU_HALTED, 0);
+    if (wasIdle) this.#domain.timers.keepClock(true);
+    this.#domain.runstates.enter(vcpu, RUNSTATE_RUNNING);
+  }
+
+  /** SCHEDOP_watchdog: 0 for a new one. @returns its number, 0, or a negative errno. */
+  setWatchdog(id: number, seconds: number): number {
+    const { timers, clock } = this.#domain.host;
+    if (id > WATCHDOGS) return -XEN_EINVAL;
+    if (id === 0) {
+      if (seconds === 0) return -XEN_EINVAL;
+      id = 1;
+      while (this.#watchdogs.has(id)) id++;
+      if (id > WATCHDOGS) return -XEN_ENOSPC;
+      this.#watchdogs.add(id);
+      timers.set(`xen watchdog ${id}`, clock.nowNs + seconds * 1e9);
+      return id;
+    }
+    if (!this.#watchdogs.has(id)) return -XEN_EEXIST;
+    if (seconds === 0) {
+      this.#watchdogs.delete(id);
+      timers.cancel(`xen watchdog ${id}`);
+    } else timers.set(`xen watchdog ${id}`, clock.nowNs + seconds * 1e9);
+    return 0;
+  }
+
+  /** A timer of the Host's expired. @returns whether it was one of these. */
+  expired(name: string): boolean {
+    if (WATCHDOG_TIMER.test(name)) {
+      this.#domain.shutDown(SHUTDOWN_WATCHDOG);
+      return true;
+    }
+    const poll = POLL_TIMER.exec(name);
+    if (poll === null) return false;
+    this.wake(this.#domain.host.vcpus[Number(poll[1])]!);
+    return true;
+  }
+
+  save(): Record<string, unknown> {
+    return { polls: [...this.#polls], watchdogs: [...this.#watchdogs] };
+  }
+
+  restore(state: Record<string, unknown>): void {
+    this.#polls = new Map(state.polls as [number, number[]][]);
+    this.#watchdogs = new Set(state.watchdogs as number[]);
+  }
+
+  #wait(vcpu: VcpuBlock): void {
+    if (this.canWake(vcpu)) {
+      this.wake(vcpu);
+      return;
+    }
+    vcpu.setU32(VCPU_HALTED, 1);
+    if (this.#isIdle) this.#domain.timers.keepClock(false);
+    this.#domain.runstates.enter(vcpu, RUNSTATE_BLOCKED);
+  }
+
+  get #isIdle(): boolean {
+    return this.#domain.host.vcpus.every((vcpu) => vcpu.u32(VCPU_HALTED) !== 0);
+  }
+}

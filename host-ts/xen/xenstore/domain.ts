@@ -1,0 +1,88 @@
+/**
+ * A domain's directory in xenstore as its kernel finds it, and the requests that the Host makes through it.
+ * Source: Xen's docs/misc/xenstore-paths.txt.
+ */
+import { domainPath, HOST_DOMID } from "./paths.ts";
+import type { Permission } from "./permissions.ts";
+import type { Xenstore } from "./xenstore.ts";
+
+/** What the directory tells of its domain. */
+export interface DomainFacts {
+  readonly domid: number;
+  readonly name: string;
+  readonly memoryKib: number;
+  readonly vcpus: number;
+  /** Machine frames and event channels of the two pages that every domain has. */
+  readonly storeMfn: number;
+  readonly storePort: number;
+  readonly consoleMfn: number;
+  readonly consolePort: number;
+}
+
+/** What a domain may be asked to do. */
+export type ShutdownRequest = "poweroff" | "reboot" | "halt" | "suspend";
+
+type Rights = [Permission, ...Permission[]];
+
+/** Rights of what the domain reads. */
+export function readableBy(domid: number): Rights {
+  return [
+    { domid: HOST_DOMID, access: "n" },
+    { domid, access: "r" },
+  ];
+}
+
+/** Rights of what is the domain's own. */
+export function ownedBy(domid: number): Rights {
+  return [{ domid, access: "n" }];
+}
+
+const OWN_DIRECTORIES = ["data", "drivers", "feature", "attr", "error"];
+/** What a kernel answers with in its control directory. */
+const OWN_CONTROLS = [
+  "shutdown",
+  "sysrq",
+  "feature-poweroff",
+  "feature-reboot",
+  "feature-halt",
+  "feature-suspend",
+];
+
+/** Makes the directory. Devices come with their back ends. */
+export function populateDomain(store: Xenstore, facts: DomainFacts): void {
+  const { domid } = facts;
+  const home = domainPath(domid);
+  const write = (path: string, value: string | number, rights: Rights) => {
+    store.write(`${home}/${path}`, String(value));
+    store.setPermissions(`${home}/${path}`, rights);
+  };
+  store.write(home, "");
+  store.setPermissions(home, readableBy(domid));
+  const read = readableBy(domid);
+  write("name", facts.name, read);
+  write("domid", domid, read);
+  write("memory/target", facts.memoryKib, read);
+  write("memory/static-max", facts.memoryKib, read);
+  write("store/ring-ref", facts.storeMfn, read);
+  write("store/port", facts.storePort, read);
+  write("console/ring-ref", facts.consoleMfn, read);
+  write("console/port", facts.consolePort, read);
+  write("console/type", "xenconsoled", read);
+  for (let vcpu = 0; vcpu < facts.vcpus; vcpu++) write(`cpu/${vcpu}/availability`, "online", read);
+  write("device", "", read);
+  write("device/suspend/event-channel", "", ownedBy(domid));
+  write("control", "", read);
+  write("control/platform-feature-xs_reset_watches", 1, read);
+  for (const key of OWN_CONTROLS) write(`control/${key}`, "", ownedBy(domid));
+  for (const directory of OWN_DIRECTORIES) write(directory, "", ownedBy(domid));
+}
+
+/** Asks a domain to shut down; a kernel that listens empties the key when it begins. */
+export function requestShutdown(store: Xenstore, domid: number, request: ShutdownRequest): void {
+  store.write(`${domainPath(domid)}/control/shutdown`, request);
+}
+
+/** Asks a domain to give pages back, or to take some, until it has `memoryKib`. */
+export function requestMemory(store: Xenstore, domid: number, memoryKib: number): void {
+  store.write(`${domainPath(domid)}/memory/target`, String(memoryKib));
+}
