@@ -457,6 +457,8 @@ export const GUEST_VCPUS = 0x18;
 /** u32, identifier unique within the shared memory, never 0. */
 export const GUEST_ID = 0x1c;
 
+/** log2 of the frames that one leaf of the frame table holds. */
+export const FRAME_LEAF_BITS = 10;
 /** Frame entry: pointer to the pool frame (4 KiB aligned) plus these bits; 0 is a frame never touched, which reads as zero. */
 export const FRAME_COW = 1;
 export const FRAME_DIRTY = 2;
