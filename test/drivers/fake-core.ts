@@ -109,6 +109,7 @@ export class FakeCore {
       deliverTrap: never,
       resume: never,
       flushPageIn: never,
+      shadowPage: never,
       flushDirectory: never,
       knowsDirectory: never,
       activateDirectory: never,
