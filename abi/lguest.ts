@@ -112,6 +112,13 @@ export const LGUEST_TLS_ENTRIES = 3;
 export const LGUEST_IDT_IGNORED = 0x80008100 | 0;
 export const LGUEST_GDT_KERNEL_CS = 12;
 export const LGUEST_GDT_KERNEL_DS = 13;
+/** LOAD_IDT_ENTRY keeps these bits of a gate's high dword: offset, P, DPL, type. */
+export const LGUEST_GATE_HIGH_MASK = 0xffffef00 | 0;
+/** SET_STACK names at most this many pages. */
+export const LGUEST_STACK_PAGES_MAX = 2;
+/** Flags that an entry of a directory may have, and one of a page-directory-pointer table. Any other one kills. */
+export const LGUEST_PDE_FLAGS = 0x067;
+export const LGUEST_PDPTE_FLAGS = 0x001;
 /** Selectors of the guest kernel: entries 12 and 13 with RPL 1. */
 export const LGUEST_KERNEL_CS = 0x61;
 export const LGUEST_KERNEL_DS = 0x69;

@@ -539,6 +539,8 @@ export const GUEST_XEN_ASSISTS = 0x34;
 /** u32, Xen: 1 when a frame was given back that translations of the guest may still name; they are dropped before it runs again. */
 export const GUEST_XEN_STALE = 0x38;
 
+/** log2 of the frames that one leaf of the frame table holds. */
+export const FRAME_LEAF_BITS = 10;
 /** Frame entry: pointer to the pool frame (4 KiB aligned) plus these bits; 0 is a frame never touched, which reads as zero. */
 export const FRAME_COW = 1;
 export const FRAME_DIRTY = 2;

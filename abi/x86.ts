@@ -134,6 +134,13 @@ export const PTE_PS = 0x080;
 export const PTE_G = 0x100;
 /** NX lives in bit 63, i.e. bit 31 of a PAE entry's high half. */
 export const PTE_NX_HIGH = 0x80000000 | 0;
+/** Entries of a directory or table with 32-bit entries, with 64-bit entries, and of a page-directory-pointer table. */
+export const TABLE_ENTRIES_32 = 1024;
+export const TABLE_ENTRIES_PAE = 512;
+export const PDPT_ENTRIES = 4;
+/** High half of a PAE entry: the part of the frame number, and what lies past the 36 address bits that CPUID announces, but for NX. */
+export const PAE_FRAME_HIGH = 0x000fffff;
+export const PAE_RESERVED_HIGH = 0x7ffffff0;
 
 /** Descriptor type field with S, bits 8-12 of the high dword (SDM 3A, "Segment Descriptors"). */
 export const DESC_TYPE_MASK = 0x1f;
@@ -144,6 +151,10 @@ export const DESC_EXPAND_DOWN = 0x04;
 export const DESC_CONFORMING = 0x04;
 export const DESC_CODE = 0x08;
 export const DESC_S = 0x10;
+/** In the high dword of a descriptor: its privilege level, and that it was accessed. */
+export const DESC_DPL_HIGH = 0x6000;
+export const DESC_DPL_HIGH_SHIFT = 13;
+export const DESC_ACCESSED_HIGH = 0x100;
 
 /** System descriptor types with S = 0 (SDM 3A, "System Descriptor Types"). */
 export const SYSDESC_TSS16 = 1;

@@ -13,6 +13,7 @@ import { PGT_WRITABLE } from "../abi/xen-memory.ts";
 import { resetCodeCache } from "./decode/cache.ts";
 import { ARENA_BYTES, PAGE_SIZE } from "./layout.ts";
 import { dropCode, touchesCode } from "./mmu/code-pages.ts";
+import { clearEvent, fillFrom } from "./mmu/fill.ts";
 import { frameForRead as readFrame, frameForWrite as writeFrame } from "./mmu/frames.ts";
 import { allocRun, poolInit as initPool } from "./mmu/pool.ts";
 import { accessOf, grant } from "./mmu/shadow-fault.ts";
@@ -23,9 +24,10 @@ import {
   flushPageEverywhere,
   flushPageOf,
   knowsDirectory as knows,
+  shadowPage as noteShadow,
   switchDirectory,
 } from "./mmu/tlb.ts";
-import { clearEvent, fillFrom, markEntry as mark, probe } from "./mmu/walker.ts";
+import { markEntry as mark, probe } from "./mmu/walker.ts";
 import { loadSegment } from "./protect/segments.ts";
 import { setArithFlags } from "./state/flags.ts";
 import { setArena } from "./state/thread.ts";
@@ -143,6 +145,15 @@ export function flushPage(v: usize, lin: u32): void {
 /** Drops the cached translations of one page in the directory at `cr3`, if that is known. */
 export function flushPageIn(v: usize, cr3: u32, lin: u32): void {
   flushPageOf(v, cr3, lin);
+}
+/**
+ * SET_PTE named an entry that was used before, and the Host found nothing wrong with it: drops the page's cached translations in the
+ * directory at `cr3` or in all, and lets the accesses that `pte` allows be made without a shadow fault.
+ */
+export function shadowPage(v: usize, cr3: u32, everywhere: bool, lin: u32, pte: u32): void {
+  if (everywhere) flushPageEverywhere(v, lin);
+  else flushPageOf(v, cr3, lin);
+  noteShadow(v, cr3, everywhere, lin, pte);
 }
 /** Drops the cached translations of the directory at `cr3`, if that is known. */
 export function flushDirectory(v: usize, cr3: u32): void {

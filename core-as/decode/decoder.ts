@@ -4,7 +4,7 @@
  */
 import { SEG_CS, SEG_DS, SEG_ES, SEG_FS, SEG_GS, SEG_SS } from "../../abi/x86.ts";
 import { BLOCK_COUNT, BLOCK_HEADER } from "../layout.ts";
-import { clearEvent } from "../mmu/walker.ts";
+import { clearEvent } from "../mmu/fill.ts";
 import { Ins, REP_E, REP_NE } from "./instruction.ts";
 import { conditionalJump, decodeOneByte, nearness, undefinedOpcode } from "./one-byte.ts";
 import { decodeTwoByte } from "./two-byte.ts";

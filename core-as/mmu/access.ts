@@ -44,9 +44,9 @@ import { raise } from "../state/faults.ts";
 import { reg } from "../state/vcpu.ts";
 import { dropCode, hasCode, isRunningIn, noteWritable, touchesCode } from "./code-pages.ts";
 import { deviceAddress, deviceWrite, gather } from "./devices.ts";
+import { clearEvent, FILL_MMIO, fill } from "./fill.ts";
 import { ACCESS_FETCH, ACCESS_READ, ACCESS_WRITE } from "./shadow-fault.ts";
 import { checksAlignment } from "./tlb.ts";
-import { clearEvent, FILL_MMIO, fill } from "./walker.ts";
 import { noteAccess } from "./watch.ts";
 
 /** The TLB hit, inline. `tlb` is VCPU_TLB, which the interpreter keeps in a local. */

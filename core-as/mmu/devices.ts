@@ -17,7 +17,7 @@ import {
 } from "../../abi/vcpu.ts";
 import { kill } from "../state/faults.ts";
 import { setExit } from "../state/vcpu.ts";
-import { clearEvent, FILL_MMIO } from "./walker.ts";
+import { clearEvent, FILL_MMIO } from "./fill.ts";
 
 /** @returns pointer into the queue when the Host has already performed this access; else 0. */
 function performed(v: usize): usize {

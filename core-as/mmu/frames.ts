@@ -5,6 +5,7 @@
 import {
   FRAME_COW,
   FRAME_DIRTY,
+  FRAME_LEAF_BITS,
   FRAME_PTR_MASK,
   GUEST_FRAME_ROOT,
   GUEST_FRAMES_HELD,
@@ -19,22 +20,24 @@ export class FrameTable {
   /** @returns the entry of `gfn`; 0 when it has none yet or is out of range, which the functions below tell apart. */
   @inline static peek(guest: usize, gfn: u32): u32 {
     if (gfn >= load<u32>(guest, GUEST_LIMIT_FRAMES)) return 0;
-    const leaf = load<usize>(load<usize>(guest, GUEST_FRAME_ROOT) + ((gfn >>> 10) << 2));
-    return leaf == 0 ? 0 : load<u32>(leaf + ((gfn & 1023) << 2));
+    const leaf = load<usize>(
+      load<usize>(guest, GUEST_FRAME_ROOT) + ((gfn >>> FRAME_LEAF_BITS) << 2),
+    );
+    return leaf == 0 ? 0 : load<u32>(leaf + ((gfn & ((1 << FRAME_LEAF_BITS) - 1)) << 2));
   }
 }
 
 /** @returns pointer to the entry of `gfn`, or 0 when the gfn is out of range or memory for the table is exhausted. */
 export function frameEntry(guest: usize, gfn: u32): usize {
   if (gfn >= load<u32>(guest, GUEST_LIMIT_FRAMES)) return 0;
-  const slot = load<usize>(guest, GUEST_FRAME_ROOT) + ((gfn >>> 10) << 2);
+  const slot = load<usize>(guest, GUEST_FRAME_ROOT) + ((gfn >>> FRAME_LEAF_BITS) << 2);
   let leaf = load<usize>(slot);
   if (leaf == 0) {
     leaf = allocFrame();
     if (leaf == 0) return 0;
     store<usize>(slot, leaf);
   }
-  return leaf + ((gfn & 1023) << 2);
+  return leaf + ((gfn & ((1 << FRAME_LEAF_BITS) - 1)) << 2);
 }
 
 /** @returns host pointer of the frame for reading, 0 when `gfn` is not memory. Never allocates a frame. */

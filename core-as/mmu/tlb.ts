@@ -24,7 +24,7 @@ import {
   VCPU_POLICY,
   VCPU_TLB,
 } from "../../abi/vcpu.ts";
-import { CR0_AM, EFLAGS_AC } from "../../abi/x86.ts";
+import { CR0_AM, EFLAGS_AC, PTE_D, PTE_P, PTE_RW, PTE_US } from "../../abi/x86.ts";
 import {
   ARENA_CLOCK,
   ARENA_CONTEXTS,
@@ -51,6 +51,9 @@ import {
 import { arena } from "../state/thread.ts";
 import { count } from "../state/vcpu.ts";
 import { takeWritable } from "./code-pages.ts";
+
+/** What an entry's rights are read from on the classic path. */
+const SHADOW_FLAGS: u32 = PTE_RW | PTE_US | PTE_D;
 
 /** Entries that 4 MiB can occupy. */
 const LARGE_PAGE_ENTRIES: u32 = 1024;
@@ -260,6 +263,33 @@ export function flushPageOf(v: usize, cr3: u32, lin: u32): void {
       return;
     }
   }
+}
+
+/**
+ * Remembers on the classic path that the Host judged an entry by SET_PTE, in the directories that `flushPageOf` and `flushPageEverywhere`
+ * took the page from: the first access that `pte` allows is filled without the Host. It stands where the addend of an empty entry is.
+ */
+export function shadowPage(v: usize, cr3: u32, everywhere: bool, lin: u32, pte: u32): void {
+  const tag = (cr3 & ~31) | load<u32>(v, VCPU_PAGING);
+  const mark = (lin & PAGE_MASK) | (pte & SHADOW_FLAGS) | PTE_P;
+  for (let i: u32 = 0; i < <u32>TLB_CONTEXTS; i++) {
+    const record = contextRecord(i);
+    if (load<usize>(record, CONTEXT_VCPU) != v) continue;
+    if (!everywhere && load<u32>(record, CONTEXT_DIRECTORY) != tag) continue;
+    const entry = contextTlbs(i) + (((lin >>> 12) & (TLB_ENTRIES - 1)) << TLB_ENTRY_SHIFT);
+    store<u32>(entry, mark, TLB_ADDEND);
+    store<u32>(entry, mark, TLB_USER + TLB_ADDEND);
+  }
+}
+/** @returns whether shadowPage allows this access. An addend in use is a multiple of a page, and an empty one has every flag. */
+export function isShadowed(v: usize, lin: u32, write: bool, user: bool): bool {
+  const entry = load<usize>(v, VCPU_CONTEXT) + (user ? <usize>TLB_USER : 0);
+  const mark = load<u32>(
+    entry + (((lin >>> 12) & (TLB_ENTRIES - 1)) << TLB_ENTRY_SHIFT),
+    TLB_ADDEND,
+  );
+  const need: u32 = PTE_P | (write ? PTE_RW | PTE_D : 0) | (user ? PTE_US : 0);
+  return (mark & ~SHADOW_FLAGS) == ((lin & PAGE_MASK) | PTE_P) && (mark & need) == need;
 }
 
 /** @returns true when directory `cr3` has a context of its own. */

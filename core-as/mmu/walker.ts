@@ -1,44 +1,31 @@
 /**
- * The page walker: guest tables → guest frame → pool frame → TLB entry. Handles 2-level and PAE tables, the unpaged linear mode,
- * PSE, NX, WP, accessed and dirty bits, and the #PF error code. lguest's extra rules about table entries are checked here too.
+ * The page walker: guest tables → guest frame and rights. Handles 2-level and PAE tables, the unpaged linear mode, PSE, NX, WP,
+ * accessed and dirty bits, and the #PF error code. lguest's extra rules about table entries are checked here too.
  *
  * Source: SDM 3A, "32-Bit Paging", "PAE Paging", "Access Rights", "Page-Fault Exceptions".
  */
+
+import { LGUEST_PDE_FLAGS, LGUEST_PDPTE_FLAGS } from "../../abi/lguest.ts";
 import {
-  COUNTER_COW_BREAKS,
-  COUNTER_TLB_FILLS,
-  EVENT_MMIO,
-  EVENT_NONE,
-  FRAME_COW,
-  FRAME_DIRTY,
   GUEST_LIMIT_FRAMES,
   GUEST_MMIO_END,
   GUEST_MMIO_START,
   KILL_BAD_PGD,
   KILL_BAD_PMD,
   KILL_BAD_PTE,
-  KILL_XEN_BAD_TABLES,
   PAGING_32,
   PAGING_NONE,
-  PHASE_END,
-  PHASE_REFLECT,
-  PHASE_TRAP,
-  PHASE_WALK,
   POLICY_LGUEST,
   POLICY_XEN,
-  VCPU_CONTEXT,
   VCPU_CR0,
   VCPU_CR3,
   VCPU_CR4,
   VCPU_EFER,
-  VCPU_EFLAGS,
   VCPU_EVENT,
-  VCPU_EXIT_ARG,
   VCPU_GUEST,
   VCPU_PAGING,
   VCPU_PDPTE,
   VCPU_POLICY,
-  VCPU_SHADOW_FAULTS,
 } from "../../abi/vcpu.ts";
 import {
   CR0_WP,
@@ -46,7 +33,8 @@ import {
   CR4_SMAP,
   CR4_SMEP,
   EFER_NXE,
-  EFLAGS_AC,
+  PAE_FRAME_HIGH,
+  PAE_RESERVED_HIGH,
   PFERR_FETCH,
   PFERR_PRESENT,
   PFERR_RESERVED,
@@ -60,41 +48,13 @@ import {
   PTE_RW,
   PTE_US,
 } from "../../abi/x86.ts";
-import {
-  PAGE_MASK,
-  PAGE_OFFSET_MASK,
-  TLB_ADDEND,
-  TLB_ENTRIES,
-  TLB_ENTRY_SHIFT,
-  TLB_EXEC,
-  TLB_INVALID,
-  TLB_READ,
-  TLB_USER,
-  TLB_WATCHED,
-  TLB_WRITE,
-} from "../layout.ts";
+import { PAGE_MASK, PAGE_OFFSET_MASK } from "../layout.ts";
 import { kill, raisePageFault } from "../state/faults.ts";
-import { notePhase } from "../state/phases.ts";
-import { count } from "../state/vcpu.ts";
-import { hasCode, noteWritable } from "./code-pages.ts";
-import { frameEntry, frameForWrite, populateFrame } from "./frames.ts";
 import { exhausted, hitsRunningCode, physicalForRead, physicalForWrite } from "./physical.ts";
-import { ACCESS_FETCH, ACCESS_READ, ACCESS_WRITE, isGranted, shadowFault } from "./shadow-fault.ts";
-import { flushGuestTranslations, noteLargePage } from "./tlb.ts";
-import { isWatchedPage } from "./watch.ts";
-
-/** fill() returns this (never a valid host pointer) for device memory: VCPU_EXIT_ARG holds the guest-physical address. */
-export const FILL_MMIO: usize = 1;
-
-/** Flags lguest allows in a page directory entry, and in a PAE page-directory-pointer entry. */
-const LGUEST_PDE_FLAGS: u32 = 0x067;
-const LGUEST_PDPTE_FLAGS: u32 = 0x001;
-
-/** High half of a PAE entry: what lies past the 36 physical address bits that CPUID announces, but for NX. */
-const PAE_RESERVED_HIGH: u32 = 0x7ffffff0;
+import { ACCESS_FETCH, ACCESS_READ, ACCESS_WRITE } from "./shadow-fault.ts";
 
 /** What a walk found: filled by the walk functions, read at once by their caller on the same thread. */
-class Leaf {
+export class Leaf {
   /** Guest frame number, effective rights (RW, US, plus NX as bit 31), page-level dirty bit. */
   static gfn: u32 = 0;
   static rights: u32 = 0;
@@ -106,10 +66,10 @@ class Leaf {
 }
 
 /**
- * Sets A/D bits in a table entry, as the processor does with a locked write.
+ * Sets A and D bits in a table entry, as the processor does with a locked write.
  * @returns false when an event was recorded: memory is exhausted, or the entry lies in the code that is running.
  */
-function setTableBits(v: usize, gpa: u32, bits: u32): bool {
+export function markEntry(v: usize, gpa: u32, bits: u32): bool {
   if (hitsRunningCode(v, gpa, 4)) return false;
   const ptr = physicalForWrite(v, gpa, 4);
   if (ptr == 0) {
@@ -125,11 +85,11 @@ function setTableBits(v: usize, gpa: u32, bits: u32): bool {
  * the processor (SDM 3A, "Accessed and Dirty Flags"), processors with a paging-structure cache mark it, the 386 and test386.asm do not.
  */
 function markUsed(v: usize, entryGpa: u32, entry: u32, probe: bool): bool {
-  return probe || (entry & PTE_A) != 0 || setTableBits(v, entryGpa, PTE_A);
+  return probe || (entry & PTE_A) != 0 || markEntry(v, entryGpa, PTE_A);
 }
 
 /** @returns true when `lin` may be accessed; else the fault (or the guest's death) is recorded, unless `probe`. */
-function walk(v: usize, lin: u32, access: u32, user: bool, probe: bool): bool {
+export function walk(v: usize, lin: u32, access: u32, user: bool, probe: bool): bool {
   const paging = load<u32>(v, VCPU_PAGING);
   Leaf.isLarge = false;
   if (paging == PAGING_NONE) {
@@ -154,10 +114,7 @@ function finish(
   entry: u32,
   rights: u32,
 ): bool {
-  let bad: bool = user && (rights & PTE_US) == 0;
-  if (access == ACCESS_WRITE && (rights & PTE_RW) == 0) {
-    if (user || (load<u32>(v, VCPU_CR0) & CR0_WP) != 0) bad = true;
-  }
+  let bad = isRefused(v, access, user, rights);
   if (access == ACCESS_FETCH) {
     if ((rights & PTE_NX_HIGH) != 0 || (!user && isKeptOff(v, rights, CR4_SMEP))) bad = true;
   } else if (Leaf.isGuarded && isKeptOff(v, rights, CR4_SMAP)) bad = true;
@@ -166,13 +123,20 @@ function finish(
   Leaf.dirty = access == ACCESS_WRITE || (entry & PTE_D) != 0;
   if (!probe) {
     const want: u32 = access == ACCESS_WRITE ? PTE_A | PTE_D : PTE_A;
-    if ((entry & want) != want) return setTableBits(v, entryGpa, want);
+    if ((entry & want) != want) return markEntry(v, entryGpa, want);
   }
   return true;
 }
 
+/** @returns whether the entries' user and write bits forbid the access. */
+function isRefused(v: usize, access: u32, user: bool, rights: u32): bool {
+  if (user && (rights & PTE_US) == 0) return true;
+  if (access != ACCESS_WRITE || (rights & PTE_RW) != 0) return false;
+  return user || (load<u32>(v, VCPU_CR0) & CR0_WP) != 0;
+}
+
 /** @returns whether CR4 has `bit` and the page belongs to the user. */
-function isKeptOff(v: usize, rights: u32, bit: u32): bool {
+export function isKeptOff(v: usize, rights: u32, bit: u32): bool {
   return (rights & PTE_US) != 0 && (load<u32>(v, VCPU_CR4) & bit) != 0;
 }
 
@@ -220,11 +184,28 @@ function walk32(v: usize, lin: u32, access: u32, user: bool, probe: bool): bool 
   const ptePtr = physicalForRead(v, pteGpa);
   const pte: u32 = ptePtr == 0 ? 0 : load<u32>(ptePtr);
   if ((pte & PTE_P) == 0) return pageFault(v, lin, access, user, probe, 0);
-  if (lguest && isBadLguestPte(v, pte, pte >>> 12)) return badEntry(v, probe, KILL_BAD_PTE, pte);
-  Leaf.gfn = pte >>> 12;
   const rights: u32 = pde & pte & (PTE_RW | PTE_US);
+  if (lguest && isBadLguestPte(v, pte, pte >>> 12)) {
+    return badLeaf(v, lin, access, user, probe, pte, rights);
+  }
+  Leaf.gfn = pte >>> 12;
   if (!finish(v, lin, access, user, probe, pteGpa, pte, rights)) return false;
   return markUsed(v, pdeGpa, pde, probe);
+}
+
+/** A page-table entry that lguest's guests may not have: the Host looks at it only for an access that its rights allow. */
+function badLeaf(
+  v: usize,
+  lin: u32,
+  access: u32,
+  user: bool,
+  probe: bool,
+  pte: u32,
+  rights: u32,
+): bool {
+  return isRefused(v, access, user, rights)
+    ? pageFault(v, lin, access, user, probe, PFERR_PRESENT)
+    : badEntry(v, probe, KILL_BAD_PTE, pte);
 }
 
 function isBadLguestPte(v: usize, pte: u32, gfn: u32): bool {
@@ -232,13 +213,14 @@ function isBadLguestPte(v: usize, pte: u32, gfn: u32): bool {
   if ((pte & PTE_PS) != 0) return true;
   return gfn >= load<u32>(guest, GUEST_LIMIT_FRAMES) && !isDeviceFrame(guest, gfn);
 }
-function isDeviceFrame(guest: usize, gfn: u32): bool {
+/** @returns whether a frame past the guest's memory is a device's. */
+export function isDeviceFrame(guest: usize, gfn: u32): bool {
   return gfn >= load<u32>(guest, GUEST_MMIO_START) && gfn < load<u32>(guest, GUEST_MMIO_END);
 }
 
 /** Frame number of a 64-bit entry; frames past 4 GiB become one that no guest has. */
 function paeFrame(low: u32, high: u32): u32 {
-  const upper = high & 0x000fffff;
+  const upper = high & PAE_FRAME_HIGH;
   return upper == 0 ? low >>> 12 : 0xfffff;
 }
 
@@ -294,7 +276,7 @@ function walkPae(v: usize, lin: u32, access: u32, user: bool, probe: bool): bool
   const pteHigh: u32 = ptePtr == 0 ? 0 : load<u32>(ptePtr, 4);
   if ((pteLow & PTE_P) == 0) return pageFault(v, lin, access, user, probe, 0);
   if (lguest && isBadLguestPte(v, pteLow, paeFrame(pteLow, pteHigh))) {
-    return badEntry(v, probe, KILL_BAD_PTE, pteLow);
+    return badLeaf(v, lin, access, user, probe, pteLow, pdeLow & pteLow & (PTE_RW | PTE_US));
   }
   if ((pteHigh & reservedHigh) != 0) {
     return pageFault(v, lin, access, user, probe, PFERR_PRESENT | PFERR_RESERVED);
@@ -306,110 +288,6 @@ function walkPae(v: usize, lin: u32, access: u32, user: bool, probe: bool): bool
   return markUsed(v, pdeGpa, pdeLow, probe);
 }
 
-/** @returns whether supervisor rights do not reach user pages: EFLAGS.AC lifts that, but not for accesses to system tables. */
-function guards(v: usize, user: bool, system: bool): bool {
-  return !user && (system || (load<u32>(v, VCPU_EFLAGS) & EFLAGS_AC) == 0);
-}
-
-/**
- * Walks the guest's tables for `lin` and fills the TLB of the given privilege; or leaves that to the Host, where the guest's policy says so.
- * What CR4.SMAP forbids supervisors is not cached for them: while EFLAGS.AC allows it, every access comes here.
- * @param system an access to a descriptor table or task state, made whatever the CPL, with supervisor rights
- * @returns the host pointer of the byte at `lin`; 0 when an event was recorded; FILL_MMIO for device memory.
- */
-export function fill(v: usize, lin: u32, access: u32, user: bool, system: bool): usize {
-  if (load<u32>(v, VCPU_SHADOW_FAULTS) != 0 && !isGranted(v, lin, access, user)) {
-    return shadowFault(v, lin, access, user);
-  }
-  Leaf.isGuarded = guards(v, user, system);
-  notePhase(v, PHASE_WALK);
-  if (!walk(v, lin, access, user, false)) {
-    notePhase(v, PHASE_TRAP);
-    return 0;
-  }
-  const ptr = install(v, lin, access, user);
-  notePhase(v, PHASE_END);
-  return ptr;
-}
-
-/**
- * Fills the TLB from a walk that the Host made.
- * @param entry the entry that maps the page: effective PTE_RW and PTE_US, PTE_D, and PTE_NX_HIGH as it stands in the high half
- * @returns as fill() does.
- */
-export function fillFrom(v: usize, lin: u32, access: u32, user: bool, gfn: u32, entry: u32): usize {
-  Leaf.gfn = gfn;
-  Leaf.rights = entry & (PTE_RW | PTE_US | PTE_NX_HIGH);
-  Leaf.dirty = access == ACCESS_WRITE || (entry & PTE_D) != 0;
-  Leaf.isLarge = false;
-  return install(v, lin, access, user);
-}
-
-/** Sets bits in a table entry on behalf of the Host. @returns false when an event was recorded. */
-export function markEntry(v: usize, gpa: u32, bits: u32): bool {
-  return setTableBits(v, gpa, bits);
-}
-
-/** Enters what the walk found into the TLB. @returns as fill() does. */
-function install(v: usize, lin: u32, access: u32, user: bool): usize {
-  notePhase(v, PHASE_REFLECT);
-  const guest = load<usize>(v, VCPU_GUEST);
-  const gfn = Leaf.gfn;
-  const entry = frameEntry(guest, gfn);
-  if (entry == 0) {
-    return gfn < load<u32>(guest, GUEST_LIMIT_FRAMES)
-      ? <usize>exhausted(v)
-      : outside(v, guest, gfn, lin);
-  }
-  let frame = populateFrame(guest, entry);
-  if (frame == 0) return exhausted(v);
-  if (access == ACCESS_WRITE) {
-    if ((load<u32>(entry) & FRAME_COW) != 0) {
-      frame = frameForWrite(guest, gfn);
-      if (frame == 0) return exhausted(v);
-      // Read translations of the shared frame may exist under any alias.
-      count(v, COUNTER_COW_BREAKS);
-      flushGuestTranslations(guest);
-    } else store<u32>(entry, load<u32>(entry) | FRAME_DIRTY);
-  }
-  count(v, COUNTER_TLB_FILLS);
-  if (Leaf.isLarge) noteLargePage(v, lin);
-  const page = lin & PAGE_MASK;
-  const slot =
-    load<usize>(v, VCPU_CONTEXT) +
-    (user ? <usize>TLB_USER : 0) +
-    (((lin >>> 12) & (TLB_ENTRIES - 1)) << TLB_ENTRY_SHIFT);
-  const rights = Leaf.rights;
-  const mayWrite = (rights & PTE_RW) != 0 || (!user && (load<u32>(v, VCPU_CR0) & CR0_WP) == 0);
-  const frameBits = load<u32>(entry);
-  const isPaged = load<u32>(v, VCPU_PAGING) != PAGING_NONE;
-  const isHidden = isWatchedPage(v, page) || (!user && isPaged && isKeptOff(v, rights, CR4_SMAP));
-  const writable =
-    !isHidden && mayWrite && Leaf.dirty && (frameBits & (FRAME_COW | FRAME_DIRTY)) == FRAME_DIRTY;
-  const watchStores = hasCode(frame);
-  if (writable && !watchStores) noteWritable(frame);
-  const writeTag: u32 = writable ? (watchStores ? page | TLB_WATCHED : page) : TLB_INVALID;
-  store<u32>(slot, isHidden ? TLB_INVALID : page, TLB_READ);
-  store<u32>(slot, writeTag, TLB_WRITE);
-  store<u32>(slot, frame - page, TLB_ADDEND);
-  const isData =
-    (rights & PTE_NX_HIGH) != 0 || (!user && isPaged && isKeptOff(v, rights, CR4_SMEP));
-  store<u32>(slot, isData ? TLB_INVALID : page, TLB_EXEC);
-  return frame + (lin & PAGE_OFFSET_MASK);
-}
-
-/** A frame that is not memory: device space, or (for a bare machine) the void, which the Host answers too. */
-function outside(v: usize, guest: usize, gfn: u32, lin: u32): usize {
-  const policy = load<u32>(v, VCPU_POLICY);
-  if (policy == POLICY_LGUEST && !isDeviceFrame(guest, gfn)) {
-    return kill(v, KILL_BAD_PTE, lin & PAGE_MASK);
-  }
-  if (policy == POLICY_XEN) return kill(v, KILL_XEN_BAD_TABLES, gfn);
-  store<u32>(v, EVENT_MMIO, VCPU_EVENT);
-  store<u32>(v, (gfn << 12) | (lin & PAGE_OFFSET_MASK), VCPU_EXIT_ARG);
-  return FILL_MMIO;
-}
-
 /** @returns the guest-physical address `lin` maps to, or -1; changes nothing and records nothing. */
 export function probe(v: usize, lin: u32, write: bool, user: bool): f64 {
   const event = load<u32>(v, VCPU_EVENT);
@@ -417,9 +295,4 @@ export function probe(v: usize, lin: u32, write: bool, user: bool): f64 {
   const ok = walk(v, lin, write ? ACCESS_WRITE : ACCESS_READ, user, true);
   store<u32>(v, event, VCPU_EVENT);
   return ok ? <f64>Leaf.gfn * 4096.0 + <f64>(lin & PAGE_OFFSET_MASK) : -1.0;
-}
-
-/** Clears a recorded event: the caller found another way. */
-export function clearEvent(v: usize): void {
-  store<u32>(v, EVENT_NONE, VCPU_EVENT);
 }

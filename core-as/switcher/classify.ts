@@ -52,7 +52,7 @@ import {
   VECTOR_PF,
   VECTORS_WITH_ERROR_CODE,
 } from "../../abi/x86.ts";
-import { clearEvent } from "../mmu/walker.ts";
+import { clearEvent } from "../mmu/fill.ts";
 import { deliverThroughIdt, doubleFaultRule } from "../protect/gates.ts";
 import {
   leave,
@@ -64,7 +64,7 @@ import {
 } from "../state/faults.ts";
 import { count, countTrap } from "../state/vcpu.ts";
 import { deliverXen, xenFault, xenInterrupt, xenNmi } from "../xen/traps.ts";
-import { hypercall } from "./lguest-calls.ts";
+import { hypercall } from "./hypercalls.ts";
 import { gateDpl, isDirectTrap, isGatePresent, reflect, setLguestWord } from "./reflect.ts";
 
 function hasErrorCode(vector: u32): bool {

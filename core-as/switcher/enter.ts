@@ -52,9 +52,9 @@ import {
 import { DR6_BS, DR7_ENABLES, EFLAGS_IF, EFLAGS_TF, SEG_CS, VECTOR_PF } from "../../abi/x86.ts";
 import { resetCodeCache } from "../decode/cache.ts";
 import { interpret, RUN_EVENT } from "../exec/interpreter.ts";
+import { clearEvent } from "../mmu/fill.ts";
 import { forgetGrants } from "../mmu/shadow-fault.ts";
 import { flushAllTranslations, switchDirectory } from "../mmu/tlb.ts";
-import { clearEvent } from "../mmu/walker.ts";
 import { armBreakpoints, executionHits } from "../mmu/watch.ts";
 import { leavesTrap } from "../state/faults.ts";
 import { isResuming } from "../state/flags.ts";
@@ -76,7 +76,7 @@ import {
   onNmi,
   onSoftwareInterrupt,
 } from "./classify.ts";
-import { resumeHypercall } from "./lguest-calls.ts";
+import { resumeHypercall } from "./hypercalls.ts";
 import { settlePastEnd } from "./past-end.ts";
 
 /** Traps that may be delivered without one instruction retiring before the Host is asked to look. */

@@ -1,19 +1,13 @@
-/**
- * The lguest hypercalls that only touch page tables, descriptors, flags or the TLB: they complete here, and so does the asynchronous ring
- * they arrive by. All others leave with EXIT_HYPERCALL, in the guest's order: the ring first, then the call itself. Which is which is the
- * Host's table of policies, in VCPU_LEAVING_CALLS; on the classic path everything leaves at once, the ring included.
- */
+/** The lguest hypercalls that only touch page tables, descriptors, flags or the TLB, as the core performs them. */
 
 import {
-  LG_DATA_HCALL_STATUS,
-  LG_DATA_HCALLS,
-  LG_HCALL_FREE,
-  LG_RING_SLOT_BYTES,
-  LG_RING_SLOTS,
+  LGUEST_GATE_HIGH_MASK,
   LGUEST_GDT_ENTRIES,
   LGUEST_GDT_IGNORED,
   LGUEST_IDT_IGNORED,
   LGUEST_KERNEL_CPL,
+  LGUEST_PDPTE_FLAGS,
+  LGUEST_STACK_PAGES_MAX,
   LGUEST_TLS_ENTRIES,
   LGUEST_TLS_FIRST,
   LHCALL_COUNT,
@@ -32,7 +26,6 @@ import {
 import {
   COUNTER_CORE_CALLS,
   EVENT_NONE,
-  EXIT_HYPERCALL,
   GUEST_LIMIT_FRAMES,
   GUEST_MMIO_END,
   GUEST_RAM_FRAMES,
@@ -54,24 +47,15 @@ import {
   PAGING_32,
   PAGING_NONE,
   PAGING_PAE,
-  PHASE_END,
-  PHASE_HYPERCALL,
   VCPU_CR0,
   VCPU_CR3,
   VCPU_CR4,
   VCPU_EVENT,
-  VCPU_EXIT_ARG,
-  VCPU_GPR,
   VCPU_GUEST,
   VCPU_HELD_GDT,
   VCPU_HELD_IDT,
-  VCPU_LEAVING_CALLS,
-  VCPU_LG_DATA,
-  VCPU_LG_DRAINING,
   VCPU_LG_KERNEL,
   VCPU_LG_PAE,
-  VCPU_LG_RING_CURSOR,
-  VCPU_LG_RING_READY,
   VCPU_LG_STACK_ESP,
   VCPU_LG_STACK_SS,
   VCPU_LG_SWITCHER,
@@ -81,6 +65,10 @@ import {
   CR0_PG,
   CR0_TS,
   CR4_PAE,
+  DESC_ACCESSED_HIGH,
+  DESC_DPL_HIGH,
+  DESC_DPL_HIGH_SHIFT,
+  PDPT_ENTRIES,
   PTE_A,
   PTE_D,
   PTE_NX_HIGH,
@@ -88,11 +76,14 @@ import {
   PTE_PS,
   SYSDESC_INT_GATE32,
   SYSDESC_TRAP_GATE32,
+  TABLE_ENTRIES_32,
+  TABLE_ENTRIES_PAE,
   VECTOR_NMI,
 } from "../../abi/x86.ts";
-import { PAGE_OFFSET_MASK, PAGE_SIZE } from "../layout.ts";
+import { PAGE_OFFSET_MASK } from "../layout.ts";
 import { translateSystemWrite } from "../mmu/access.ts";
-import { canReadPhysical, physicalForRead, readPhysical, writePhysical } from "../mmu/physical.ts";
+import { clearEvent } from "../mmu/fill.ts";
+import { canReadPhysical, readPhysical } from "../mmu/physical.ts";
 import {
   flushAllTranslations,
   flushCurrentDirectory,
@@ -102,134 +93,16 @@ import {
   knowsDirectory,
   switchDirectory,
 } from "../mmu/tlb.ts";
-import { clearEvent } from "../mmu/walker.ts";
-import { kill, leave } from "../state/faults.ts";
-import { notePhase } from "../state/phases.ts";
+import { kill } from "../state/faults.ts";
 import { count } from "../state/vcpu.ts";
 
 /** What a call led to. */
-const CALL_DONE: u32 = 0;
-const CALL_STOPPED: u32 = 1;
-const CALL_FOR_HOST: u32 = 2;
+export const CALL_DONE: u32 = 0;
+export const CALL_STOPPED: u32 = 1;
+export const CALL_FOR_HOST: u32 = 2;
 
-const DESC_DPL_HIGH: u32 = 0x6000;
-const DESC_ACCESSED_HIGH: u32 = 0x100;
-const DESC_DPL_HIGH_SHIFT: u32 = 13;
-/** LOAD_IDT_ENTRY keeps the offset, P, DPL and type. */
-const GATE_HIGH_MASK: u32 = 0xffffef00;
-/** Flag bits of a page-directory-pointer entry. */
-const PDPTE_FLAGS: u64 = 0xfff;
-
-/**
- * A hypercall was made, VCPU_EIP is past it. Drains the ring, then performs the call or hands it to the Host.
- * @returns true when the guest goes on; false with VCPU_EVENT and the exit record set.
- */
-export function hypercall(v: usize): bool {
-  // Before LGUEST_INIT there is no ring, and the Host judges every call.
-  if (load<u32>(v, VCPU_LG_DATA) == 0 || leavesCall(v, LHCALL_FLUSH_ASYNC)) {
-    return toHost(v, reg(v, 0), reg(v, 3), reg(v, 1), reg(v, 2), reg(v, 6));
-  }
-  notePhase(v, PHASE_HYPERCALL);
-  if (!snapshotRing(v)) return false;
-  store<u32>(v, 1, VCPU_LG_DRAINING);
-  if (!resumeHypercall(v)) return false;
-  notePhase(v, PHASE_END);
-  return true;
-}
-
-/** Goes on with a hypercall whose ring was being drained when a queued call had to leave. */
-export function resumeHypercall(v: usize): bool {
-  if (!drainRing(v)) return false;
-  store<u32>(v, 0, VCPU_LG_DRAINING);
-  return dispatch(v, reg(v, 0), reg(v, 3), reg(v, 1), reg(v, 2), reg(v, 6));
-}
-
-function reg(v: usize, r: u32): u32 {
-  return load<u32>(v + (r << 2), VCPU_GPR);
-}
-
-function toHost(v: usize, number: u32, a1: u32, a2: u32, a3: u32, a4: u32): bool {
-  leave(v, EXIT_HYPERCALL, number, a1, a2, a3);
-  store<u32>(v, a4, VCPU_EXIT_ARG + 16);
-  return false;
-}
-
-/**
- * Remembers which slots are ready now, from the cursor to the first that is not: what the guest or a device writes meanwhile is for the
- * next hypercall.
- */
-function snapshotRing(v: usize): bool {
-  const status = load<u32>(v, VCPU_LG_DATA) + LG_DATA_HCALL_STATUS;
-  let slot = load<u32>(v, VCPU_LG_RING_CURSOR);
-  const next = physicalForRead(v, status + slot);
-  if (next != 0 && load<u8>(next) == LG_HCALL_FREE) {
-    store<u64>(v, 0, VCPU_LG_RING_READY);
-    return true;
-  }
-  if (!canReadPhysical(v, status, LG_RING_SLOTS)) return false;
-  let ready: u64 = 0;
-  for (let i = 0; i < LG_RING_SLOTS; i++) {
-    if (readPhysical<u8>(v, status + slot) == LG_HCALL_FREE) break;
-    ready |= (<u64>1) << (<u64>slot);
-    slot = slot + 1 == <u32>LG_RING_SLOTS ? 0 : slot + 1;
-  }
-  store<u64>(v, ready, VCPU_LG_RING_READY);
-  return true;
-}
-
-/** Performs the queued calls in order, from the cursor to the first slot that was not ready. */
-function drainRing(v: usize): bool {
-  const data = load<u32>(v, VCPU_LG_DATA);
-  while (true) {
-    const cursor = load<u32>(v, VCPU_LG_RING_CURSOR);
-    const ready = load<u64>(v, VCPU_LG_RING_READY);
-    const bit = (<u64>1) << (<u64>cursor);
-    if ((ready & bit) == 0) return true;
-    store<u64>(v, ready & ~bit, VCPU_LG_RING_READY);
-    store<u32>(v, cursor + 1 == <u32>LG_RING_SLOTS ? 0 : cursor + 1, VCPU_LG_RING_CURSOR);
-    const slot = data + LG_DATA_HCALLS + cursor * LG_RING_SLOT_BYTES;
-    let number: u32;
-    let a1: u32;
-    let a2: u32;
-    let a3: u32;
-    let a4: u32;
-    const whole = (slot & PAGE_OFFSET_MASK) + LG_RING_SLOT_BYTES <= <u32>PAGE_SIZE;
-    const ptr = whole ? physicalForRead(v, slot) : 0;
-    if (ptr != 0) {
-      number = load<u32>(ptr);
-      a1 = load<u32>(ptr, 4);
-      a2 = load<u32>(ptr, 8);
-      a3 = load<u32>(ptr, 12);
-      a4 = load<u32>(ptr, 16);
-    } else {
-      if (!canReadPhysical(v, slot, LG_RING_SLOT_BYTES)) return false;
-      number = readPhysical<u32>(v, slot);
-      a1 = readPhysical<u32>(v, slot + 4);
-      a2 = readPhysical<u32>(v, slot + 8);
-      a3 = readPhysical<u32>(v, slot + 12);
-      a4 = readPhysical<u32>(v, slot + 16);
-    }
-    if (!writePhysical<u8>(v, data + LG_DATA_HCALL_STATUS + cursor, <u8>LG_HCALL_FREE))
-      return false;
-    if (!dispatch(v, number, a1, a2, a3, a4)) return false;
-  }
-}
-
-/** @returns true when the guest's policy sends the call to the Host; those without a number of their own always go there. */
-function leavesCall(v: usize, number: u32): bool {
-  return number >= 32 || ((load<u32>(v, VCPU_LEAVING_CALLS) >>> number) & 1) != 0;
-}
-
-/** Performs a call here or leaves to the Host with it. @returns true when it is done. */
-function dispatch(v: usize, number: u32, a1: u32, a2: u32, a3: u32, a4: u32): bool {
-  if (leavesCall(v, number)) return toHost(v, number, a1, a2, a3, a4);
-  const outcome = perform(v, number, a1, a2, a3, a4);
-  if (outcome == CALL_FOR_HOST) return toHost(v, number, a1, a2, a3, a4);
-  return outcome == CALL_DONE;
-}
-
-/** Performs a call that the core knows. */
-function perform(v: usize, number: u32, a1: u32, a2: u32, a3: u32, a4: u32): u32 {
+/** Performs a call that the core knows. @returns CALL_*. */
+export function perform(v: usize, number: u32, a1: u32, a2: u32, a3: u32, a4: u32): u32 {
   switch (number) {
     case LHCALL_FLUSH_ASYNC:
       break;
@@ -256,7 +129,7 @@ function perform(v: usize, number: u32, a1: u32, a2: u32, a3: u32, a4: u32): u32
       break;
     }
     case LHCALL_SET_PMD: {
-      if (a2 >= 512) kill(v, KILL_BAD_PMD_INDEX, a2);
+      if (a2 >= <u32>TABLE_ENTRIES_PAE) kill(v, KILL_BAD_PMD_INDEX, a2);
       else flushAllTranslations(v);
       break;
     }
@@ -314,13 +187,13 @@ function isPae(v: usize): bool {
  */
 function looksLikePdpt(v: usize, top: u32): bool {
   let present = false;
-  for (let i: u32 = 0; i < 4; i++) {
+  for (let i: u32 = 0; i < <u32>PDPT_ENTRIES; i++) {
     const entry = readPhysical<u64>(v, (top & ~31) + i * 8);
     if ((entry & PTE_P) == 0) {
       if (entry != 0) return false;
       continue;
     }
-    if ((entry & PDPTE_FLAGS) != PTE_P || entry >> 32 != 0) return false;
+    if ((entry & PAGE_OFFSET_MASK) != LGUEST_PDPTE_FLAGS || entry >> 32 != 0) return false;
     present = true;
   }
   return present;
@@ -354,7 +227,7 @@ function deviceEnd(v: usize): u32 {
 
 /** The guest changed one top-level entry: what hangs under it is forgotten, where the table is known at all. */
 function setPgd(v: usize, top: u32, index: u32): void {
-  const entries: u32 = isPae(v) ? 4 : 1024;
+  const entries: u32 = isPae(v) ? PDPT_ENTRIES : TABLE_ENTRIES_32;
   if (index >= entries) {
     kill(v, KILL_BAD_PGD_INDEX, index, entries);
     return;
@@ -368,7 +241,7 @@ function setStack(v: usize, ss: u32, esp: u32, pages: u32): void {
     kill(v, KILL_BAD_SEGMENT, ss);
     return;
   }
-  if (pages > 2) {
+  if (pages > <u32>LGUEST_STACK_PAGES_MAX) {
     kill(v, KILL_BAD_STACK_PAGES, pages);
     return;
   }
@@ -425,5 +298,5 @@ function loadIdtEntry(v: usize, vector: u32, low: u32, high: u32): void {
     return;
   }
   store<u32>(gate, low, VCPU_HELD_IDT);
-  store<u32>(gate, high & GATE_HIGH_MASK, VCPU_HELD_IDT + 4);
+  store<u32>(gate, high & LGUEST_GATE_HIGH_MASK, VCPU_HELD_IDT + 4);
 }

@@ -46,8 +46,8 @@ import {
 } from "../../abi/x86.ts";
 import { PAGE_MASK, TLB_ADDEND, TLB_WRITE } from "../layout.ts";
 import { Mem, storeSystemValue } from "../mmu/access.ts";
+import { clearEvent } from "../mmu/fill.ts";
 import { readPhysical, writePhysical } from "../mmu/physical.ts";
-import { clearEvent } from "../mmu/walker.ts";
 import { setCpl, setFlat } from "../protect/segments.ts";
 import { kill } from "../state/faults.ts";
 import { eflags } from "../state/flags.ts";

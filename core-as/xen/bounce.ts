@@ -54,7 +54,7 @@ import {
   VMASST_TYPE_ARCHITECTURAL_IOPL,
 } from "../../abi/xen.ts";
 import { storeSystemValue } from "../mmu/access.ts";
-import { clearEvent } from "../mmu/walker.ts";
+import { clearEvent } from "../mmu/fill.ts";
 import {
   attrDpl,
   checkStackSegment,

@@ -6,7 +6,7 @@ import { VCPU_GUEST } from "../../abi/vcpu.ts";
 import { HYPERVISOR_VIRT_START } from "../../abi/xen.ts";
 import { PAGE_OFFSET_MASK } from "../layout.ts";
 import { translateSystemRead, translateSystemWrite } from "../mmu/access.ts";
-import { clearEvent } from "../mmu/walker.ts";
+import { clearEvent } from "../mmu/fill.ts";
 import { settleStale } from "./page-types.ts";
 
 /** @returns true when [lin, lin + bytes) lies below Xen's area. */

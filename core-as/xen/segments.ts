@@ -17,9 +17,9 @@ import {
 import { ATTR_P, ERR_TI, PTE_P, SEG_LDTR, SYSDESC_LDT, VECTOR_GP } from "../../abi/x86.ts";
 import { FIRST_RESERVED_GDT_ENTRY, XEN_EFAULT, XEN_EINVAL } from "../../abi/xen.ts";
 import { PAGE_OWNED, PGT_L1, PGT_L3, PGT_SEG_DESC, PGT_WRITABLE } from "../../abi/xen-memory.ts";
+import { clearEvent } from "../mmu/fill.ts";
 import { frameForRead } from "../mmu/frames.ts";
 import { physicalForWrite } from "../mmu/physical.ts";
-import { clearEvent } from "../mmu/walker.ts";
 import { setNullSegment } from "../protect/segments.ts";
 import { raise } from "../state/faults.ts";
 import { setSeg } from "../state/vcpu.ts";

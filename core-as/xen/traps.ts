@@ -29,7 +29,7 @@ import {
   VECTOR_UD,
 } from "../../abi/x86.ts";
 import { TRAP_HYPERCALL, TRAP_INFO_DPL } from "../../abi/xen.ts";
-import { clearEvent } from "../mmu/walker.ts";
+import { clearEvent } from "../mmu/fill.ts";
 import { isNull } from "../protect/segments.ts";
 import { leave, leavesTrap, rewind } from "../state/faults.ts";
 import { setResume } from "../state/flags.ts";

@@ -36,6 +36,8 @@ export interface CoreExports {
   /** Drops the translations of one page, and all of them, in the directory at `cr3` where that is known. */
   flushPageIn(vcpu: number, cr3: number, lin: number): void;
   flushDirectory(vcpu: number, cr3: number): void;
+  /** Drops a page's translations (in every directory if `everywhere`) and lets the accesses that `pte` allows be made without a shadow fault. */
+  shadowPage(vcpu: number, cr3: number, everywhere: number, lin: number, pte: number): void;
   /** 1 when translations of the directory at `cr3` may be cached. */
   knowsDirectory(vcpu: number, cr3: number): number;
   /** After the Host wrote CR3 or the paging mode, and before verbs on translations where another vCPU may have run since. */

@@ -3,13 +3,17 @@
  * and rings at every fault. What is not memory reads as 0.
  */
 
-import { FRAME_PTR_MASK, GUEST_FRAME_ROOT, GUEST_LIMIT_FRAMES } from "../../abi/vcpu.ts";
+import { PAGE_BITS, PAGE_BYTES } from "../../abi/memory.ts";
+import {
+  FRAME_LEAF_BITS,
+  FRAME_PTR_MASK,
+  GUEST_FRAME_ROOT,
+  GUEST_LIMIT_FRAMES,
+} from "../../abi/vcpu.ts";
 import type { Core } from "./core.ts";
 
-/** Frames that one leaf of the frame table holds. */
-const LEAF_FRAMES_BITS = 10;
-const LEAF_FRAMES_MASK = (1 << LEAF_FRAMES_BITS) - 1;
-const OFFSET_MASK = 0xfff;
+const LEAF_FRAMES_MASK = (1 << FRAME_LEAF_BITS) - 1;
+const OFFSET_MASK = PAGE_BYTES - 1;
 
 /** One guest's memory as aligned 32-bit words. */
 export class GuestCells {
@@ -24,9 +28,9 @@ export class GuestCells {
   /** @returns host pointer of the byte at `gpa` for reading, good to the end of its frame; 0 where no memory is, or none that was touched. */
   pointer(gpa: number): number {
     const core = this.#core;
-    const gfn = gpa >>> 12;
+    const gfn = gpa >>> PAGE_BITS;
     if (gfn >= core.cell(this.#guest + GUEST_LIMIT_FRAMES)) return 0;
-    const slot = core.cell(this.#guest + GUEST_FRAME_ROOT) + ((gfn >>> LEAF_FRAMES_BITS) << 2);
+    const slot = core.cell(this.#guest + GUEST_FRAME_ROOT) + ((gfn >>> FRAME_LEAF_BITS) << 2);
     const leaf = core.cell(slot);
     if (leaf === 0) return 0;
     const frame = core.cell(leaf + ((gfn & LEAF_FRAMES_MASK) << 2));

@@ -7,6 +7,8 @@
  * never, because the guest can write neither.
  */
 
+import { LGUEST_PDE_FLAGS, LGUEST_PDPTE_FLAGS } from "../../abi/lguest.ts";
+import { PAGE_BITS, PAGE_BYTES } from "../../abi/memory.ts";
 import {
   GUEST_LIMIT_FRAMES,
   GUEST_MMIO_END,
@@ -20,12 +22,15 @@ import {
   VCPU_PAGING,
 } from "../../abi/vcpu.ts";
 import {
+  PAE_FRAME_HIGH,
+  PAE_RESERVED_HIGH,
   PFERR_PRESENT,
   PFERR_RESERVED,
   PFERR_USER,
   PFERR_WRITE,
   PTE_A,
   PTE_D,
+  PTE_NX_HIGH,
   PTE_P,
   PTE_PS,
   PTE_RW,
@@ -36,14 +41,10 @@ import { GuestCells } from "../base/guest-cells.ts";
 import type { PersonalityHost } from "../base/personality.ts";
 import { coreDeathText } from "./kill-reasons.ts";
 
-const FRAME_MASK = 0xfffff000;
-const FLAGS_MASK = 0xfff;
-/** Flags that an entry of a directory may have, and one of a PAE page-directory-pointer table. */
-const PDE_FLAGS = 0x067;
-const PDPTE_FLAGS = 0x001;
-/** High half of a PAE entry: reserved bits, NX among them; the low 20 bits are of the frame number, 4 past what CPUID announces. */
-const PAE_RESERVED_HIGH = 0xfffffff0 | 0;
-const PAE_FRAME_HIGH = 0x000fffff;
+const FLAGS_MASK = PAGE_BYTES - 1;
+const FRAME_MASK = ~FLAGS_MASK;
+/** EFER.NXE is never set: NX is reserved too. */
+const RESERVED_HIGH = PAE_RESERVED_HIGH | PTE_NX_HIGH;
 /** Stands for every frame past 4 GiB: no guest has it. */
 const FRAME_PAST_4GIB = 0xfffff;
 
@@ -70,7 +71,8 @@ export class DemandPager {
    */
   demandPage(kind: number, lin: number): boolean {
     const paging = this.#core.cell(this.#vcpu + VCPU_PAGING);
-    if (paging === PAGING_NONE) return this.#map(lin, kind, lin >>> 12, PTE_RW | PTE_US | PTE_D);
+    if (paging === PAGING_NONE)
+      return this.#map(lin, kind, lin >>> PAGE_BITS, PTE_RW | PTE_US | PTE_D);
     return paging === PAGING_32 ? this.#walk32(kind, lin) : this.#walkPae(kind, lin);
   }
 
@@ -79,12 +81,12 @@ export class DemandPager {
     const pdeGpa = pgdGpa + ((lin >>> 20) & 0xffc);
     const pde = this.#cells.read(pdeGpa);
     if ((pde & PTE_P) === 0) return this.#reflect(kind, lin, 0);
-    if ((pde & FLAGS_MASK & ~PDE_FLAGS) !== 0) return this.#kill(KILL_BAD_PGD, pde);
+    if ((pde & FLAGS_MASK & ~LGUEST_PDE_FLAGS) !== 0) return this.#kill(KILL_BAD_PGD, pde);
     const pteGpa = ((pde & FRAME_MASK) >>> 0) + ((lin >>> 10) & 0xffc);
     const pte = this.#cells.read(pteGpa);
     if ((pte & PTE_P) === 0) return this.#reflect(kind, lin, 0);
-    const gfn = pte >>> 12;
-    if (this.#isBadPte(pte, gfn)) return this.#kill(KILL_BAD_PTE, pte);
+    const gfn = pte >>> PAGE_BITS;
+    if (this.#isBadPte(pte, gfn)) return this.#badLeaf(kind, lin, pde, pte);
     return this.#finish(kind, lin, pdeGpa, pde, pteGpa, pte, gfn);
   }
 
@@ -93,23 +95,23 @@ export class DemandPager {
     const pdpteGpa = pdptGpa + ((lin >>> 30) << 3);
     const pdpte = this.#cells.read(pdpteGpa);
     if ((pdpte & PTE_P) === 0) return this.#reflect(kind, lin, 0);
-    if ((pdpte & FLAGS_MASK & ~PDPTE_FLAGS) !== 0) return this.#kill(KILL_BAD_PGD, pdpte);
+    if ((pdpte & FLAGS_MASK & ~LGUEST_PDPTE_FLAGS) !== 0) return this.#kill(KILL_BAD_PGD, pdpte);
 
     const pdeGpa =
-      paeFrame(pdpte, this.#cells.read(pdpteGpa + 4)) * 0x1000 + ((lin >>> 18) & 0xff8);
+      paeFrame(pdpte, this.#cells.read(pdpteGpa + 4)) * PAGE_BYTES + ((lin >>> 18) & 0xff8);
     const pde = this.#cells.read(pdeGpa);
     const pdeHigh = this.#cells.read(pdeGpa + 4);
     if ((pde & PTE_P) === 0) return this.#reflect(kind, lin, 0);
-    if ((pde & FLAGS_MASK & ~PDE_FLAGS) !== 0) return this.#kill(KILL_BAD_PMD, pde);
-    if ((pdeHigh & PAE_RESERVED_HIGH) !== 0) return this.#reflect(kind, lin, RESERVED_BIT);
+    if ((pde & FLAGS_MASK & ~LGUEST_PDE_FLAGS) !== 0) return this.#kill(KILL_BAD_PMD, pde);
+    if ((pdeHigh & RESERVED_HIGH) !== 0) return this.#reflect(kind, lin, RESERVED_BIT);
 
-    const pteGpa = paeFrame(pde, pdeHigh) * 0x1000 + ((lin >>> 9) & 0xff8);
+    const pteGpa = paeFrame(pde, pdeHigh) * PAGE_BYTES + ((lin >>> 9) & 0xff8);
     const pte = this.#cells.read(pteGpa);
     const pteHigh = this.#cells.read(pteGpa + 4);
     if ((pte & PTE_P) === 0) return this.#reflect(kind, lin, 0);
     const gfn = paeFrame(pte, pteHigh);
-    if (this.#isBadPte(pte, gfn)) return this.#kill(KILL_BAD_PTE, pte);
-    if ((pteHigh & PAE_RESERVED_HIGH) !== 0) return this.#reflect(kind, lin, RESERVED_BIT);
+    if (this.#isBadPte(pte, gfn)) return this.#badLeaf(kind, lin, pde, pte);
+    if ((pteHigh & RESERVED_HIGH) !== 0) return this.#reflect(kind, lin, RESERVED_BIT);
     return this.#finish(kind, lin, pdeGpa, pde, pteGpa, pte, gfn);
   }
 
@@ -124,16 +126,19 @@ export class DemandPager {
     gfn: number,
   ): boolean {
     const rights = pde & pte & (PTE_RW | PTE_US);
-    const isWrite = (kind & PFERR_WRITE) !== 0;
-    const isRefused =
-      ((kind & PFERR_USER) !== 0 && (rights & PTE_US) === 0) ||
-      (isWrite && (rights & PTE_RW) === 0);
-    if (isRefused) return this.#reflect(kind, lin, PFERR_PRESENT);
-    const want = isWrite ? PTE_A | PTE_D : PTE_A;
+    if (isRefused(kind, rights)) return this.#reflect(kind, lin, PFERR_PRESENT);
+    const want = (kind & PFERR_WRITE) !== 0 ? PTE_A | PTE_D : PTE_A;
     const verbs = this.#core.exports;
     if ((pte & want) !== want && verbs.markEntry(this.#vcpu, pteGpa, want) === 0) return false;
     if ((pde & PTE_A) === 0 && verbs.markEntry(this.#vcpu, pdeGpa, PTE_A) === 0) return false;
     return this.#map(lin, kind, gfn, rights | (pte & PTE_D));
+  }
+
+  /** lguest looks at the last entry only for an access that its rights allow. */
+  #badLeaf(kind: number, lin: number, pde: number, pte: number): boolean {
+    return isRefused(kind, pde & pte)
+      ? this.#reflect(kind, lin, PFERR_PRESENT)
+      : this.#kill(KILL_BAD_PTE, pte);
   }
 
   #map(lin: number, kind: number, gfn: number, entry: number): boolean {
@@ -164,6 +169,14 @@ export class DemandPager {
 
 const RESERVED_BIT = PFERR_PRESENT | PFERR_RESERVED;
 
+/** @returns whether the entries' user and write bits forbid the access; CR0.WP is set. */
+function isRefused(kind: number, rights: number): boolean {
+  return (
+    ((kind & PFERR_USER) !== 0 && (rights & PTE_US) === 0) ||
+    ((kind & PFERR_WRITE) !== 0 && (rights & PTE_RW) === 0)
+  );
+}
+
 function paeFrame(low: number, high: number): number {
-  return (high & PAE_FRAME_HIGH) === 0 ? low >>> 12 : FRAME_PAST_4GIB;
+  return (high & PAE_FRAME_HIGH) === 0 ? low >>> PAGE_BITS : FRAME_PAST_4GIB;
 }

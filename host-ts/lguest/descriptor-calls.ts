@@ -1,6 +1,7 @@
 /** The calls that load descriptors and gates, performed by the Host on the classic path: words of the vCPU block, with lguest's fix-ups. */
 
 import {
+  LGUEST_GATE_HIGH_MASK,
   LGUEST_GDT_ENTRIES,
   LGUEST_GDT_IGNORED,
   LGUEST_IDT_IGNORED,
@@ -17,16 +18,18 @@ import {
   VCPU_HELD_GDT,
   VCPU_HELD_IDT,
 } from "../../abi/vcpu.ts";
-import { SYSDESC_INT_GATE32, SYSDESC_TRAP_GATE32, VECTOR_NMI } from "../../abi/x86.ts";
+import {
+  DESC_ACCESSED_HIGH,
+  DESC_DPL_HIGH,
+  DESC_DPL_HIGH_SHIFT,
+  SYSDESC_INT_GATE32,
+  SYSDESC_TRAP_GATE32,
+  VECTOR_NMI,
+} from "../../abi/x86.ts";
 import type { PersonalityHost } from "../base/personality.ts";
 import { coreDeathText } from "./kill-reasons.ts";
 
 const DESCRIPTOR_BYTES = 8;
-const DPL_HIGH = 0x6000;
-const DPL_HIGH_SHIFT = 13;
-const ACCESSED_HIGH = 0x100;
-/** LOAD_IDT_ENTRY keeps the offset, P, DPL and type. */
-const GATE_HIGH_MASK = 0xffffef00;
 const VECTOR_MAX = 255;
 
 /** LOAD_GDT_ENTRY. */
@@ -55,9 +58,9 @@ export function loadTls(host: PersonalityHost, gpa: number): void {
 function setDescriptor({ vcpu }: PersonalityHost, index: number, low: number, high: number): void {
   if (((LGUEST_GDT_IGNORED >>> index) & 1) !== 0) return;
   const at = VCPU_HELD_GDT + DESCRIPTOR_BYTES * index;
-  const ring = (high & DPL_HIGH) === 0 ? LGUEST_KERNEL_CPL << DPL_HIGH_SHIFT : 0;
+  const ring = (high & DESC_DPL_HIGH) === 0 ? LGUEST_KERNEL_CPL << DESC_DPL_HIGH_SHIFT : 0;
   vcpu.setU32(at, low);
-  vcpu.setU32(at + 4, high | ACCESSED_HIGH | ring);
+  vcpu.setU32(at + 4, high | DESC_ACCESSED_HIGH | ring);
 }
 
 /** LOAD_IDT_ENTRY. Vectors that the Host keeps are ignored before anything is checked. */
@@ -83,5 +86,5 @@ export function loadIdtEntry(
     return;
   }
   host.vcpu.setU32(at, isPresent ? low : 0);
-  host.vcpu.setU32(at + 4, isPresent ? high & GATE_HIGH_MASK : 0);
+  host.vcpu.setU32(at + 4, isPresent ? high & LGUEST_GATE_HIGH_MASK : 0);
 }

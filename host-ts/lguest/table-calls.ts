@@ -3,7 +3,8 @@
  * what each must check, and in which order, is the same as in the core's own performance of it.
  */
 
-import { LGUEST_KERNEL_CPL } from "../../abi/lguest.ts";
+import { LGUEST_KERNEL_CPL, LGUEST_PDPTE_FLAGS, LGUEST_STACK_PAGES_MAX } from "../../abi/lguest.ts";
+import { PAGE_BITS, PAGE_BYTES } from "../../abi/memory.ts";
 import {
   GUEST_LIMIT_FRAMES,
   GUEST_MMIO_END,
@@ -31,19 +32,21 @@ import {
   VCPU_LG_SWITCHER,
   VCPU_PAGING,
 } from "../../abi/vcpu.ts";
-import { CR0_PG, CR0_TS, CR4_PAE, PTE_A, PTE_D, PTE_P, PTE_PS } from "../../abi/x86.ts";
+import {
+  CR0_PG,
+  CR0_TS,
+  CR4_PAE,
+  PDPT_ENTRIES,
+  PTE_A,
+  PTE_D,
+  PTE_NX_HIGH,
+  PTE_P,
+  PTE_PS,
+  TABLE_ENTRIES_32,
+  TABLE_ENTRIES_PAE,
+} from "../../abi/x86.ts";
 import type { PersonalityHost } from "../base/personality.ts";
 import { coreDeathText } from "./kill-reasons.ts";
-
-const PAGE_BITS = 12;
-const STACK_PAGES_MAX = 2;
-const PDPT_ENTRIES = 4;
-const DIRECTORY_ENTRIES = 1024;
-const MIDDLE_ENTRIES = 512;
-/** Flag bits of a page-directory-pointer entry. */
-const PDPTE_FLAGS = 0xfff;
-/** High half of a PAE entry without NX. */
-const HIGH_WITHOUT_NX = 0x7fffffff;
 
 function die(host: PersonalityHost, reason: number, ...args: number[]): void {
   host.kill(coreDeathText(reason, args));
@@ -82,7 +85,7 @@ function looksLikePdpt({ memory }: PersonalityHost, top: number): boolean {
       if (low !== 0 || high !== 0) return false;
       continue;
     }
-    if ((low & PDPTE_FLAGS) !== PTE_P || high !== 0) return false;
+    if ((low & (PAGE_BYTES - 1)) !== LGUEST_PDPTE_FLAGS || high !== 0) return false;
     hasPresent = true;
   }
   return hasPresent;
@@ -109,17 +112,19 @@ export function setPte(
     return;
   }
   const isKernel = lin >= vcpu.u32(VCPU_LG_KERNEL);
-  // lguest looks at an entry when it fills it in at once: when the table is known and the entry was used before.
+  // lguest fills an entry in at once, and so looks at it, when the table is known and the entry was used before.
   const wasUsed = (pte & PTE_P) !== 0 && (pte & (PTE_A | PTE_D)) !== 0;
   if (wasUsed && (isKernel || core.exports.knowsDirectory(vcpu.ptr, top) !== 0)) {
     const gfn = pte >>> PAGE_BITS;
-    const isAbove4GiB = isPae(host) && (pteHigh & HIGH_WITHOUT_NX) !== 0;
+    const isAbove4GiB = isPae(host) && (pteHigh & ~PTE_NX_HIGH) !== 0;
     const isNowhere =
       gfn >= core.cell(guest + GUEST_LIMIT_FRAMES) && gfn >= core.cell(guest + GUEST_MMIO_END);
     if ((pte & PTE_PS) !== 0 || isAbove4GiB || isNowhere) {
       die(host, KILL_BAD_PTE, pte);
       return;
     }
+    core.exports.shadowPage(vcpu.ptr, top, isKernel ? 1 : 0, lin, pte);
+    return;
   }
   if (isKernel) core.exports.flushPage(vcpu.ptr, lin);
   else core.exports.flushPageIn(vcpu.ptr, top, lin);
@@ -127,14 +132,14 @@ export function setPte(
 
 /** SET_PGD: the guest changed one top-level entry: what hangs under it is forgotten, where the table is known at all. */
 export function setPgd(host: PersonalityHost, top: number, index: number): void {
-  const entries = isPae(host) ? PDPT_ENTRIES : DIRECTORY_ENTRIES;
+  const entries = isPae(host) ? PDPT_ENTRIES : TABLE_ENTRIES_32;
   if (index >= entries) die(host, KILL_BAD_PGD_INDEX, index, entries);
   else host.core.exports.flushDirectory(host.vcpu.ptr, top);
 }
 
 /** SET_PMD: any directory may share the table, so everything is forgotten. */
 export function setPmd(host: PersonalityHost, _table: number, index: number): void {
-  if (index >= MIDDLE_ENTRIES) die(host, KILL_BAD_PMD_INDEX, index);
+  if (index >= TABLE_ENTRIES_PAE) die(host, KILL_BAD_PMD_INDEX, index);
   else host.core.exports.flushAll(host.vcpu.ptr);
 }
 
@@ -145,7 +150,7 @@ export function setStack(host: PersonalityHost, ss: number, esp: number, pages: 
     die(host, KILL_BAD_SEGMENT, ss);
     return;
   }
-  if (pages > STACK_PAGES_MAX) {
+  if (pages > LGUEST_STACK_PAGES_MAX) {
     die(host, KILL_BAD_STACK_PAGES, pages);
     return;
   }

@@ -133,6 +133,7 @@ export class FakeCore {
       xenDropTables: never,
       xenRelinquish: never,
       flushPageIn: never,
+      shadowPage: never,
       flushDirectory: never,
       knowsDirectory: never,
       activateDirectory: never,
