@@ -10,7 +10,7 @@ import { createGuest } from "../../host-ts/index.ts";
 const FOLDER = process.env.WASMVISOR_XTF;
 /** By name: the result where it is not SUCCESS, what comes on the command line, and why a test is left out. */
 // biome-ignore format: a table
-const TESTS: readonly (readonly [name: string, expected?: string, commandLine?: string])[] = [
+const TESTS: readonly string[][] = [
   ["example"], ["selftest"], ["cpuid"], ["cpuid-faulting"], ["msr"], ["debug-regs"], ["memop-seg"],
   ["pv-iopl", "SUCCESS", "hypercall"], ["pv-iopl", "SUCCESS", "vmassist"],
   ["livepatch-priv-check"], ["argo", "SKIP"],
@@ -21,21 +21,27 @@ const TESTS: readonly (readonly [name: string, expected?: string, commandLine?: 
 const title = "the Xen Test Framework, pv32pae";
 const why = FOLDER === undefined ? "WASMVISOR_XTF is not set" : undefined;
 describe.skipIf(why)(why ? `${title} (${why})` : title, () => {
-  test.each(TESTS)("%s ends with %s %s", async (name, expected = "SUCCESS", commandLine = "") => {
-    const file = join(FOLDER ?? "", "tests", name, `test-pv32pae-${name}`);
-    expect(existsSync(file), `${file} is there`).toBe(true);
-    const guest = await createGuest({
-      kernel: readFileSync(file),
-      abi: "xen-pv",
-      commandLine,
-      memoryBytes: 128 << 20,
-    });
-    onTestFinished(() => guest[Symbol.asyncDispose]());
-    let text = "";
-    guest.on("output", (bytes) => {
-      text += Buffer.from(bytes).toString("latin1");
-    });
-    const end = await guest.run();
-    expect([/^Test result: (.*?)\r?$/m.exec(text)?.[1], end.kind]).toEqual([expected, "power-off"]);
-  });
+  test.each(TESTS)(
+    "%s ends with %s %s",
+    async (name = "", expected = "SUCCESS", commandLine = "") => {
+      const file = join(FOLDER ?? "", "tests", name, `test-pv32pae-${name}`);
+      expect(existsSync(file), `${file} is there`).toBe(true);
+      const guest = await createGuest({
+        kernel: readFileSync(file),
+        abi: "xen-pv",
+        commandLine,
+        memoryBytes: 128 << 20,
+      });
+      onTestFinished(() => guest[Symbol.asyncDispose]());
+      let text = "";
+      guest.on("output", (bytes) => {
+        text += Buffer.from(bytes).toString("latin1");
+      });
+      const end = await guest.run();
+      expect([/^Test result: (.*?)\r?$/m.exec(text)?.[1], end.kind]).toEqual([
+        expected,
+        "power-off",
+      ]);
+    },
+  );
 });
