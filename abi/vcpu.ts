@@ -295,6 +295,8 @@ export const VCPU_XEN_LDT_MISS = 0x674;
 export const VCPU_XEN_RESULT = 0x678;
 /** u32, kHz of the time-stamp counter, for CPUID. */
 export const VCPU_XEN_TSC_KHZ = 0x67c;
+/** u32, work done since the guest made the hypercall being performed: a long one stops by this count, not by the length of the slice. */
+export const VCPU_XEN_WORK = 0x680;
 
 // ---------------------------------------------------------------------------------------------------------------
 // vCPU block: which way traps and calls take (how a guest is run, and no part of its state)

@@ -11,6 +11,7 @@
  */
 
 import { UnsupportedError } from "./base/errors.ts";
+import { unpackKernel } from "./boot/payload.ts";
 import type { Guest } from "./guest/api.ts";
 import { type GuestConfig, needsInline, resolveConfig } from "./guest/config.ts";
 import { InlineGuest } from "./guest/guest.ts";
@@ -50,7 +51,11 @@ export type { Counts, GuestStats } from "./guest/stats.ts";
 export async function createGuest(options: GuestOptions): Promise<Guest> {
   const { signal } = options;
   signal?.throwIfAborted();
-  const config = resolveConfig(options);
+  const resolved = resolveConfig(options);
+  const config =
+    resolved.abi === "xen-pv"
+      ? { ...resolved, kernel: await unpackKernel(resolved.kernel) }
+      : resolved;
   const guest = await build(config);
   if (signal?.aborted) guest.abort(signal.reason);
   else if (signal !== undefined) abortWith(signal, guest);

@@ -1,8 +1,9 @@
 /**
  * What the work of hypercalls takes from the slice, in instructions: a guest that asks for much of it in one call or one list comes to the end
- * of its slice no later than one that computes.
+ * of its slice no later than one that computes. Where a call stops is decided by its own work, never by what is left of the slice: the same
+ * run makes the same calls again, whatever its slices are.
  */
-import { VCPU_BUDGET } from "../../abi/vcpu.ts";
+import { VCPU_BUDGET, VCPU_XEN_WORK } from "../../abi/vcpu.ts";
 
 /** A page table or a page of descriptors looked through. */
 export const COST_TABLE: i32 = 64;
@@ -12,11 +13,19 @@ export const COST_EVERYTHING: i32 = 512;
 /** An entry of a list. */
 export const COST_ENTRY: i32 = 4;
 
-/** Takes `instructions` from what is left of the slice. */
+/** Work after which a call stops for a while: some hundred entries. */
+const WORK_MAX: i32 = 1024;
+
+/** The guest makes a call. */
+export function startWork(v: usize): void {
+  store<i32>(v, 0, VCPU_XEN_WORK);
+}
+/** Takes `instructions` from what is left of the slice, and counts them as work of the call being performed. */
 export function charge(v: usize, instructions: i32): void {
+  store<i32>(v, load<i32>(v, VCPU_XEN_WORK) + instructions, VCPU_XEN_WORK);
   store<i32>(v, load<i32>(v, VCPU_BUDGET) - instructions, VCPU_BUDGET);
 }
-/** @returns true when the slice is used up: what can be postponed is. */
+/** @returns true when the call has worked long enough: what can be postponed is. */
 export function isSpent(v: usize): bool {
-  return load<i32>(v, VCPU_BUDGET) <= 0;
+  return load<i32>(v, VCPU_XEN_WORK) >= WORK_MAX;
 }

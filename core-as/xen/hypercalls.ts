@@ -56,7 +56,7 @@ import {
   stackSwitch,
   vmAssist,
 } from "./callbacks.ts";
-import { COST_ENTRY, charge, isSpent } from "./cost.ts";
+import { COST_ENTRY, charge, isSpent, startWork } from "./cost.ts";
 import { debugWord, setDebugRegister } from "./debug-registers.ts";
 import { setTaskSwitched } from "./emulate.ts";
 import { canRead, guestForRead, readGuest, writeGuest } from "./guest-access.ts";
@@ -81,6 +81,7 @@ const COUNTED_CALLS: u32 = 64;
 
 /** INT 0x82 retired in ring 1. @returns true when the guest goes on; false with the exit record filled. */
 export function hypercall(v: usize): bool {
+  startWork(v);
   store<u32>(v, reg(v, REG_EAX), VCPU_XEN_CALL);
   setArg(v, 0, reg(v, REG_EBX));
   setArg(v, 1, reg(v, REG_ECX));
@@ -231,7 +232,7 @@ function performKnown(v: usize, number: u32): u32 {
   }
 }
 
-/** From VCPU_XEN_MC_ENTRY on, until an entry must go to the Host, the slice is used up, or the list ends. */
+/** From VCPU_XEN_MC_ENTRY on, until an entry must go to the Host, it takes too long, or the list ends. */
 function runMulticall(v: usize): u32 {
   let first = true;
   while (load<u32>(v, VCPU_XEN_MC_LEFT) != 0) {

@@ -5,6 +5,7 @@
 
 import { PAGE_BYTES } from "../../abi/memory.ts";
 import {
+  POLICY_XEN,
   VCPU_BOUNCE,
   VCPU_CR0,
   VCPU_EVENT,
@@ -17,11 +18,16 @@ import {
   VCPU_MISC_ENABLE,
   VCPU_MMIO_VALUES,
   VCPU_NMI,
+  VCPU_POLICY,
   VCPU_RETIRED,
   VCPU_SEGS,
   VCPU_SHADOW,
   VCPU_SIZE,
   VCPU_WANT_WINDOW,
+  VCPU_XEN_CALL,
+  VCPU_XEN_INFO,
+  VCPU_XEN_LEAVING_CALLS,
+  VCPU_XEN_MC_ENTRY,
   VCPU_ZERO,
 } from "../../abi/vcpu.ts";
 import type { VcpuBlock } from "../base/vcpu-block.ts";
@@ -42,6 +48,12 @@ const BLOCK_RANGES: readonly (readonly [number, number])[] = [
   [VCPU_HELD_IDT, VCPU_SIZE],
 ];
 
+/** For a Xen guest: what lies where others have the queue of device accesses, without the call being performed and how calls are sent. */
+const XEN_RANGES: typeof BLOCK_RANGES = [
+  [VCPU_XEN_INFO, VCPU_XEN_CALL],
+  [VCPU_XEN_MC_ENTRY, VCPU_XEN_LEAVING_CALLS],
+];
+
 /** 32 hexadecimal digits; equal states give equal digests. Costs one pass over the touched memory. */
 export function digestState(machine: Machine): string {
   const lanes = new Lanes();
@@ -53,7 +65,9 @@ export function digestState(machine: Machine): string {
 
 function addVcpu(lanes: Lanes, { core }: Machine, vcpu: VcpuBlock): void {
   const block = core.bytes(vcpu.ptr + VCPU_SIZE).slice(vcpu.ptr, vcpu.ptr + VCPU_SIZE);
-  for (const [from, to] of BLOCK_RANGES) lanes.addWords(block.slice(from, to));
+  const isXen = vcpu.u32(VCPU_POLICY) === POLICY_XEN;
+  const ranges = isXen ? [...BLOCK_RANGES, ...XEN_RANGES] : BLOCK_RANGES;
+  for (const [from, to] of ranges) lanes.addWords(block.slice(from, to));
   const { eip, eflags, cpl } = vcpu.registers();
   for (const word of [eip, eflags, cpl]) lanes.add(word);
 }

@@ -1,0 +1,47 @@
+/**
+ * The Xen Test Framework's tests for 32-bit PV guests, built elsewhere and not by us: each ends as it does on a real Xen 4.17. The folder
+ * of a built tree comes from the environment (docs/status.md, "Tests that skip").
+ */
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { createGuest } from "../../host-ts/index.ts";
+
+const FOLDER = process.env.WASMVISOR_XTF;
+/** By name: the result where it is not SUCCESS, what comes on the command line, and why a test is left out. */
+// biome-ignore format: a table
+const TESTS: readonly string[][] = [
+  ["example"], ["selftest"], ["cpuid"], ["cpuid-faulting"], ["msr"], ["debug-regs"], ["memop-seg"],
+  ["pv-iopl", "SUCCESS", "hypercall"], ["pv-iopl", "SUCCESS", "vmassist"],
+  ["livepatch-priv-check"], ["argo", "SKIP"],
+  ["xsa-122"], ["xsa-183"], ["xsa-185"], ["xsa-188"], ["xsa-213"], ["xsa-259"], ["xsa-260"], ["xsa-286"],
+  ["xsa-298"], ["xsa-317"], ["xsa-339"],
+];
+
+const title = "the Xen Test Framework, pv32pae";
+const why = FOLDER === undefined ? "WASMVISOR_XTF is not set" : undefined;
+describe.skipIf(why)(why ? `${title} (${why})` : title, () => {
+  test.each(TESTS)(
+    "%s ends with %s %s",
+    async (name = "", expected = "SUCCESS", commandLine = "") => {
+      const file = join(FOLDER ?? "", "tests", name, `test-pv32pae-${name}`);
+      expect(existsSync(file), `${file} is there`).toBe(true);
+      const guest = await createGuest({
+        kernel: readFileSync(file),
+        abi: "xen-pv",
+        commandLine,
+        memoryBytes: 128 << 20,
+      });
+      onTestFinished(() => guest[Symbol.asyncDispose]());
+      let text = "";
+      guest.on("output", (bytes) => {
+        text += Buffer.from(bytes).toString("latin1");
+      });
+      const end = await guest.run();
+      expect([/^Test result: (.*?)\r?$/m.exec(text)?.[1], end.kind]).toEqual([
+        expected,
+        "power-off",
+      ]);
+    },
+  );
+});
