@@ -56,6 +56,7 @@ const VECTORS = 256;
 const EXCEPTIONS = 32;
 const REFLECTED = "reflected into the guest's handler";
 const NO_GATE = "the guest can set no gate: INT n is #GP";
+const NO_DOUBLE_FAULT = "the guest can set no gate; a fault in a push kills";
 
 /** By vector. Bit 14 decides TLB misses too: on the host path a miss is a page fault of the shadow. */
 export const TRAPS: readonly TrapPolicy[] = [
@@ -86,10 +87,7 @@ export const CALLS: Readonly<Record<number, Policy>> = {
   [LHCALL_SET_PTE]: inWasm("SET_PTE", "TLB control"),
   [LHCALL_SET_PGD]: inWasm("SET_PGD", "TLB control"),
   [LHCALL_LOAD_TLS]: inWasm("LOAD_TLS", "three words of the vCPU block"),
-  [LHCALL_NOTIFY]: inHost(
-    "NOTIFY",
-    "devices are the Host's; with the PCI bus the number is unused",
-  ),
+  [LHCALL_NOTIFY]: inHost("NOTIFY", "devices are the Host's; unused with PCI"),
   [LHCALL_LOAD_GDT_ENTRY]: inWasm("LOAD_GDT_ENTRY", "a word of the vCPU block"),
   [LHCALL_SEND_INTERRUPTS]: inHost("SEND_INTERRUPTS", "the Host chooses interrupts"),
 };
@@ -131,7 +129,7 @@ function exception(vector: number): TrapPolicy {
 
 function whyException(vector: number, isIgnored: boolean): string {
   if (vector === VECTOR_PF) return "mapped or reflected, as the guest's tables say";
-  if (vector === VECTOR_DF) return `${NO_GATE}; a fault while a frame is pushed kills`;
+  if (vector === VECTOR_DF) return NO_DOUBLE_FAULT;
   return isIgnored ? NO_GATE : REFLECTED;
 }
 
