@@ -110,6 +110,8 @@ export const LGUEST_TLS_FIRST = 6;
 export const LGUEST_TLS_ENTRIES = 3;
 /** Vectors whose LOAD_IDT_ENTRY is silently ignored, as a bit mask: #DF, 15 and the hypercall itself. The original ignored NMI's too. */
 export const LGUEST_IDT_IGNORED = 0x80008100 | 0;
+/** Exceptions whose gate a processor never enters by itself, as a bit mask: NMI, #NM, #GP, #PF and the hypercall. */
+export const LGUEST_NEVER_DIRECT = 0x80006084 | 0;
 export const LGUEST_GDT_KERNEL_CS = 12;
 export const LGUEST_GDT_KERNEL_DS = 13;
 /** LOAD_IDT_ENTRY keeps these bits of a gate's high dword: offset, P, DPL, type. */

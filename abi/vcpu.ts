@@ -499,15 +499,15 @@ export const KILL_BAD_IDT_VECTOR = 16;
 /** LOAD_GDT_ENTRY: [1] index. */
 export const KILL_BAD_GDT_INDEX = 17;
 /** Xen: a trap for which no handler is registered. [1] vector, [2] EIP, [3] CR2 or error code. */
-export const KILL_XEN_UNHANDLED_TRAP = 32;
+export const KILL_XEN_UNHANDLED_TRAP = 18;
 /** Xen: [1] linear address of a frame that cannot be put on the kernel's stack. */
-export const KILL_XEN_BAD_STACK = 33;
+export const KILL_XEN_BAD_STACK = 19;
 /** Xen: [1] selector, [2] EIP of a handler or callback that cannot be entered. */
-export const KILL_XEN_BAD_HANDLER = 34;
+export const KILL_XEN_BAD_HANDLER = 20;
 /** Xen: [1] linear address of a frame for the iret hypercall that cannot be read, [2] its selector if it leads to ring 0. */
-export const KILL_XEN_BAD_IRET = 35;
+export const KILL_XEN_BAD_IRET = 21;
 /** Xen: [1] machine frame that a page table leads to and that is no memory. */
-export const KILL_XEN_BAD_TABLES = 36;
+export const KILL_XEN_BAD_TABLES = 22;
 
 // ---------------------------------------------------------------------------------------------------------------
 // Guest block (one pool frame)

@@ -9,7 +9,7 @@ import {
   LGUEST_IRQ_BASE,
   LGUEST_KERNEL_CPL,
   LGUEST_KERNEL_CS,
-  LGUEST_TRAP_ENTRY,
+  LGUEST_NEVER_DIRECT,
 } from "../../abi/lguest.ts";
 import {
   HELD_GATE_PRESENT,
@@ -38,9 +38,6 @@ import {
   SEG_CS,
   SEG_SS,
   SYSDESC_TRAP_GATE32,
-  VECTOR_GP,
-  VECTOR_NM,
-  VECTOR_NMI,
   VECTOR_PF,
   VECTORS_WITH_ERROR_CODE,
 } from "../../abi/x86.ts";
@@ -75,13 +72,7 @@ export function isDirectTrap(v: usize, vector: u32): bool {
 function isDirect(v: usize, vector: u32, type: u32): bool {
   if (type != SYSDESC_TRAP_GATE32) return false;
   if (vector >= <u32>LGUEST_IRQ_BASE) return vector == load<u32>(v, VCPU_LG_SYSCALL_VECTOR);
-  return (
-    vector != VECTOR_NMI &&
-    vector != VECTOR_NM &&
-    vector != VECTOR_GP &&
-    vector != VECTOR_PF &&
-    vector != LGUEST_TRAP_ENTRY
-  );
+  return ((LGUEST_NEVER_DIRECT >>> vector) & 1) == 0;
 }
 
 /** @returns the high dword of the guest's gate; HELD_GATE_PRESENT tells whether it is. */

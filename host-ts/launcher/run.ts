@@ -1,6 +1,8 @@
 /** The verbs `run`, `demo` and `profile`: one guest from boot to end, joined to this process's terminal, files and signals. */
 import { basename } from "node:path";
-import { type KernelSymbol, parseKernelImage } from "../boot/image.ts";
+import { BackendError } from "../base/errors.ts";
+import { isElf, parseElf } from "../boot/elf.ts";
+import { parseKernelImage } from "../boot/image.ts";
 import { type CrashAids, renderCrashReport } from "../debug/crash-report.ts";
 import { loadDisassembler } from "../debug/disasm.ts";
 import { renderStats } from "../debug/stats-report.ts";
@@ -25,14 +27,14 @@ export async function runVerb(command: RunCommand): Promise<number> {
   const kernel = await readWhole("kernel", command.kernelFile ?? embeddedGuest());
   const initrd =
     command.initrdFile === undefined ? undefined : await readWhole("initrd", command.initrdFile);
-  const symbolsText =
-    command.symbolsFile === undefined ? undefined : await readWhole("symbols", command.symbolsFile);
+  const { symbolsFile } = command;
+  const systemMap = symbolsFile === undefined ? undefined : await readSystemMap(symbolsFile);
   const modules = await Promise.all(command.moduleFiles.map((file) => readWhole("module", file)));
   const moduleNames = [command.initrdFile ?? [], command.moduleFiles]
     .flat()
     .map((file) => basename(file));
   const userFile = command.profile?.userFile;
-  const userImage = userFile === undefined ? undefined : await readWhole("program", userFile);
+  const user = userFile === undefined ? undefined : await readProgram(userFile);
   const guest = await createGuest({
     ...command.options,
     kernel,
@@ -48,16 +50,15 @@ export async function runVerb(command: RunCommand): Promise<number> {
   const session = new Session(guest, terminal);
   const end = await session.run();
   if (end.crash !== undefined) {
-    const aids = await crashAids(kernel, symbolsText);
+    const aids = await crashAids(systemMap ?? symbolsOf(kernel));
     say(renderCrashReport(TITLES[end.kind], end.crash, aids));
   } else if (!["power-off", "shutdown", "exit"].includes(end.kind)) {
     say([TITLES[end.kind], end.reason].filter(Boolean).join(": "));
   }
   if (command.showStats) say(renderStats(end.stats));
   if (command.profile !== undefined && end.profile !== undefined) {
-    const user = userImage && new SymbolTable(symbolsOf(userImage));
+    const kernelSymbols = systemMap ?? symbolsOf(kernel);
     const title = command.kernelFile ?? "the embedded guest";
-    const kernelSymbols = kernelTable(kernel, symbolsText);
     say(await reportProfile(end.profile, kernelSymbols, user, command.profile, title));
   }
   if (session.signal !== undefined) return exitCodeOfSignal(session.signal);
@@ -144,25 +145,37 @@ class Session {
 }
 
 /** Names and disassembly for a crash report; either may be missing, the report is then only poorer. */
-async function crashAids(
-  kernel: Uint8Array,
-  symbolsText: Uint8Array | undefined,
-): Promise<CrashAids> {
+async function crashAids(symbols: SymbolTable): Promise<CrashAids> {
   const disassembler = await loadDisassembler().catch(() => undefined);
-  return { symbols: kernelTable(kernel, symbolsText), disassembler };
+  return { symbols, disassembler };
 }
 
-function kernelTable(kernel: Uint8Array, symbolsText: Uint8Array | undefined): SymbolTable {
-  if (symbolsText === undefined) return new SymbolTable(symbolsOf(kernel));
-  return parseSystemMap(new TextDecoder("latin1").decode(symbolsText));
+/** @throws BackendError for a file that cannot be read or has not one symbol */
+async function readSystemMap(file: string): Promise<SymbolTable> {
+  const text = new TextDecoder("latin1").decode(await readWhole("symbols", file));
+  const table = parseSystemMap(text);
+  if (table.isEmpty) throw new BackendError(`cannot use the symbols ${file}: it is no System.map`);
+  return table;
+}
+
+/**
+ * The symbols of a program for ring 3.
+ * @throws BackendError for a file that is no ELF or has no symbols @throws ImageError for an ELF of another kind
+ */
+async function readProgram(file: string): Promise<SymbolTable> {
+  const image = await readWhole("program", file);
+  if (!isElf(image)) throw new BackendError(`cannot use the program ${file}: it is no ELF`);
+  const table = new SymbolTable(parseElf(image).symbols());
+  if (table.isEmpty) throw new BackendError(`cannot use the program ${file}: it has no symbols`);
+  return table;
 }
 
 /** A kernel for a plain machine may be no image that the others know: it then has no symbols. */
-function symbolsOf(kernel: Uint8Array): readonly KernelSymbol[] {
+function symbolsOf(kernel: Uint8Array): SymbolTable {
   try {
-    return parseKernelImage(kernel).symbols();
+    return new SymbolTable(parseKernelImage(kernel).symbols());
   } catch {
-    return [];
+    return new SymbolTable([]);
   }
 }
 

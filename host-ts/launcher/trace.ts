@@ -1,6 +1,6 @@
 /** `wasmvisor trace --policy`: the table of policies as text. */
 
-import { LGUEST_TRAP_ENTRY } from "../../abi/lguest.ts";
+import { LGUEST_TRAP_ENTRY, LHCALL_COUNT } from "../../abi/lguest.ts";
 import {
   CALLS,
   FAULT_PATHS,
@@ -9,6 +9,7 @@ import {
   type Side,
   TRAPS,
   type TrapPolicy,
+  UNUSED_CALLS,
 } from "../lguest/trap-policy.ts";
 
 const SIDES: Readonly<Record<Side, string>> = { Wasm: "Wasm", Host: "Host", gate: "by gate" };
@@ -27,10 +28,19 @@ export function renderPolicy(): string {
     "",
     line("hypercall", "number", ...FAULT_PATHS, "why"),
     ...Object.entries(CALLS).map(([number, row]) => policyLine(row, number)),
+    policyLine(UNUSED_CALLS, unusedCalls()),
     "",
     line("else", "", ...FAULT_PATHS, "why"),
     ...OTHERS.map((row) => policyLine(row, "")),
   ].join("\n");
+}
+
+/** The numbers that CALLS does not have, up to the first past its last. */
+function unusedCalls(): string {
+  const gaps = Array.from({ length: LHCALL_COUNT }, (_, number) => number).filter(
+    (number) => CALLS[number] === undefined,
+  );
+  return [...gaps, `${LHCALL_COUNT}-`].join(",");
 }
 
 /** Neighbours that say the same become one row. The hypercall's own vector is not a trap. */

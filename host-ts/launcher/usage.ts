@@ -48,6 +48,7 @@ const OPTIONS = {
   scramble: { type: "string" },
   module: { type: "string", multiple: true },
   "triple-fault": { type: "string" },
+  "on-stuck": { type: "string" },
   kernel: { type: "string", short: "k" },
   initrd: { type: "string", short: "i" },
   append: { type: "string", short: "a" },
@@ -117,6 +118,8 @@ Guest
       --scramble N         give a Xen guest its machine frames in random order, from seed N (xen-pv)
       --module FILE        further module after the initial RAM disk (bare), by its file name; may be repeated
       --triple-fault HOW   kill (the default) or restart (bare)
+      --on-stuck HOW       when all processors halt with interrupts off: end (the default), or wait for an NMI
+                           (bare)
       --bus auto|page|pci  lguest devices: descriptor page (Linux up to 4.0), PCI (4.1 and later), or
                            found out at boot (the default)
       --fault-path WHERE   switcher (the default): traps, TLB misses and page-table calls of lguest complete
@@ -230,6 +233,7 @@ export function parseCommandLine(args: string[]): Command {
       xen: { scramble: count("--scramble", values.scramble) },
       bare: {
         onTripleFault: choice("--triple-fault", values["triple-fault"], ["kill", "restart"]),
+        onStuck: choice("--on-stuck", values["on-stuck"], ["end", "wait"]),
       },
       lguest: {
         bus: choice("--bus", values.bus, ["auto", "page", "pci"]),

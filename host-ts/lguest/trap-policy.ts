@@ -5,7 +5,9 @@
  */
 
 import {
+  LGUEST_IDT_IGNORED,
   LGUEST_IRQ_BASE,
+  LGUEST_NEVER_DIRECT,
   LGUEST_SYSCALL_VECTOR,
   LHCALL_COUNT,
   LHCALL_FLUSH_ASYNC,
@@ -27,7 +29,7 @@ import {
   LHCALL_TS,
 } from "../../abi/lguest.ts";
 import { VCPU_LEAVING_CALLS, VCPU_LEAVING_TRAPS } from "../../abi/vcpu.ts";
-import { VECTOR_GP, VECTOR_NM, VECTOR_NMI, VECTOR_PF } from "../../abi/x86.ts";
+import { VECTOR_DF, VECTOR_NMI, VECTOR_PF } from "../../abi/x86.ts";
 import type { VcpuBlock } from "../base/vcpu-block.ts";
 import { VECTOR_NAMES } from "../base/vector-names.ts";
 
@@ -53,11 +55,12 @@ export interface TrapPolicy extends Policy {
 const VECTORS = 256;
 const EXCEPTIONS = 32;
 const REFLECTED = "reflected into the guest's handler";
-const THROUGH_TRAP_GATE = "a trap gate is entered without the Host, as on silicon";
+const NO_GATE = "the guest can set no gate: INT n is #GP";
+const NO_DOUBLE_FAULT = "the guest can set no gate; a fault in a push kills";
 
 /** By vector. Bit 14 decides TLB misses too: on the host path a miss is a page fault of the shadow. */
 export const TRAPS: readonly TrapPolicy[] = [
-  range(LGUEST_IRQ_BASE, VECTORS - 1, "INT n", "gate", THROUGH_TRAP_GATE),
+  range(LGUEST_IRQ_BASE, VECTORS - 1, "INT n", "Host", REFLECTED),
   range(
     LGUEST_SYSCALL_VECTOR,
     LGUEST_SYSCALL_VECTOR,
@@ -68,7 +71,7 @@ export const TRAPS: readonly TrapPolicy[] = [
   ...Array.from({ length: EXCEPTIONS }, (_, vector) => exception(vector)),
 ];
 
-/** By call number; unused numbers are absent and end the guest in the Host. */
+/** By call number; unused numbers are absent and come to UNUSED_CALLS. */
 export const CALLS: Readonly<Record<number, Policy>> = {
   [LHCALL_FLUSH_ASYNC]: inWasm("FLUSH_ASYNC", "the ring itself: who drains it"),
   [LHCALL_LGUEST_INIT]: inHost("LGUEST_INIT", "the handshake is the Host's"),
@@ -84,14 +87,23 @@ export const CALLS: Readonly<Record<number, Policy>> = {
   [LHCALL_SET_PTE]: inWasm("SET_PTE", "TLB control"),
   [LHCALL_SET_PGD]: inWasm("SET_PGD", "TLB control"),
   [LHCALL_LOAD_TLS]: inWasm("LOAD_TLS", "three words of the vCPU block"),
-  [LHCALL_NOTIFY]: inHost("NOTIFY", "devices are the Host's"),
+  [LHCALL_NOTIFY]: inHost("NOTIFY", "devices are the Host's; unused with PCI"),
   [LHCALL_LOAD_GDT_ENTRY]: inWasm("LOAD_GDT_ENTRY", "a word of the vCPU block"),
   [LHCALL_SEND_INTERRUPTS]: inHost("SEND_INTERRUPTS", "the Host chooses interrupts"),
 };
 
+/** Every other call number. */
+export const UNUSED_CALLS: Policy = inHost("unused numbers", "kills: Bad hypercall");
+
 /** What else takes the guest out of its code, for whoever reads the table. */
 export const OTHERS: readonly Policy[] = [
   { name: "TLB miss", switcher: "Wasm", host: "Host", why: "goes the way of #PF" },
+  {
+    name: "INT 0x1f at ring 3",
+    switcher: "Wasm",
+    host: "Host",
+    why: "#GP: calls are the kernel's",
+  },
   { name: "IRET", switcher: "Wasm", host: "Wasm", why: "an instruction like any other" },
   {
     name: "NMI",
@@ -109,10 +121,16 @@ function range(first: number, last: number, name: string, host: Side, why: strin
 }
 
 function exception(vector: number): TrapPolicy {
-  const isNeverDirect = [VECTOR_NMI, VECTOR_NM, VECTOR_GP, VECTOR_PF].includes(vector);
   const name = vector === VECTOR_NMI ? "INT 2" : (VECTOR_NAMES[vector] ?? "reserved");
-  const why = vector === VECTOR_PF ? "mapped or reflected, as the guest's tables say" : REFLECTED;
-  return range(vector, vector, name, isNeverDirect ? "Host" : "gate", why);
+  const isIn = (mask: number): boolean => ((mask >>> vector) & 1) !== 0;
+  const side = isIn(LGUEST_NEVER_DIRECT | LGUEST_IDT_IGNORED) ? "Host" : "gate";
+  return range(vector, vector, name, side, whyException(vector, isIn(LGUEST_IDT_IGNORED)));
+}
+
+function whyException(vector: number, isIgnored: boolean): string {
+  if (vector === VECTOR_PF) return "mapped or reflected, as the guest's tables say";
+  if (vector === VECTOR_DF) return NO_DOUBLE_FAULT;
+  return isIgnored ? NO_GATE : REFLECTED;
 }
 
 function inWasm(name: string, why: string): Policy {

@@ -52,6 +52,17 @@ describe("bad input", () => {
     expect(stderr).toContain("kernel: the file is not recognised");
   });
 
+  test("answers symbols that are none with code 1 before the guest starts", async () => {
+    for (const option of ["--system-map", "--user-elf"]) {
+      const { code, stderr, stdout } = await launch("profile", option, "package.json");
+      expect(code, option).toBe(1);
+      expect(stderr).toMatch(
+        /^wasmvisor: cannot use the (symbols|program) package.json: it is no /,
+      );
+      expect(stdout).toBe("");
+    }
+  });
+
   test("answers an option outside its limits with code 2", async () => {
     const { code, stderr } = await launch("demo", "--memory", "1K");
     expect(code).toBe(2);

@@ -6,15 +6,26 @@ const fields = Object.entries(vcpu).filter(
   ([name, value]) => name.startsWith("VCPU_") && name !== "VCPU_SIZE" && typeof value === "number",
 ) as [string, number][];
 
+/** A Xen guest has no device memory: its words lie where other guests keep the queue of accesses to it. */
+const isShared = (name: string) => name === "VCPU_MMIO_VALUES";
+
 test("every field of the vCPU block has an offset of its own, inside the block and aligned", () => {
   const owners = new Map<number, string>();
-  for (const [name, offset] of fields) {
+  for (const [name, offset] of fields.filter(([name]) => !isShared(name))) {
     expect.soft(owners.get(offset), name).toBeUndefined();
     owners.set(offset, name);
     expect.soft(offset % 4, name).toBe(0);
     expect.soft(offset, name).toBeLessThan(vcpu.VCPU_SIZE);
   }
   expect(fields.length).toBeGreaterThan(60);
+});
+
+test("what a Xen guest has in the place of the queue for device memory does not reach past it", () => {
+  const start = vcpu.VCPU_MMIO_VALUES;
+  const end = start + vcpu.MMIO_QUEUE_MAX * 8;
+  for (const [name, offset] of fields.filter(([, offset]) => offset > start && offset < end)) {
+    expect.soft(name).toMatch(/^VCPU_XEN_/);
+  }
 });
 
 test("exit reasons and kill reasons are numbered without gaps or twins", () => {

@@ -53,7 +53,7 @@ test("every option reaches the guest's options", () => {
     ],
     ...["--time", "real", "--bus", "pci", "--reboot", "--stats", "--seed", "7", "--slice", "5000"],
     ...["--cpu", "pentium4", "--cpus", "2", "--nmi-every", "1000000"],
-    ...["--module", "m1", "--module", "m2", "--triple-fault", "restart"],
+    ...["--module", "m1", "--module", "m2", "--triple-fault", "restart", "--on-stuck", "wait"],
     ...["--scramble", "7"],
     ...["--no-worker", "--chaos", "9", "--symbols", "System.map", "--debug"],
   );
@@ -84,7 +84,7 @@ test("every option reaches the guest's options", () => {
       sliceInstructions: 5000,
       mode: "inline",
       xen: { scramble: 7 },
-      bare: { onTripleFault: "restart" },
+      bare: { onTripleFault: "restart", onStuck: "wait" },
       lguest: { bus: "pci" },
       debug: { chaosSeed: 9 },
     },

@@ -42,5 +42,18 @@ test("the table covers every vector, and shows as one line each", () => {
   expect(lines).toContainEqual(expect.stringMatching(/^#PF page fault +0x0e +Wasm +Host +\S/));
   expect(lines).toContainEqual(expect.stringMatching(/^SET_PTE +14 +Wasm +Host +\S/));
   expect(lines).toContainEqual(expect.stringMatching(/^TLB miss +Wasm +Host +\S/));
+  // Beyond the exceptions only the system call has a gate that a processor enters by itself.
+  expect(lines).toContainEqual(expect.stringMatching(/^INT n +0x20-0xff +Wasm +Host +\S/));
+  expect(lines).toContainEqual(expect.stringMatching(/^system call +0x80 +Wasm +by gate +\S/));
+  // LOAD_IDT_ENTRY ignores these two.
+  expect(lines).toContainEqual(
+    expect.stringMatching(/0x08 +Wasm +Host +the guest can set no gate/),
+  );
+  expect(lines).toContainEqual(
+    expect.stringMatching(/0x0f +Wasm +Host +the guest can set no gate/),
+  );
+  expect(lines).toContainEqual(
+    expect.stringMatching(/^unused numbers +3,11,12,20- +Host +Host +\S/),
+  );
   for (const line of lines) expect(line.length).toBeLessThan(120);
 });
