@@ -6,15 +6,14 @@
  * runs as a plain machine too. Each repetition runs every system in a fresh process, one after the other, in alternating order.
  * Times are CPU time of the thread that runs guest code, per iteration; medians are reported. QEMU is skipped where it is absent.
  */
-import { spawn } from "node:child_process";
 import { writeFileSync } from "node:fs";
-import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { describeMachine } from "../host-ts/launcher/bench-result.ts";
 import { SCENARIOS } from "../host-ts/launcher/bench-scenarios.ts";
 import { estimateMedian } from "../host-ts/launcher/bench-stats.ts";
 import { padTable } from "../host-ts/launcher/bench-table.ts";
 import { buildBench, findGcc } from "../tools/guest-build.ts";
+import { runScript } from "./child-run.ts";
 import type { PeerJob, PeerSample } from "./peers/job.ts";
 import { findQemu } from "./peers/qemu.ts";
 import { v86Version } from "./peers/v86.ts";
@@ -32,7 +31,6 @@ const LONGER = 3;
 /** Loops in a process: the first ones warm up. */
 const WARM_UPS = 2;
 const MEASURED = 2;
-const PATIENCE_MS = 600_000;
 
 if (!/^[1-9]\d{0,3}$/.test(values.repeat))
   fail(`--repeat is "${values.repeat}", not a number from 1`);
@@ -147,21 +145,5 @@ function fail(message: string): never {
 
 /** Runs one system in a fresh process. Rejects with its error text when it fails or hangs. */
 function runInChild(job: PeerJob): Promise<readonly PeerSample[]> {
-  const child = spawn(
-    process.execPath,
-    [...process.execArgv, fileURLToPath(new URL("peers/child.ts", import.meta.url))],
-    { stdio: ["pipe", "pipe", "pipe"], timeout: PATIENCE_MS },
-  );
-  child.stdin.end(JSON.stringify(job));
-  let answer = "";
-  let trouble = "";
-  child.stdout.on("data", (chunk) => (answer += chunk));
-  child.stderr.on("data", (chunk) => (trouble += chunk));
-  return new Promise((resolve, reject) => {
-    child.on("error", reject);
-    child.on("close", (code, signal) => {
-      if (code === 0) resolve(JSON.parse(answer));
-      else reject(new Error(`${job.system} failed (${signal ?? `code ${code}`})\n${trouble}`));
-    });
-  });
+  return runScript(new URL("peers/child.ts", import.meta.url), job.system, job);
 }
