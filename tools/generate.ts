@@ -22,6 +22,9 @@ const FOR_GUESTS = [
   "pci.ts",
   "virtio.ts",
   "x86.ts",
+  "xen-io.ts",
+  "xen-layout.ts",
+  "xen.ts",
 ];
 
 type Constant = number | bigint | string;
