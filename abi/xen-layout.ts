@@ -369,6 +369,14 @@ export const E820_BYTES = 20;
 
 export const EVTCHN_STATUS_BYTES = 0x18;
 export const EVTCHN_INIT_CONTROL_BYTES = 0x18;
+export const EVTCHN_INIT_CONTROL_GFN = 0x00;
+export const EVTCHN_INIT_CONTROL_OFFSET = 0x08;
+export const EVTCHN_INIT_CONTROL_VCPU = 0x0c;
+export const EVTCHN_INIT_CONTROL_LINK_BITS = 0x10;
+/** struct evtchn_fifo_control_block: which queues have something, and the first port of each. */
+export const EVTCHN_FIFO_CONTROL_BYTES = 0x48;
+export const EVTCHN_FIFO_READY = 0x00;
+export const EVTCHN_FIFO_HEADS = 0x08;
 
 export const SCHED_POLL_BYTES = 0x10;
 export const SCHED_POLL_PORTS = 0x00;

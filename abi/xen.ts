@@ -246,6 +246,8 @@ export const EVTCHNOP_RESET = 10;
 export const EVTCHNOP_INIT_CONTROL = 11;
 export const EVTCHNOP_EXPAND_ARRAY = 12;
 export const EVTCHNOP_SET_PRIORITY = 13;
+/** EVTCHNOP_reset that goes on. */
+export const EVTCHNOP_RESET_CONT = 14;
 
 export const EVTCHNSTAT_CLOSED = 0;
 export const EVTCHNSTAT_UNBOUND = 1;
@@ -256,6 +258,21 @@ export const EVTCHNSTAT_IPI = 5;
 
 /** Ports of the 2-level interface of a 32-bit guest. */
 export const EVTCHN_2L_PORTS = 1024;
+/** Ports are looked up in groups of so many: a closed one in a group that has been used is closed, in another it does not exist. */
+export const EVTCHN_GROUP = 64;
+
+/** FIFO interface: bits of an event word, and what links it to the next one. */
+export const EVTCHN_FIFO_PENDING = 0x80000000 | 0;
+export const EVTCHN_FIFO_MASKED = 0x40000000;
+export const EVTCHN_FIFO_LINKED = 0x20000000;
+export const EVTCHN_FIFO_BUSY = 0x10000000;
+export const EVTCHN_FIFO_LINK_BITS = 17;
+export const EVTCHN_FIFO_LINK_MASK = 0x1ffff;
+/** Ports of the FIFO interface. */
+export const EVTCHN_FIFO_PORTS = 0x20000;
+/** Priorities: 0 is the most urgent one. */
+export const EVTCHN_FIFO_PRIORITIES = 16;
+export const EVTCHN_FIFO_PRIORITY_DEFAULT = 7;
 
 export const VIRQ_TIMER = 0;
 export const VIRQ_DEBUG = 1;
@@ -265,6 +282,8 @@ export const VIRQ_XENOPROF = 7;
 export const VIRQ_CON_RING = 8;
 export const VIRQ_XENPMU = 13;
 export const NR_VIRQS = 24;
+/** Physical interrupts that a domain without hardware has numbers for: the lines of one I/O APIC, and Xen's default of 32 more. */
+export const NR_PIRQS = 56;
 
 // ---------------------------------------------------------------------------------------------------------------
 // memory_op, xen_version, vm_assist, physdev_op, console_io

@@ -52,7 +52,7 @@ export interface GuestConfig {
     readonly onTripleFault: "kill" | "restart";
     readonly onStuck: "end" | "wait";
   };
-  readonly xen: { readonly scramble: number };
+  readonly xen: { readonly scramble: number; readonly fifo: boolean };
   readonly lguest: {
     readonly bus: "auto" | "page" | "pci";
     readonly syscallVector: number;
@@ -165,7 +165,10 @@ export function resolveConfig(options: GuestOptions): GuestConfig {
       faultPath: choice("lguest.faultPath", options.lguest?.faultPath, FAULT_PATHS),
       pae: choice("lguest.pae", options.lguest?.pae, ["auto", "on", "off"] as const),
     },
-    xen: { scramble: integer("scramble", options.xen?.scramble) },
+    xen: {
+      scramble: integer("scramble", options.xen?.scramble),
+      fifo: options.xen?.fifo ?? true,
+    },
     bare: {
       modules: list("bare.modules", options.bare?.modules, MAX_MODULES).map((module, index) =>
         bytes(`bare.modules[${index}]`, module),

@@ -82,6 +82,8 @@ export interface XenOptions {
    * the other. Default 0: in order, and still no two numbers agree.
    */
   readonly scramble?: number | undefined;
+  /** Whether the guest may have its events in queues by priority, as Xen offers since 4.4. Default true. */
+  readonly fifo?: boolean | undefined;
 }
 
 /** Switches for finding bugs; they never change what a guest computes. */

@@ -1,7 +1,7 @@
 /** What the handlers of hypercalls reach: the domain they act on, and the parts of it that the Host keeps. */
 import { PAGE_BYTES } from "../../abi/memory.ts";
 import { VCPU_XEN_INFO } from "../../abi/vcpu.ts";
-import { DOMID_SELF } from "../../abi/xen.ts";
+import { DOMID_SELF, XEN_EPERM, XEN_ESRCH } from "../../abi/xen.ts";
 import { SI_VCPU_INFO, VCPU_INFO_BYTES } from "../../abi/xen-layout.ts";
 import type { PersonalityHost } from "../base/personality.ts";
 import type { VcpuBlock } from "../base/vcpu-block.ts";
@@ -14,7 +14,9 @@ import { Runstates } from "./runstates.ts";
 import { XenTimers } from "./timers.ts";
 import { Waiting } from "./waiting.ts";
 
-/** Domain 0 is the Host; its guests begin here. */
+/** The Host. */
+export const HOST_DOMID = 0;
+/** Its guests begin here. */
 export const FIRST_DOMID = 1;
 
 /** One domain. */
@@ -29,6 +31,8 @@ export class XenDomain {
   readonly reservation: Reservation;
   readonly runstates: Runstates;
   readonly waiting: Waiting;
+  /** Whether it may choose queues of events. */
+  readonly hasFifo: boolean;
   /** SHUTDOWN_*: ends the domain. @returns what the call answers where the domain lives on. */
   readonly shutDown: (reason: number) => number;
 
@@ -38,8 +42,10 @@ export class XenDomain {
     ramFrames: number,
     seed: number,
     shutDown: (reason: number) => number,
+    hasFifo = true,
   ) {
     this.host = host;
+    this.hasFifo = hasFifo;
     this.shutDown = shutDown;
     this.map = drawMachineMap(ramFrames);
     this.reservation = new Reservation(host, this.map, seed);
@@ -50,6 +56,8 @@ export class XenDomain {
       sharedInfoGpa: this.sharedInfoGpa,
       vcpus: host.vcpus.length,
       vcpuInfoGpa: (id) => this.vcpuInfoGpa(host.vcpus[id]!),
+      holdFrame: (mfn) => this.reservation.hold(mfn),
+      releaseFrame: (mfn) => this.reservation.release(mfn),
     });
     this.timers = new XenTimers(host, this.channels);
     this.grants = new GrantTable(host, this.map, this.domid);
@@ -75,5 +83,11 @@ export class XenDomain {
   /** Whether a domain identifier means this domain. */
   isSelf(domid: number): boolean {
     return domid === DOMID_SELF || domid === this.domid;
+  }
+
+  /** What a call that needs rights over a domain answers: undefined for this one, which has them over itself. */
+  refusal(domid: number): number | undefined {
+    if (this.isSelf(domid)) return undefined;
+    return domid === HOST_DOMID ? -XEN_EPERM : -XEN_ESRCH;
   }
 }

@@ -1,12 +1,13 @@
 /**
- * Event channels of one domain, in the 2-level form: what each port is bound to, and the pending, mask and selector words that the guest
- * reads. The other end of an interdomain channel is the Host, which plays domain 0, or another port of the same domain.
+ * Event channels of one domain: what each port is bound to. How the guest learns of them is event-words.ts. The other end of an interdomain
+ * channel is the Host, which plays domain 0, or another port of the same domain.
  *
  * Source: Xen's public event_channel.h. Calls return negative errno values.
  */
 import {
   DOMID_SELF,
   EVTCHN_2L_PORTS,
+  EVTCHN_GROUP,
   EVTCHNSTAT_INTERDOMAIN,
   EVTCHNSTAT_IPI,
   EVTCHNSTAT_UNBOUND,
@@ -16,38 +17,21 @@ import {
   VIRQ_TIMER,
   VIRQ_XENOPROF,
   VIRQ_XENPMU,
+  XEN_EACCES,
   XEN_EEXIST,
   XEN_EINVAL,
   XEN_ENOENT,
   XEN_ENOSPC,
+  XEN_ENOSYS,
+  XEN_EOPNOTSUPP,
   XEN_EPERM,
   XEN_ESRCH,
 } from "../../abi/xen.ts";
-import {
-  SI_EVTCHN_MASK,
-  SI_EVTCHN_PENDING,
-  VI_PENDING_SEL,
-  VI_UPCALL_PENDING,
-} from "../../abi/xen-layout.ts";
+import type { EventDomain, EventWords } from "./event-words.ts";
+import { FifoWords } from "./event-words-fifo.ts";
+import { TwoLevelWords } from "./event-words-two-level.ts";
 
-/** What event channels touch in guest memory. */
-export interface EventMemory {
-  readU8(gpa: number): number;
-  readU32(gpa: number): number;
-  writeU8(gpa: number, value: number): void;
-  writeU32(gpa: number, value: number): void;
-}
-
-/** What event channels need to know of their domain. */
-export interface EventDomain {
-  readonly memory: EventMemory;
-  readonly domid: number;
-  /** Machine address of struct shared_info. */
-  readonly sharedInfoGpa: number;
-  readonly vcpus: number;
-  /** Machine address of a vCPU's struct vcpu_info. */
-  vcpuInfoGpa(vcpu: number): number;
-}
+export type { EventDomain } from "./event-words.ts";
 
 /** One port. Serialisable. */
 export interface Channel {
@@ -70,11 +54,22 @@ const HOST_DOMID = 0;
 export class EventChannels {
   readonly #domain: EventDomain;
   readonly #channels: (Channel | undefined)[] = [];
+  readonly #twoLevel: TwoLevelWords;
+  /** While the guest has chosen this form. */
+  #fifo: FifoWords | undefined;
+  /** Ports below this exist, if only as closed ones. */
+  #known = EVTCHN_GROUP;
   /** What the Host does when the guest sends on a port that is bound to it. */
   readonly #handlers = new Map<number, () => void>();
 
   constructor(domain: EventDomain) {
     this.#domain = domain;
+    this.#twoLevel = new TwoLevelWords(domain);
+  }
+
+  /** Whether a port can be asked about: it is bound, or closed in a group of ports of which one was bound. */
+  exists(port: number): boolean {
+    return port < this.#known;
   }
 
   /** A channel to the Host as the domain finds it at its start. @returns its port. */
@@ -114,21 +109,21 @@ export class EventChannels {
 
   /** EVTCHNOP_alloc_unbound. @returns the port. */
   allocUnbound(domid: number, remoteDomid: number): number {
-    if (!this.#isSelf(domid)) return -XEN_EPERM;
+    if (!this.#isSelf(domid)) return this.#refusal(domid);
     const remote = remoteDomid === DOMID_SELF ? this.#domain.domid : remoteDomid;
     return this.#allocate(EVTCHNSTAT_UNBOUND, { remoteDomid: remote });
   }
 
   /** EVTCHNOP_bind_interdomain: here only between two ports of the same domain. @returns the local port. */
   bindInterdomain(remoteDomid: number, remotePort: number): number {
-    if (!this.#isSelf(remoteDomid)) return -XEN_ESRCH;
+    if (!this.#isSelf(remoteDomid)) return remoteDomid === HOST_DOMID ? -XEN_EINVAL : -XEN_ESRCH;
+    if (this.#freePort() === undefined) return -XEN_ENOSPC;
     const remote = this.#at(remotePort);
     if (remote?.state !== EVTCHNSTAT_UNBOUND || remote.remoteDomid !== this.#domain.domid) {
       return -XEN_EINVAL;
     }
     const { domid } = this.#domain;
     const port = this.#allocate(EVTCHNSTAT_INTERDOMAIN, { remoteDomid: domid, remotePort });
-    if (port < 0) return port;
     remote.state = EVTCHNSTAT_INTERDOMAIN;
     remote.remotePort = port;
     // What was sent before there was a receiver is not lost.
@@ -164,7 +159,7 @@ export class EventChannels {
     }
     this.#channels[port] = undefined;
     this.#handlers.delete(port);
-    this.#setBit(SI_EVTCHN_PENDING, port, false);
+    this.#words.clearPending(port);
     return 0;
   }
 
@@ -193,18 +188,46 @@ export class EventChannels {
 
   /** EVTCHNOP_unmask: opens the mask and tells of what came meanwhile. */
   unmask(port: number): number {
+    if (!this.exists(port)) return -XEN_EINVAL;
     const channel = this.#at(port);
-    if (channel === undefined) return -XEN_EINVAL;
-    const wasMasked = this.#setBit(SI_EVTCHN_MASK, port, false);
-    if (wasMasked && this.#bit(SI_EVTCHN_PENDING, port)) this.#tell(channel.vcpu, port);
+    if (channel !== undefined) this.#words.unmask(port, channel.vcpu);
     return 0;
   }
 
-  /** EVTCHNOP_reset: closes everything. */
+  /** EVTCHNOP_reset: closes everything, and bits tell of events again. */
   reset(domid: number): number {
-    if (!this.#isSelf(domid)) return -XEN_EPERM;
+    if (!this.#isSelf(domid)) return this.#refusal(domid);
     for (let port = 1; port < this.#channels.length; port++) this.close(port);
+    this.#fifo?.release();
+    this.#fifo = undefined;
     return 0;
+  }
+
+  /** EVTCHNOP_init_control: a vCPU's control block at `offset` of a frame; the first one makes queues tell of events. */
+  initControl(vcpu: number, mfn: number, offset: number): number {
+    if (vcpu >= this.#domain.vcpus) return -XEN_ENOENT;
+    if (this.#fifo !== undefined) return this.#fifo.setControl(vcpu, mfn, offset);
+    const fifo = new FifoWords(this.#domain);
+    const error = fifo.setControl(vcpu, mfn, offset);
+    if (error !== 0) return error;
+    for (const port of this.#channels.keys()) {
+      if (this.isPending(port)) fifo.setEarly(port);
+    }
+    this.#fifo = fifo;
+    return 0;
+  }
+
+  /** EVTCHNOP_expand_array: one more frame of event words. */
+  expandArray(mfn: number): number {
+    if (this.#fifo === undefined) return -XEN_EOPNOTSUPP;
+    return this.#fifo.addPage(mfn, (port) => this.#at(port)?.vcpu);
+  }
+
+  /** EVTCHNOP_set_priority. */
+  setPriority(port: number, priority: number): number {
+    if (!this.exists(port)) return -XEN_EINVAL;
+    if (this.#fifo === undefined) return -XEN_ENOSYS;
+    return this.#at(port) === undefined ? -XEN_EACCES : this.#fifo.setPriority(port, priority);
   }
 
   /** Tells a vCPU's virq, if the guest has bound it. */
@@ -216,18 +239,21 @@ export class EventChannels {
   /** Makes a port pending. */
   raise(port: number): void {
     const channel = this.#at(port);
-    if (channel === undefined || this.#setBit(SI_EVTCHN_PENDING, port, true)) return;
-    if (!this.#bit(SI_EVTCHN_MASK, port)) this.#tell(channel.vcpu, port);
+    if (channel !== undefined) this.#words.setPending(port, channel.vcpu);
   }
 
-  /** Whether a port's pending bit is set, masked or not. */
+  /** Whether a port that is bound is pending, masked or not. */
   isPending(port: number): boolean {
-    return port > 0 && port <= LAST_PORT && this.#bit(SI_EVTCHN_PENDING, port);
+    return this.#at(port) !== undefined && this.#words.isPending(port);
   }
 
-  /** Serialisable state: bindings by port. */
+  /** Serialisable state: bindings by port, and the queues. */
   save(): Record<string, unknown> {
-    return { channels: this.#channels.map((channel) => channel && { ...channel }) };
+    return {
+      channels: this.#channels.map((channel) => channel && { ...channel }),
+      known: this.#known,
+      fifo: this.#fifo?.save(),
+    };
   }
 
   /** Continues from saved state; whoever had handlers attaches them again. */
@@ -237,6 +263,15 @@ export class EventChannels {
     for (const [port, channel] of channels.entries()) {
       this.#channels[port] = channel ? { ...channel } : undefined;
     }
+    this.#known = state.known as number;
+    this.#fifo = undefined;
+    if (state.fifo === undefined || state.fifo === null) return;
+    this.#fifo = new FifoWords(this.#domain);
+    this.#fifo.restore(state.fifo as Record<string, unknown>);
+  }
+
+  get #words(): EventWords {
+    return this.#fifo ?? this.#twoLevel;
   }
 
   #at(port: number): Channel | undefined {
@@ -247,12 +282,24 @@ export class EventChannels {
     return domid === DOMID_SELF || domid === this.#domain.domid;
   }
 
-  /** The lowest port that is free. */
+  #refusal(domid: number): number {
+    return domid === HOST_DOMID ? -XEN_EPERM : -XEN_ESRCH;
+  }
+
+  /** The lowest one; a guest that still has a closed port in a queue keeps it from being found. */
+  #freePort(): number | undefined {
+    for (let port = 1; port <= LAST_PORT; port++) {
+      if (this.#channels[port] === undefined && !this.#words.isBusy(port)) return port;
+    }
+    return undefined;
+  }
+
   #allocate(state: number, binding: Partial<Channel>): number {
-    let port = 1;
-    while (this.#channels[port] !== undefined) port++;
-    if (port > LAST_PORT) return -XEN_ENOSPC;
+    const port = this.#freePort();
+    if (port === undefined) return -XEN_ENOSPC;
     this.#channels[port] = { state, vcpu: 0, remoteDomid: 0, remotePort: 0, virq: 0, ...binding };
+    this.#known = Math.max(this.#known, (Math.floor(port / EVTCHN_GROUP) + 1) * EVTCHN_GROUP);
+    this.#words.open(port);
     return port;
   }
 
@@ -265,34 +312,5 @@ export class EventChannels {
         (!isVcpus || channel.vcpu === vcpu),
     );
     return port < 0 ? undefined : port;
-  }
-
-  /** The two steps by which a vCPU learns of a port: its selector word, then the byte that makes it take an upcall. */
-  #tell(vcpu: number, port: number): void {
-    const { memory } = this.#domain;
-    const info = this.#domain.vcpuInfoGpa(vcpu);
-    const bit = 1 << (port >>> 5);
-    const selector = memory.readU32(info + VI_PENDING_SEL);
-    if ((selector & bit) !== 0) return;
-    memory.writeU32(info + VI_PENDING_SEL, selector | bit);
-    memory.writeU8(info + VI_UPCALL_PENDING, 1);
-  }
-
-  #bit(words: number, port: number): boolean {
-    return ((this.#domain.memory.readU32(this.#word(words, port)) >>> (port & 31)) & 1) !== 0;
-  }
-
-  /** @returns whether the bit was set before. */
-  #setBit(words: number, port: number, isSet: boolean): boolean {
-    const { memory } = this.#domain;
-    const at = this.#word(words, port);
-    const old = memory.readU32(at);
-    const bit = 1 << (port & 31);
-    memory.writeU32(at, isSet ? old | bit : old & ~bit);
-    return (old & bit) !== 0;
-  }
-
-  #word(words: number, port: number): number {
-    return this.#domain.sharedInfoGpa + words + 4 * (port >>> 5);
   }
 }

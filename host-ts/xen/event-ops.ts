@@ -3,7 +3,7 @@
  * Source: Xen's public event_channel.h.
  */
 import {
-  DOMID_SELF,
+  EVTCHN_FIFO_LINK_BITS,
   EVTCHNOP_ALLOC_UNBOUND,
   EVTCHNOP_BIND_INTERDOMAIN,
   EVTCHNOP_BIND_IPI,
@@ -14,6 +14,7 @@ import {
   EVTCHNOP_EXPAND_ARRAY,
   EVTCHNOP_INIT_CONTROL,
   EVTCHNOP_RESET,
+  EVTCHNOP_RESET_CONT,
   EVTCHNOP_SEND,
   EVTCHNOP_SET_PRIORITY,
   EVTCHNOP_STATUS,
@@ -22,14 +23,22 @@ import {
   EVTCHNSTAT_INTERDOMAIN,
   EVTCHNSTAT_UNBOUND,
   EVTCHNSTAT_VIRQ,
+  NR_PIRQS,
+  XEN_EBUSY,
   XEN_EFAULT,
   XEN_EINVAL,
   XEN_ENOSYS,
-  XEN_EOPNOTSUPP,
   XEN_EPERM,
   XEN_ESRCH,
 } from "../../abi/xen.ts";
-import { EVTCHN_INIT_CONTROL_BYTES, EVTCHN_STATUS_BYTES } from "../../abi/xen-layout.ts";
+import {
+  EVTCHN_INIT_CONTROL_BYTES,
+  EVTCHN_INIT_CONTROL_GFN,
+  EVTCHN_INIT_CONTROL_LINK_BITS,
+  EVTCHN_INIT_CONTROL_OFFSET,
+  EVTCHN_INIT_CONTROL_VCPU,
+  EVTCHN_STATUS_BYTES,
+} from "../../abi/xen-layout.ts";
 import type { XenDomain } from "./domain.ts";
 
 /** Performs one sub-operation on its structure in place. @returns 0 or a negative errno. */
@@ -42,6 +51,9 @@ interface Operation {
 
 /** Where the structure begins in the older form, after the command. */
 const COMPAT_OFFSET = 4;
+
+/** Not the number of any frame. */
+const NO_FRAME = 0xffffffff;
 
 const u16 = (op: DataView, at: number) => op.getUint16(at, true);
 const u32 = (op: DataView, at: number) => op.getUint32(at, true);
@@ -63,7 +75,10 @@ const OPERATIONS: Readonly<Record<number, Operation>> = {
     handle: ({ channels }, op) => answer(op, 8, channels.bindVirq(u32(op, 0), u32(op, 4))),
   },
   // No interrupt lines of hardware here.
-  [EVTCHNOP_BIND_PIRQ]: { bytes: 12, handle: () => -XEN_EPERM },
+  [EVTCHNOP_BIND_PIRQ]: {
+    bytes: 12,
+    handle: (_, op) => (u32(op, 0) >= NR_PIRQS ? -XEN_EINVAL : -XEN_EPERM),
+  },
   [EVTCHNOP_CLOSE]: { bytes: 4, handle: ({ channels }, op) => channels.close(u32(op, 0)) },
   [EVTCHNOP_SEND]: { bytes: 4, handle: ({ channels }, op) => channels.send(u32(op, 0)) },
   [EVTCHNOP_STATUS]: { bytes: EVTCHN_STATUS_BYTES, handle: status },
@@ -81,16 +96,29 @@ const OPERATIONS: Readonly<Record<number, Operation>> = {
   },
   [EVTCHNOP_UNMASK]: { bytes: 4, handle: ({ channels }, op) => channels.unmask(u32(op, 0)) },
   [EVTCHNOP_RESET]: { bytes: 2, handle: ({ channels }, op) => channels.reset(u16(op, 0)) },
-  [EVTCHNOP_INIT_CONTROL]: { bytes: EVTCHN_INIT_CONTROL_BYTES, handle: () => -XEN_EINVAL },
-  // Without control blocks there are no arrays and no priorities.
-  [EVTCHNOP_EXPAND_ARRAY]: { bytes: 8, handle: () => -XEN_EOPNOTSUPP },
-  [EVTCHNOP_SET_PRIORITY]: { bytes: 8, handle: () => 0 },
+  // Closing all ports takes no time worth stopping for, so there never is one that goes on.
+  [EVTCHNOP_RESET_CONT]: {
+    bytes: 2,
+    handle: (domain, op) => domain.refusal(u16(op, 0)) ?? -XEN_EBUSY,
+  },
+  [EVTCHNOP_INIT_CONTROL]: { bytes: EVTCHN_INIT_CONTROL_BYTES, handle: initControl },
+  [EVTCHNOP_EXPAND_ARRAY]: {
+    bytes: 8,
+    handle: ({ channels }, op) => channels.expandArray(frameAt(op, 0)),
+  },
+  [EVTCHNOP_SET_PRIORITY]: {
+    bytes: 8,
+    handle: ({ channels }, op) => channels.setPriority(u32(op, 0), u32(op, 4)),
+  },
 };
+/** Operations of FIFO queues, which a domain may be without. */
+const FIFO_OPERATIONS = [EVTCHNOP_INIT_CONTROL, EVTCHNOP_EXPAND_ARRAY, EVTCHNOP_SET_PRIORITY];
 
 /** HYPERVISOR_event_channel_op. */
 export function eventChannelOp(domain: XenDomain, command: number, pointer: number): number {
   const operation = OPERATIONS[command];
-  if (operation === undefined) return -XEN_ENOSYS;
+  const isHidden = !domain.hasFifo && FIFO_OPERATIONS.includes(command);
+  if (operation === undefined || isHidden) return -XEN_ENOSYS;
   return perform(domain, operation, pointer);
 }
 
@@ -114,18 +142,35 @@ function perform(domain: XenDomain, { bytes, handle }: Operation, pointer: numbe
   return result;
 }
 
+/** A frame number of 64 bits; one past the 32 that there are here is none. */
+function frameAt(op: DataView, at: number): number {
+  return u32(op, at + 4) === 0 ? u32(op, at) : NO_FRAME;
+}
+
+function initControl({ channels }: XenDomain, op: DataView): number {
+  const error = channels.initControl(
+    u32(op, EVTCHN_INIT_CONTROL_VCPU),
+    frameAt(op, EVTCHN_INIT_CONTROL_GFN),
+    u32(op, EVTCHN_INIT_CONTROL_OFFSET),
+  );
+  if (error === 0) op.setUint8(EVTCHN_INIT_CONTROL_LINK_BITS, EVTCHN_FIFO_LINK_BITS);
+  return error;
+}
+
 /** What a port is bound to: u16 dom, u32 port @4, u32 status @8, u32 vcpu @12, and more by kind @16. */
 function status(domain: XenDomain, op: DataView): number {
+  const { channels } = domain;
   const domid = u16(op, 0);
-  if (!domain.isSelf(domid)) return domid === 0 ? -XEN_EPERM : -XEN_ESRCH;
   const port = u32(op, 4);
-  if (port === 0 || port >= 1024) return -XEN_EINVAL;
-  const channel = domain.channels.status(port);
+  if (domid === 0) return -XEN_EPERM;
+  if (!domain.isSelf(domid)) return -XEN_ESRCH;
+  if (!channels.exists(port)) return -XEN_EINVAL;
+  const channel = channels.status(port);
   op.setUint32(8, channel?.state ?? EVTCHNSTAT_CLOSED, true);
   op.setUint32(12, channel?.vcpu ?? 0, true);
-  if (channel?.state === EVTCHNSTAT_UNBOUND || channel?.state === EVTCHNSTAT_INTERDOMAIN) {
-    const isOwn = channel.remoteDomid === domain.domid;
-    op.setUint16(16, isOwn ? DOMID_SELF : channel.remoteDomid, true);
+  if (channel?.state === EVTCHNSTAT_UNBOUND) op.setUint16(16, channel.remoteDomid, true);
+  if (channel?.state === EVTCHNSTAT_INTERDOMAIN) {
+    op.setUint16(16, channel.remoteDomid, true);
     op.setUint32(20, channel.remotePort, true);
   }
   if (channel?.state === EVTCHNSTAT_VIRQ) op.setUint32(16, channel.virq, true);

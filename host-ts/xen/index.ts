@@ -54,6 +54,8 @@ const NO_ANSWER = 0xffffffff;
 export interface XenSettings {
   /** Seed of a scrambled physical-to-machine list; 0 for one in order. */
   readonly scramble: number;
+  /** Whether the domain may have its events in queues. */
+  readonly fifo: boolean;
   /** Of the guest, for the store. */
   readonly name: string;
   /** Disks and network cards, in the order of the options. */
@@ -94,8 +96,12 @@ class XenPv implements Personality {
   constructor(host: PersonalityHost, domain: Domain, settings: XenSettings) {
     this.#host = host;
     const ramFrames = host.memory.ramBytes >>> PAGE_BITS;
-    this.#domain = new XenDomain(host, ramFrames, settings.scramble, (reason) =>
-      this.#shutDown(reason),
+    this.#domain = new XenDomain(
+      host,
+      ramFrames,
+      settings.scramble,
+      (reason) => this.#shutDown(reason),
+      settings.fifo,
     );
     this.#initialiseSharedInfo();
     const { channels, grants, map, reservation } = this.#domain;

@@ -87,6 +87,18 @@ export class Reservation {
     return !isWrite || bits >>> PGT_SHIFT <= PGT_WRITABLE || (bits & PAGE_COUNT_MASK) === 0;
   }
 
+  /** Keeps a frame writable memory of the domain's, whatever the guest does with it. @returns false when it is no RAM, or in use as something else. */
+  hold(mfn: number): boolean {
+    const { core, vcpu } = this.#host;
+    return this.isUsable(mfn, true) && core.exports.xenGetFrame(vcpu.ptr, mfn, 1) === 0;
+  }
+
+  /** Ends hold(). */
+  release(mfn: number): void {
+    const { core, vcpu } = this.#host;
+    core.exports.xenPutFrame(vcpu.ptr, mfn, 1);
+  }
+
   /** Writes what the machine-to-physical table says of a frame. */
   setPfn(mfn: number, pfn: number): void {
     this.#host.memory.writeU32(this.#map.m2pMfn * PAGE_BYTES + 4 * mfn, pfn);

@@ -144,7 +144,7 @@ function registerInfo(domain: XenDomain, vcpu: VcpuBlock, pointer: number): numb
   if (offset > VCPU_INFO_MAX_OFFSET || offset % 4 !== 0) return -XEN_ENXIO;
   const old = domain.vcpuInfoGpa(vcpu);
   if (old !== domain.legacyInfoGpa(vcpu.id)) return -XEN_EINVAL;
-  if (view.getUint32(4, true) !== 0 || !reservation.isUsable(mfn, true)) return -XEN_EINVAL;
+  if (view.getUint32(4, true) !== 0 || !reservation.hold(mfn)) return -XEN_EINVAL;
   const info = mfn * PAGE_BYTES + offset;
   host.memory.write(info, host.memory.read(old, VCPU_INFO_BYTES));
   vcpu.setU32(VCPU_XEN_INFO, info);

@@ -62,6 +62,19 @@ for (const variable of ["WASMVISOR_XEN_KERNEL_3_10", "WASMVISOR_XEN_KERNEL_4_1"]
       MINUTE,
     );
 
+    test.skipIf(variable.endsWith("3_10"))(
+      "has its events in queues, and as bits where there are none",
+      async () => {
+        const queues = await run(file, "loop");
+        const bits = await run(file, "loop", { xen: { fifo: false } });
+        expect(queues.text).toContain("xen:events: Using FIFO-based ABI");
+        expect(bits.text).toContain("xen:events: Using 2-level ABI");
+        expect(bits.text).toContain("LOOP 5");
+        expect(bits.end.kind).toBe("power-off");
+      },
+      MINUTE,
+    );
+
     test(
       "answers on the console",
       async () => {

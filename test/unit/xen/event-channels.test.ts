@@ -12,6 +12,7 @@ import {
   XEN_ENOENT,
   XEN_ENOSPC,
   XEN_EPERM,
+  XEN_ESRCH,
 } from "../../../abi/xen.ts";
 import {
   SI_EVTCHN_MASK,
@@ -34,6 +35,8 @@ function setUp() {
     sharedInfoGpa: 0,
     vcpus: 2,
     vcpuInfoGpa,
+    holdFrame: () => true,
+    releaseFrame: () => {},
   });
   return {
     memory,
@@ -90,7 +93,8 @@ describe("binding", () => {
     for (let port = 1; port < EVTCHN_2L_PORTS; port++)
       expect(channels.allocUnbound(DOMID_SELF, 77)).toBe(port);
     expect(channels.allocUnbound(DOMID_SELF, 77)).toBe(-XEN_ENOSPC);
-    expect(channels.allocUnbound(77, 0)).toBe(-XEN_EPERM);
+    expect(channels.allocUnbound(77, 0)).toBe(-XEN_ESRCH);
+    expect(channels.allocUnbound(0, 0)).toBe(-XEN_EPERM);
   });
 
   test("a virq is bound once, one of the domain's to vCPU 0 only", () => {
