@@ -1,8 +1,10 @@
 /** GRUB from Debian's packages as a 32-bit Xen PV guest: it runs its own functional tests and shuts down, as on Xen 4.17. */
+import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { createGuest } from "../../host-ts/index.ts";
 import { debianFile, missingDebianGuests } from "../drivers/debian-guests.ts";
+import { buildPayloadImage } from "../unit/boot/images.ts";
 
 const MINUTE = 60_000;
 /** Of the file that its hashsum and cmp commands read; the rest is what they print on real Xen. */
@@ -74,4 +76,29 @@ describe.skipIf(why)(why ? `${title} (${why})` : title, () => {
     },
     4 * MINUTE,
   );
+
+  describe.each([
+    ["xz", ["-c", "--check=crc32", "--x86", "--lzma2=dict=32MiB"]],
+    ["zstd", ["-c", "-q", "--ultra", "-22"]],
+    ["lzma", ["-c", "-9"]],
+  ])("as the payload of a bzImage, packed with %s as Linux packs it", (program, args) => {
+    const image = why ? new Uint8Array(0) : readFileSync(debianFile("grub-i386-xen.bin"));
+    const { status, stdout } = spawnSync(program, args, { input: image, maxBuffer: 2 ** 28 });
+    const isPacked = status === 0;
+    test.skipIf(!isPacked)(
+      isPacked ? "it starts" : `it starts (there is no ${program})`,
+      async () => {
+        const kernel = buildPayloadImage(stdout, image.length);
+        const guest = await createGuest({ kernel, abi: "xen-pv", nsPerInstruction: 100 });
+        onTestFinished(() => guest[Symbol.asyncDispose]());
+        let text = "";
+        guest.on("output", (bytes) => {
+          text += Buffer.from(bytes).toString("latin1");
+          if (text.includes("Welcome to GRUB!")) void guest.shutdown();
+        });
+        expect((await guest.run()).kind).toBe("shutdown");
+      },
+      MINUTE,
+    );
+  });
 });

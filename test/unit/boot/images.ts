@@ -146,3 +146,13 @@ function concat(parts: Uint8Array[]): Uint8Array {
   }
   return whole;
 }
+
+/** A bzImage that says where its payload is; where that does not end with its unpacked size, Linux's makefiles append it. */
+export function buildPayloadImage(packed: Uint8Array, unpackedBytes?: number): Uint8Array {
+  const size = new Uint8Array(unpackedBytes === undefined ? 0 : 4);
+  if (unpackedBytes !== undefined) new DataView(size.buffer).setUint32(0, unpackedBytes, true);
+  const payload = new Uint8Array(packed.length + size.length);
+  payload.set(packed);
+  payload.set(size, packed.length);
+  return patch(patch(buildBzImage(payload), 0x248, 32, 0), 0x24c, 32, payload.length);
+}
