@@ -14,7 +14,13 @@ import { ROOT, sourceFiles } from "./files.ts";
 /** Major version of the gcc that built the committed images. */
 export const DEMO_GCC_MAJOR = "12";
 const DEMO_IMAGE = "guests/demo/demo.elf";
-const BENCH_IMAGE = "guests/bench/faults.elf";
+/** Images of guests/bench that are kept. */
+const BENCH_IMAGES: readonly (readonly [string, BenchPlatform, BenchProgram])[] = [
+  ["guests/bench/faults.elf", "lguest", "faults"],
+  ["guests/bench/faults-xen.elf", "xen", "faults"],
+  ["guests/bench/calls.elf", "lguest", "calls"],
+  ["guests/bench/calls-xen.elf", "xen", "calls"],
+];
 const OUTPUT = "build/guests";
 
 const COMPILE = [
@@ -122,17 +128,25 @@ export function buildMicrokernel(name: string, variant: Variant): string {
   );
 }
 
-/** Platforms that the round trips of guests/bench are built for: our paravirtual interface, or a plain machine entered by Multiboot. */
-export type BenchPlatform = "lguest" | "native";
+/** Platforms that the round trips of guests/bench are built for: lguest, Xen's interface, or a plain machine entered by Multiboot. */
+export type BenchPlatform = "lguest" | "xen" | "native";
 
-/** Builds the round trips of guests/bench. @returns the image's path. @throws with gcc's output when it fails. */
-export function buildBench(platform: BenchPlatform): string {
+/** What is measured there: round trips, or single paravirtual calls, which a plain machine has none of. */
+export type BenchProgram = "faults" | "calls";
+
+/** Builds a program of guests/bench. @returns the image's path. @throws with gcc's output when it fails. */
+export function buildBench(platform: BenchPlatform, program: BenchProgram = "faults"): string {
   const folder = "guests/bench";
   const inputs = sourceFiles([folder, "guests/include", "guests/lib"], [".c", ".S", ".h", ".lds"]);
-  const sources = ["faults.c", "entry.S", `platform-${platform}.c`, `start-${platform}.S`];
+  const names =
+    program === "faults"
+      ? ["faults.c", "faults.S"]
+      : [`calls-${platform}.c`, `calls-${platform}.S`];
+  names.push("machine.c", "entry.S", `platform-${platform}.c`, `start-${platform}.S`);
+  if (platform !== "xen") names.push("two-levels.c");
   return link(
-    `bench-${platform}`,
-    [...sources.map((name) => `${folder}/${name}`), "guests/lib/text.c"],
+    `bench-${program}-${platform}`,
+    [...names.map((name) => `${folder}/${name}`), "guests/lib/text.c"],
     inputs,
     [
       `-DPLATFORM_${platform.toUpperCase()}`,
@@ -179,9 +193,14 @@ export function checkDemo(): Comparison {
   return compareImage(DEMO_IMAGE, buildDemo);
 }
 
-/** Compares the committed image of the round trips with its sources. @returns "same", "differs", or why it cannot be told. */
-export function checkBench(): Comparison {
-  return compareImage(BENCH_IMAGE, () => buildBench("lguest"));
+/** Compares the committed images of guests/bench with their sources. @returns by image "same", "differs", or why it cannot be told. */
+export function checkBench(): ReadonlyMap<string, Comparison> {
+  return new Map(
+    BENCH_IMAGES.map(([image, platform, program]) => [
+      image,
+      compareImage(image, () => buildBench(platform, program)),
+    ]),
+  );
 }
 
 /** How a committed image and its sources stand to each other. */
@@ -198,17 +217,19 @@ function compareImage(image: string, build: () => string): Comparison {
 }
 
 if (process.argv[1]?.endsWith("guest-build.ts")) {
-  const images: [string, () => Comparison, () => string][] = [
-    [DEMO_IMAGE, checkDemo, buildDemo],
-    [BENCH_IMAGE, checkBench, () => buildBench("lguest")],
+  const images: (readonly [string, () => string])[] = [
+    [DEMO_IMAGE, buildDemo],
+    ...BENCH_IMAGES.map(
+      ([image, platform, program]) => [image, () => buildBench(platform, program)] as const,
+    ),
   ];
-  for (const [image, check, build] of images) {
+  for (const [image, build] of images) {
     if (!process.argv.includes("--check")) {
       writeFileSync(join(ROOT, image), readFileSync(build()));
       console.log(`wrote ${image}`);
       continue;
     }
-    const outcome = check();
+    const outcome = compareImage(image, build);
     if (outcome === "differs") {
       console.error(`${image} was not built from its sources: run tsx tools/guest-build.ts`);
       process.exitCode = 1;

@@ -2,8 +2,8 @@
 #include "platform.h"
 
         .text
-        .globl  page_fault_stub, protection_stub, lean_call_stub, full_call_stub, leave_stub, back_stub, unexpected_stub
-        .globl  enter_user, iret_loop, iret_user
+        .globl  page_fault_stub, protection_stub, lean_call_stub, full_call_stub, leave_stub, unexpected_stub
+        .globl  enter_user, saved_esp
 
 /* The scenario's handler gets the address in EAX and may use EAX, ECX and EDX. */
 page_fault_stub:
@@ -71,38 +71,6 @@ leave_stub:
         popl    %ebp
         ret
 
-/*
- * void iret_loop(u32 times, u32 frame): each time an iret takes its frame from `frame`, whose last two words lie on a page that was
- * just unmapped; the handler maps it, the iret is executed again, and ring 3 comes back at once.
- */
-iret_loop:
-        pushl   %ebp
-        pushl   %ebx
-        pushl   %esi
-        pushl   %edi
-        movl    20(%esp), %ebx
-        movl    24(%esp), %esi
-        movl    %esp, saved_esp
-        movl    $USER_DATA_SELECTOR, %eax
-        movl    %eax, %ds
-        movl    %eax, %es
-        jmp     2f
-1:      call    iret_prepare
-        movl    %esi, %esp
-        iret
-back_stub:
-        movl    saved_esp, %esp
-2:      decl    %ebx
-        jns     1b
-        movl    $KERNEL_STACK_SELECTOR, %eax
-        movl    %eax, %ds
-        movl    %eax, %es
-        popl    %edi
-        popl    %esi
-        popl    %ebx
-        popl    %ebp
-        ret
-
 unexpected_stub:
         movl    $boot_stack_top, %esp
         call    unexpected
@@ -111,8 +79,6 @@ unexpected_stub:
         .globl  user_leave
 user_leave:
         int     $VECTOR_LEAVE
-iret_user:
-        int     $VECTOR_BACK
 
         .bss
         .globl  boot_stack_top, trap_stack_top

@@ -23,7 +23,8 @@ const char *platform_start(const void *info) {
   return *(const char *volatile *)(params + BP_CMD_LINE_PTR);
 }
 
-void platform_tables_on(u32 directory) {
+void platform_tables_on(u32 directory, pte_t *ram) {
+  (void)ram;
   struct descriptor code = descriptor(0, 0xfffff, 0xfb, 0xc);
   struct descriptor data = descriptor(0, 0xfffff, 0xf3, 0xc);
   switch_directory(directory);

@@ -11,6 +11,7 @@
 #define READ_FAULT_ADDRESS movl lguest_data + LG_DATA_CR2, %eax
 #else
 #include "lguest.h"
+#include "two-levels.h"
 
 /* Nothing but three arguments and the number just before the call: a handler has few registers that it need not save. */
 static inline void tell_pte(u32 directory, u32 lin, u32 pte) {
@@ -18,13 +19,18 @@ static inline void tell_pte(u32 directory, u32 lin, u32 pte) {
                    : : "i"(LHCALL_SET_PTE), "i"(LGUEST_TRAP_ENTRY), "b"(directory), "c"(lin), "d"(pte)
                    : "eax", "memory");
 }
+static inline void set_pte(pte_t *entry, u32 directory, u32 lin, pte_t pte) {
+  *entry = pte;
+  tell_pte(directory, lin, pte);
+}
 static inline void forget_table(u32 directory, u32 lin) { hcall2(LHCALL_SET_PGD, directory, lin >> 22); }
 static inline void switch_directory(u32 directory) { hcall1(LHCALL_NEW_PGTABLE, directory); }
 static inline void forget_user(void) { hcall1(LHCALL_FLUSH_TLB, 0); }
 
 extern u32 ring_cursor;
 
-static inline void queue_pte(u32 directory, u32 lin, u32 pte) {
+static inline void queue_pte(pte_t *entry, u32 directory, u32 lin, pte_t pte) {
+  *entry = pte;
   u32 slot = ring_cursor;
   volatile struct hcall_args *call = &lguest_data.hcalls[slot];
   call->nr = LHCALL_SET_PTE;

@@ -41,8 +41,9 @@ const char *platform_start(const void *info) {
   return command;
 }
 
-void platform_tables_on(u32 directory) {
+void platform_tables_on(u32 directory, pte_t *ram) {
   u32 base = (u32)task;
+  (void)ram;
   switch_directory(directory);
   __asm__ volatile("movl %%cr0, %%eax\n\t"
                    "orl %0, %%eax\n\t"

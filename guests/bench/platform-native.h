@@ -11,11 +11,16 @@
 #ifdef __ASSEMBLER__
 #define READ_FAULT_ADDRESS movl %cr2, %eax
 #else
-static inline void tell_pte(u32 directory, u32 lin, u32 pte) {
-  (void)directory, (void)pte;
+#include "two-levels.h"
+
+static inline void set_pte(pte_t *entry, u32 directory, u32 lin, pte_t pte) {
+  (void)directory;
+  *entry = pte;
   __asm__ volatile("invlpg (%0)" : : "r"(lin) : "memory");
 }
-static inline void queue_pte(u32 directory, u32 lin, u32 pte) { tell_pte(directory, lin, pte); }
+static inline void queue_pte(pte_t *entry, u32 directory, u32 lin, pte_t pte) {
+  set_pte(entry, directory, lin, pte);
+}
 /* The table is not in use: loading CR3 for it will forget the old entries. */
 static inline void forget_table(u32 directory, u32 lin) { (void)directory, (void)lin; }
 static inline void switch_directory(u32 directory) {

@@ -15,11 +15,11 @@ import { Core, instantiateCore } from "../base/core.ts";
 import { loadCoreImage } from "../base/core-node.ts";
 import type { Platform } from "../guest/platform.ts";
 import { createPlatform } from "../guest/platform-node.ts";
-import type { FaultPath } from "../lguest/trap-policy.ts";
 import { digestState } from "../state/digest.ts";
 import { BenchGuest } from "./bench-guest.ts";
 import { byPhase, type ClockedRun, PHASE_IDS, PHASES } from "./bench-phases.ts";
 import type { Scenario } from "./bench-scenarios.ts";
+import type { BenchSystem } from "./bench-systems.ts";
 
 /** Short runs, of which those that the machine did not interrupt count: this clock is one of wall time. */
 const CLOCKED_RUNS = 60;
@@ -188,7 +188,7 @@ function pairMarker(onPhase: (phase: number) => void): (pairs: number) => void {
 export function clockPhases(
   clocked: ClockedPlatform,
   kernel: Uint8Array,
-  path: FaultPath,
+  { abi, path }: BenchSystem,
   { name, period }: Scenario,
   ns: number,
 ): ClockedRun[] {
@@ -198,7 +198,7 @@ export function clockPhases(
   const fulls = CLOCKED_RUNS + WARM_UPS;
   const plan = `${name}:${period}*${shorts},${name}:${period + iterations}*${fulls}`;
   const found: ClockedRun[] = [];
-  const guest = new BenchGuest(kernel, { path, plan }, platform, {
+  const guest = new BenchGuest(kernel, { abi, path, plan }, platform, {
     started: ({ vcpu }) => {
       const costs = calibrate(clocked);
       vcpu.setU32(VCPU_PHASES, 1);

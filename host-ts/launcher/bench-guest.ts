@@ -90,7 +90,7 @@ export class BenchGuest {
       rng: false,
       abi: job.abi ?? "lguest",
       commandLine: `rounds=${job.rounds ?? 1} plan=${job.plan}`,
-      lguest: job.abi === "bare" ? {} : { faultPath: job.path },
+      lguest: (job.abi ?? "lguest") === "lguest" ? { faultPath: job.path } : {},
     });
     const inputs = new HostInputs([]);
     const marks = new MarkReader({

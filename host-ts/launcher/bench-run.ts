@@ -2,19 +2,19 @@
 
 import { loadCoreImage } from "../base/core-node.ts";
 import { createPlatform } from "../guest/platform-node.ts";
-import type { FaultPath } from "../lguest/trap-policy.ts";
 import { digestState } from "../state/digest.ts";
-import { type ClockedPlatform, clockPhases, createClockedPlatform } from "./bench-clock.ts";
+import { clockPhases, createClockedPlatform } from "./bench-clock.ts";
 import { BenchGuest, type Counts, difference, mapCounts, type Sample } from "./bench-guest.ts";
 import { attribute, type Phase } from "./bench-phases.ts";
 import type { Scenario } from "./bench-scenarios.ts";
 import { estimateMedian, median } from "./bench-stats.ts";
 import { countByPhase } from "./bench-stepper.ts";
+import type { BenchSystem } from "./bench-systems.ts";
 
 /** How much to measure. */
 export interface BenchPlan {
   readonly scenarios: readonly Scenario[];
-  readonly paths: readonly FaultPath[];
+  readonly systems: readonly BenchSystem[];
   readonly repeats: number;
   /** Replaces the iterations that each scenario has, when given. */
   readonly iterations: number | undefined;
@@ -22,10 +22,14 @@ export interface BenchPlan {
   readonly withPhases: boolean;
 }
 
-/** One scenario on one path, per iteration. */
+/** Images by interface. */
+export type BenchKernels = Readonly<Partial<Record<BenchSystem["abi"], Uint8Array>>>;
+
+/** One scenario on one system, per iteration. */
 export interface Measurement {
   readonly name: string;
-  readonly path: FaultPath;
+  /** The system's name. */
+  readonly path: string;
   readonly what: string;
   readonly iterations: number;
   /** Exact, and the same in every run. */
@@ -55,47 +59,68 @@ const STEPPED_ITERATIONS = 8;
 
 /**
  * Runs the plan in rounds of all scenarios, so that a disturbance of the machine hits a repeat of many and not all repeats of one; the
- * paths take turns within a scenario. The first round warms up.
+ * systems take turns within a scenario. The first round warms up.
+ * @param kernels one for each interface of the plan's systems
  * @throws Error when counts differ between repeats, or the guest's handlers did not see what the scenario causes.
  */
 export function measure(
-  kernel: Uint8Array,
+  kernels: BenchKernels,
   plan: BenchPlan,
   progress: (what: string) => void,
 ): Measurement[] {
   const platform = createPlatform(loadCoreImage(false), digestState);
-  const guests: { path: FaultPath; guest: BenchGuest; loops: Loops[] }[] = [];
+  const runs: { system: BenchSystem; guest: BenchGuest; loops: Map<Scenario, Loops> }[] = [];
   try {
     const clocked = plan.withPhases ? createClockedPlatform() : undefined;
-    const line = roundOf(plan);
-    for (const path of plan.paths) {
-      const guest = new BenchGuest(
-        kernel,
-        { path, plan: line, rounds: plan.repeats + 1 },
-        platform,
-      );
-      guests.push({ path, guest, loops: plan.scenarios.map(() => ({ short: [], full: [] })) });
+    for (const system of plan.systems) {
+      const scenarios = plan.scenarios.filter((scenario) => isOn(scenario, system));
+      if (scenarios.length === 0) continue;
+      const line = roundOf(scenarios, plan);
+      const { abi, path } = system;
+      const job = { abi, path, plan: line, rounds: plan.repeats + 1 };
+      const guest = new BenchGuest(kernels[abi]!, job, platform);
+      const loops = new Map(scenarios.map((each) => [each, { short: [], full: [] }]));
+      runs.push({ system, guest, loops });
     }
     for (let round = 0; round <= plan.repeats; round++) {
       progress(`round ${round} of ${plan.repeats}`);
-      const order = round % 2 === 0 ? guests : guests.toReversed();
-      for (const index of plan.scenarios.keys()) {
-        for (const { guest, loops } of order) runOnce(guest, loops[index]!, round > 0);
+      const order = round % 2 === 0 ? runs : runs.toReversed();
+      for (const scenario of plan.scenarios) {
+        for (const { guest, loops } of order) {
+          const own = loops.get(scenario);
+          if (own !== undefined) runOnce(guest, own, round > 0);
+        }
       }
     }
-    return plan.scenarios.flatMap((scenario, index) => {
+    return plan.scenarios.flatMap((scenario) => {
       progress(scenario.name);
-      const rows = guests.map(({ path, loops }) =>
-        summarise(scenario, path, iterationsOf(scenario, plan), loops[index]!),
-      );
-      return clocked === undefined ? rows : addPhases(clocked, kernel, scenario, rows);
+      const counted = new Map<Uint8Array, ReturnType<typeof countByPhase>>();
+      return runs.flatMap(({ system, loops }) => {
+        const own = loops.get(scenario);
+        if (own === undefined) return [];
+        const row = summarise(scenario, system, iterationsOf(scenario, plan), own);
+        if (clocked === undefined) return row;
+        const kernel = kernels[system.abi]!;
+        // The guest cannot tell the paths apart, so its instructions are counted once.
+        let instructions = counted.get(kernel);
+        if (instructions === undefined) {
+          instructions = countPhases(kernel, system, scenario);
+          counted.set(kernel, instructions);
+        }
+        const clock = clockPhases(clocked, kernel, system, scenario, row.ns);
+        return { ...row, phases: attribute(clock, instructions, row.ns) };
+      });
     });
   } finally {
-    for (const { guest } of guests) guest.dispose();
+    for (const { guest } of runs) guest.dispose();
   }
 }
 
-/** All repeats of one scenario on one path. */
+function isOn({ abi }: Scenario, system: BenchSystem): boolean {
+  return abi === undefined || abi === system.abi;
+}
+
+/** All repeats of one scenario on one system. */
 interface Loops {
   readonly short: Sample[];
   readonly full: Sample[];
@@ -107,8 +132,8 @@ export function iterationsOf(scenario: Scenario, plan: Pick<BenchPlan, "iteratio
 }
 
 /** One round, as the guest's command line takes it. */
-function roundOf(plan: BenchPlan): string {
-  const items = plan.scenarios.map(
+function roundOf(scenarios: readonly Scenario[], plan: BenchPlan): string {
+  const items = scenarios.map(
     (scenario) =>
       `${scenario.name}:${scenario.period}*${SHORT_RUNS},` +
       `${scenario.name}:${scenario.period + iterationsOf(scenario, plan)}`,
@@ -127,11 +152,11 @@ function runOnce(guest: BenchGuest, { short, full }: Loops, counts: boolean): vo
 
 function summarise(
   scenario: Scenario,
-  path: FaultPath,
+  system: BenchSystem,
   iterations: number,
   { short, full }: Loops,
 ): Measurement {
-  const where = `${scenario.name} on the ${path} path`;
+  const where = `${scenario.name}, ${system.name}`;
   const loops = scenario.period + iterations;
   const first = full[0]!;
   for (const samples of [short, full]) {
@@ -151,14 +176,15 @@ function summarise(
   const counts = mapCounts((name) => total[name] / iterations);
   const shortMs = median(short.map(({ cpuMs }) => cpuMs));
   const works = full.map(({ cpuMs }) => cpuMs - shortMs);
-  const isCoarse = Math.min(...works) < SHORTEST_MS;
+  // What is taken off must not be the greater part.
+  const isCoarse = iterations < scenario.period || Math.min(...works) < SHORTEST_MS;
   const samples = isCoarse
     ? full.map(({ cpuMs }) => (cpuMs / loops) * 1e6)
     : works.map((cpuMs) => (cpuMs / iterations) * 1e6);
   const estimate = estimateMedian(samples);
   return {
     name: scenario.name,
-    path,
+    path: system.name,
     what: scenario.what,
     iterations,
     instructions: counts.instructions,
@@ -174,17 +200,11 @@ function summarise(
   };
 }
 
-/** The guest cannot tell the paths apart, so its instructions are counted once. */
-function addPhases(
-  clocked: ClockedPlatform,
+function countPhases(
   kernel: Uint8Array,
+  system: BenchSystem,
   scenario: Scenario,
-  rows: readonly Measurement[],
-): Measurement[] {
+): ReturnType<typeof countByPhase> {
   const periods = Math.ceil(STEPPED_ITERATIONS / scenario.period);
-  const instructions = countByPhase(kernel, scenario, periods * scenario.period);
-  return rows.map((row) => {
-    const runs = clockPhases(clocked, kernel, row.path, scenario, row.ns);
-    return { ...row, phases: attribute(runs, instructions, row.ns) };
-  });
+  return countByPhase(kernel, system, scenario, periods * scenario.period);
 }

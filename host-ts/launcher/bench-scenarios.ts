@@ -1,4 +1,5 @@
-/** The round trips that guests/bench knows, in the order in which they are shown. */
+/** The round trips that guests/bench/faults.c knows, in the order in which they are shown. */
+import type { BenchAbi } from "./bench-systems.ts";
 
 /** One round trip. */
 export interface Scenario {
@@ -15,6 +16,10 @@ export interface Scenario {
    * longer: what begins and ends a loop cancels, and counts per iteration come out whole.
    */
   readonly period: number;
+  /** How many operations one iteration is; default 1. */
+  readonly operations?: number;
+  /** The only interface that has it; default all. */
+  readonly abi?: BenchAbi;
 }
 
 /** All of them. `fill` counts pages, and reloads its directory after 1,024. */

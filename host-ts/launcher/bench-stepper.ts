@@ -1,21 +1,27 @@
 /** Counts the guest's instructions by phase: a run of its own, one instruction at a time. */
+import { LGUEST_TRAP_ENTRY } from "../../abi/lguest.ts";
 import { COUNTER_TRAPS } from "../../abi/vcpu.ts";
+import { TRAP_HYPERCALL } from "../../abi/xen.ts";
 import { loadCoreImage } from "../base/core-node.ts";
+import { readLinear } from "../guest/linear-memory.ts";
 import type { Machine } from "../guest/machine.ts";
 import { createPlatform } from "../guest/platform-node.ts";
 import { digestState } from "../state/digest.ts";
 import { BenchGuest } from "./bench-guest.ts";
 import { byPhase, type PhaseName } from "./bench-phases.ts";
 import type { Scenario } from "./bench-scenarios.ts";
+import type { BenchSystem } from "./bench-systems.ts";
 
 const VECTORS = 256;
 const OPCODE_INT = 0xcd;
 const OPCODE_IRET = 0xcf;
-const HYPERCALL_VECTOR = 0x1f;
+/** Vectors of the paravirtual calls. */
+const CALL_VECTORS: readonly number[] = [LGUEST_TRAP_ENTRY, TRAP_HYPERCALL];
 
 /** Steps through one scenario. @returns guest instructions per iteration by phase, exact. */
 export function countByPhase(
   kernel: Uint8Array,
+  { abi }: Pick<BenchSystem, "abi">,
   { name, period }: Scenario,
   iterations: number,
 ): Readonly<Record<PhaseName, number>> {
@@ -24,7 +30,7 @@ export function countByPhase(
   let stepper: Stepper | undefined;
   const guest = new BenchGuest(
     kernel,
-    { path: "switcher", plan: `${name}:${period}*2,${name}:${period + iterations}` },
+    { abi, path: "switcher", plan: `${name}:${period}*2,${name}:${period + iterations}` },
     platform,
     {
       started: (machine) => {
@@ -79,11 +85,11 @@ class Stepper {
     return delivered;
   }
 
-  /** Remembers the instruction that comes next. The bench guest runs where it is loaded: code is at its physical address. */
+  /** Remembers the instruction that comes next. */
   #look(): void {
-    const { memory, vcpu } = this.#machine;
-    this.#opcode = memory.readU8(vcpu.eip);
-    this.#operand = memory.readU8(vcpu.eip + 1);
+    const [opcode = 0, operand = 0] = readLinear(this.#machine, this.#machine.vcpu.eip, 2);
+    this.#opcode = opcode;
+    this.#operand = operand;
   }
 
   /** One instruction retired since the last look, unless the Host was at work in between. */
@@ -95,7 +101,7 @@ class Stepper {
     this.#traps = traps;
     this.#retired = retired;
     if (steps === 0) return;
-    const isCall = this.#opcode === OPCODE_INT && !trapped && this.#operand === HYPERCALL_VECTOR;
+    const isCall = this.#opcode === OPCODE_INT && !trapped && CALL_VECTORS.includes(this.#operand);
     const isSoftware = trapped && this.#opcode === OPCODE_INT;
     const isReturn = this.#opcode === OPCODE_IRET && !trapped;
     // A fault retires nothing: what did retire is the handler's first instruction.

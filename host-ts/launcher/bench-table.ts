@@ -2,6 +2,9 @@
 import { areHint, PHASES, type Phase, UNATTRIBUTED } from "./bench-phases.ts";
 import type { Measurement } from "./bench-run.ts";
 
+/** What a time marked by timeText means. */
+export const COARSE_LEGEND =
+  "<: these loops take too little time to be told from the marks around them; use more --iterations";
 /** Coverage from which on an interval is called one of 95 %: with five repeats it is 94 %. */
 const COVERAGE = 0.93;
 
@@ -43,11 +46,7 @@ export function renderMeasurements(rows: readonly Measurement[]): string {
       2,
     ),
   ];
-  if (rows.some(({ isCoarse }) => isCoarse)) {
-    parts.push(
-      "<: these loops take too little time to be told from the marks around them; use more --iterations",
-    );
-  }
+  if (rows.some(({ isCoarse }) => isCoarse)) parts.push(COARSE_LEGEND);
   const phased = rows.filter(({ phases }) => phases.length > 0);
   if (phased.length > 0) parts.push(renderPhases(phased));
   const ratios = pathRatios(rows);

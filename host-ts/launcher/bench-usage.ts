@@ -1,18 +1,29 @@
 /** The command line of `wasmvisor bench`: its grammar and its help text. */
 import { parseArgs } from "node:util";
-import type { FaultPath } from "../lguest/trap-policy.ts";
+import { FAULT_PATHS } from "../lguest/trap-policy.ts";
+import { CALLS } from "./bench-calls.ts";
 import { SCENARIOS, type Scenario } from "./bench-scenarios.ts";
+import { BENCH_ABIS, type BenchSystem, CALL_SYSTEMS, FAULT_SYSTEMS } from "./bench-systems.ts";
 import { UsageError } from "./usage-error.ts";
 
-/** `wasmvisor bench faults`: what to measure and where to write it. */
-export interface BenchFaultsCommand {
+/** What to measure, and where to write it. */
+interface BenchMeasureCommand {
   readonly verb: "bench";
-  readonly what: "faults";
   readonly scenarios: readonly Scenario[];
-  readonly paths: readonly FaultPath[];
+  readonly systems: readonly BenchSystem[];
   readonly repeats: number;
   readonly iterations: number | undefined;
   readonly jsonFile: string | undefined;
+}
+
+/** `wasmvisor bench hypercalls`. */
+export interface BenchCallsCommand extends BenchMeasureCommand {
+  readonly what: "hypercalls";
+}
+
+/** `wasmvisor bench faults`. */
+export interface BenchFaultsCommand extends BenchMeasureCommand {
+  readonly what: "faults";
   readonly htmlFile: string | undefined;
   readonly withPhases: boolean;
   readonly speedscopeFile: string | undefined;
@@ -30,21 +41,18 @@ export interface BenchCompareCommand {
 
 export type BenchCommand =
   | BenchFaultsCommand
+  | BenchCallsCommand
   | BenchCompareCommand
   | { readonly verb: "bench"; readonly what: "help" };
 
-const PATHS: readonly FaultPath[] = ["switcher", "host"];
 const REPEATS = 15;
 const QUICK_REPEATS = 5;
 const QUICK_PART = 10;
 const THRESHOLD = 1.1;
+const MEASURE_OPTIONS = ["scenario", "abi", "repeats", "iterations", "quick", "json"] as const;
 const FAULTS_OPTIONS = [
-  "scenario",
+  ...MEASURE_OPTIONS,
   "fault-path",
-  "repeats",
-  "iterations",
-  "quick",
-  "json",
   "html",
   "no-phases",
   "speedscope",
@@ -54,17 +62,21 @@ const FAULTS_OPTIONS = [
 /** Text of `wasmvisor bench --help`. */
 export const BENCH_HELP = `wasmvisor bench: what a round trip between guest and Host costs
 
-  wasmvisor bench faults [options]                     measure every scenario on both fault paths
+  wasmvisor bench faults [options]                     round trips: lguest on both fault paths, Xen PV
+  wasmvisor bench hypercalls [options]                 single calls and lists of them: lguest, Xen PV
   wasmvisor bench compare BEFORE.json AFTER.json       ratios; exit code 1 when the second is worse
 
-bench faults
+bench faults, bench hypercalls
       --scenario NAME      only this one; may be repeated
-      --fault-path WHERE   only switcher or host
+      --abi NAME           only lguest or xen-pv
       --repeats N          measurements of each, of which the median counts (default ${REPEATS})
       --iterations N       iterations of each measurement (default: as many as make a few ten milliseconds)
       --quick              a tenth of the iterations, ${QUICK_REPEATS} repeats: to see that it works
-      --no-phases          only the whole, not where the time goes
       --json FILE          everything as JSON
+
+bench faults
+      --fault-path WHERE   only switcher or host
+      --no-phases          only the whole, not where the time goes
       --html FILE          a report with plots, one self-contained page
       --speedscope FILE    the phases for speedscope.app; --pprof FILE: for pprof
 
@@ -75,8 +87,11 @@ bench compare
   Worse is also: more instructions or crossings than before, which are exact, and a scenario that is gone.
   Either file may be of another program: of scenarios only name, path and ns are needed.
 
-Scenarios
+Scenarios of bench faults
 ${SCENARIOS.map(({ name, what }) => `  ${name.padEnd(11)}${what}`).join("\n")}
+
+Scenarios of bench hypercalls
+${CALLS.map(({ name, what, abi }) => `  ${name.padEnd(11)}${what}${abi === undefined ? "" : ` (${abi})`}`).join("\n")}
 `;
 
 /**
@@ -87,7 +102,7 @@ export function parseBench(args: string[]): BenchCommand {
   const { values, positionals } = parse(args);
   const [what, ...files] = positionals;
   if (values.help) return { verb: "bench", what: "help" };
-  if (what === undefined) throw new UsageError("bench needs a word: faults or compare");
+  if (what === undefined) throw new UsageError("bench needs a word: faults, hypercalls or compare");
   if (what === "compare") {
     refuseOthers(what, values, ["threshold"]);
     const [before, after, extra] = files;
@@ -96,21 +111,37 @@ export function parseBench(args: string[]): BenchCommand {
     }
     return { verb: "bench", what: "compare", before, after, threshold: ratio(values.threshold) };
   }
-  if (what !== "faults")
-    throw new UsageError(`bench ${what} is unknown; there are faults and compare`);
-  refuseOthers(what, values, FAULTS_OPTIONS);
+  if (what !== "faults" && what !== "hypercalls") {
+    throw new UsageError(`bench ${what} is unknown; there are faults, hypercalls and compare`);
+  }
+  const isFaults = what === "faults";
+  refuseOthers(what, values, isFaults ? FAULTS_OPTIONS : MEASURE_OPTIONS);
   if (files.length > 0) throw new UsageError(`"${files[0]}" is one argument too many`);
-  const scenarios = chosenScenarios(values.scenario);
+  const scenarios = chosenScenarios(isFaults ? SCENARIOS : CALLS, values.scenario);
   const iterations = positive("--iterations", values.iterations);
   const quick = values.quick ?? false;
-  return {
+  const command = {
     verb: "bench",
-    what: "faults",
     scenarios: quick && iterations === undefined ? scenarios.map(shortened) : scenarios,
-    paths: chosenPaths(values["fault-path"]),
     repeats: positive("--repeats", values.repeats) ?? (quick ? QUICK_REPEATS : REPEATS),
     iterations,
     jsonFile: values.json,
+  } as const;
+  const abi = chosen("--abi", BENCH_ABIS, values.abi);
+  if (!isFaults) {
+    return { ...command, what, systems: CALL_SYSTEMS.filter((each) => abi.includes(each.abi)) };
+  }
+  const paths = chosen("--fault-path", FAULT_PATHS, values["fault-path"]);
+  const systems = FAULT_SYSTEMS.filter(
+    (each) => abi.includes(each.abi) && paths.includes(each.path),
+  );
+  if (systems.length === 0) {
+    throw new UsageError(`--fault-path ${paths[0]} is not for --abi ${abi[0]}`);
+  }
+  return {
+    ...command,
+    what,
+    systems,
     htmlFile: values.html,
     withPhases: !(values["no-phases"] ?? false),
     speedscopeFile: values.speedscope,
@@ -132,6 +163,7 @@ function parse(args: string[]) {
       strict: true,
       options: {
         scenario: { type: "string", multiple: true },
+        abi: { type: "string" },
         "fault-path": { type: "string" },
         repeats: { type: "string" },
         iterations: { type: "string" },
@@ -151,13 +183,16 @@ function parse(args: string[]) {
   }
 }
 
-function chosenScenarios(names: readonly string[] | undefined): readonly Scenario[] {
-  const unknown = names?.find((name) => SCENARIOS.every((scenario) => scenario.name !== name));
+function chosenScenarios(
+  all: readonly Scenario[],
+  names: readonly string[] | undefined,
+): readonly Scenario[] {
+  const unknown = names?.find((name) => all.every((scenario) => scenario.name !== name));
   if (unknown !== undefined) {
-    const known = SCENARIOS.map(({ name }) => name).join(", ");
+    const known = all.map(({ name }) => name).join(", ");
     throw new UsageError(`--scenario is "${unknown}"; it must be one of ${known}`);
   }
-  return SCENARIOS.filter(({ name }) => names?.includes(name) ?? true);
+  return all.filter(({ name }) => names?.includes(name) ?? true);
 }
 
 /** Whole thousands stay whole: `fill` reloads its directory after 1,024 pages. */
@@ -165,11 +200,16 @@ function shortened(scenario: Scenario): Scenario {
   return { ...scenario, iterations: scenario.iterations / QUICK_PART };
 }
 
-function chosenPaths(path: string | undefined): readonly FaultPath[] {
-  if (path === undefined) return PATHS;
-  const chosen = PATHS.filter((each) => each === path);
-  if (chosen.length > 0) return chosen;
-  throw new UsageError(`--fault-path is "${path}"; it must be one of ${PATHS.join(", ")}`);
+/** @returns all of them, or the one that was named. */
+function chosen<T extends string>(
+  option: string,
+  all: readonly T[],
+  name: string | undefined,
+): readonly T[] {
+  if (name === undefined) return all;
+  const found = all.filter((each) => each === name);
+  if (found.length > 0) return found;
+  throw new UsageError(`${option} is "${name}"; it must be one of ${all.join(", ")}`);
 }
 
 function positive(name: string, value: string | undefined): number | undefined {

@@ -3,13 +3,20 @@ import { gzipSync } from "node:zlib";
 import { BackendError } from "../base/errors.ts";
 import { encodePprof } from "../debug/pprof.ts";
 import { speedscopeDocument } from "../debug/speedscope.ts";
+import { judgeTargets } from "./bench-calls.ts";
+import { renderCalls } from "./bench-calls-table.ts";
 import { compareResults, renderComparison } from "./bench-compare.ts";
 import { phaseProfile } from "./bench-export.ts";
 import { renderHtml } from "./bench-html.ts";
-import { makeResult, parseResult } from "./bench-result.ts";
-import { measure } from "./bench-run.ts";
+import { type BenchResult, makeResult, parseResult } from "./bench-result.ts";
+import { type BenchPlan, type Measurement, measure } from "./bench-run.ts";
 import { renderMeasurements } from "./bench-table.ts";
-import { BENCH_HELP, type BenchCommand, type BenchFaultsCommand } from "./bench-usage.ts";
+import {
+  BENCH_HELP,
+  type BenchCallsCommand,
+  type BenchCommand,
+  type BenchFaultsCommand,
+} from "./bench-usage.ts";
 import { EXIT_POWER_OFF } from "./exit-codes.ts";
 import { benchGuest, checkWritable, packageVersion, readWhole, writeWhole } from "./files.ts";
 
@@ -23,6 +30,7 @@ export const EXIT_SLOWER = 1;
 export async function runBench(command: BenchCommand): Promise<number> {
   if (command.what === "help") process.stdout.write(BENCH_HELP);
   else if (command.what === "faults") await benchFaults(command);
+  else if (command.what === "hypercalls") await benchCalls(command);
   else {
     const [before, after] = await Promise.all([
       readResult(command.before),
@@ -42,19 +50,9 @@ async function benchFaults(command: BenchFaultsCommand): Promise<void> {
   for (const file of [jsonFile, htmlFile, speedscopeFile, pprofFile]) {
     if (file !== undefined) await checkWritable(file);
   }
-  const kernel = await readWhole("bench guest", benchGuest());
-  const isWatched = process.stderr.isTTY;
-  const rows = measure(kernel, command, (name) => {
-    if (isWatched) process.stderr.write(`\rmeasuring ${name.padEnd(12)}`);
-  });
-  if (isWatched) process.stderr.write("\r".padEnd(24).concat("\r"));
+  const rows = await measureAll("faults", command);
   const result = makeResult(rows, await packageVersion());
-  const { machine, versions } = result;
-  process.stdout.write(
-    `${machine.cpu}, ${machine.cpus} CPUs, load ${machine.load}; Node ${versions.node}\n` +
-      `per iteration, medians of ${command.repeats}; times are CPU time of the guest's thread\n\n` +
-      `${renderMeasurements(rows)}\n`,
-  );
+  printReport(result, command.repeats, renderMeasurements(rows));
   if (jsonFile !== undefined) await writeWhole(jsonFile, `${JSON.stringify(result, null, 2)}\n`);
   if (htmlFile !== undefined) await writeWhole(htmlFile, renderHtml(result));
   const { profile, names } = phaseProfile(rows);
@@ -66,6 +64,41 @@ async function benchFaults(command: BenchFaultsCommand): Promise<void> {
     const bytes = encodePprof(profile, names, { type: "time", unit: "nanoseconds" });
     await writeWhole(pprofFile, gzipSync(bytes));
   }
+}
+
+async function benchCalls(command: BenchCallsCommand): Promise<void> {
+  const { jsonFile } = command;
+  if (jsonFile !== undefined) await checkWritable(jsonFile);
+  const rows = await measureAll("calls", { ...command, withPhases: false });
+  const result = makeResult(rows, await packageVersion());
+  printReport(result, command.repeats, renderCalls(rows));
+  if (jsonFile === undefined) return;
+  const judged = { ...result, targets: judgeTargets(rows) };
+  await writeWhole(jsonFile, `${JSON.stringify(judged, null, 2)}\n`);
+}
+
+/** Runs a plan of one program, and says on a terminal how far it is. */
+async function measureAll(program: "faults" | "calls", plan: BenchPlan): Promise<Measurement[]> {
+  const abis = [...new Set(plan.systems.map(({ abi }) => abi))];
+  const kernels = Object.fromEntries(
+    await Promise.all(
+      abis.map(async (abi) => [abi, await readWhole("bench guest", benchGuest(program, abi))]),
+    ),
+  );
+  const isWatched = process.stderr.isTTY;
+  const rows = measure(kernels, plan, (name) => {
+    if (isWatched) process.stderr.write(`\rmeasuring ${name.padEnd(12)}`);
+  });
+  if (isWatched) process.stderr.write("\r".padEnd(24).concat("\r"));
+  return rows;
+}
+
+function printReport({ machine, versions }: BenchResult, repeats: number, tables: string): void {
+  process.stdout.write(
+    `${machine.cpu}, ${machine.cpus} CPUs, load ${machine.load}; Node ${versions.node}\n` +
+      `per iteration, medians of ${repeats}; times are CPU time of the guest's thread\n\n` +
+      `${tables}\n`,
+  );
 }
 
 async function readResult(file: string): Promise<ReturnType<typeof parseResult>> {

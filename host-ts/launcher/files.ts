@@ -2,6 +2,7 @@
 import { open, readFile, writeFile } from "node:fs/promises";
 import { packageRoot } from "../base/core-node.ts";
 import { BackendError } from "../base/errors.ts";
+import type { BenchAbi } from "./bench-systems.ts";
 
 /** Words for the error codes that people meet. */
 const REASONS: Readonly<Record<string, string>> = {
@@ -68,9 +69,10 @@ export function embeddedGuest(): URL {
   return new URL("guests/demo/demo.elf", packageRoot());
 }
 
-/** The guest of `wasmvisor bench`. */
-export function benchGuest(): URL {
-  return new URL("guests/bench/faults.elf", packageRoot());
+/** The guest of `wasmvisor bench` for an interface. */
+export function benchGuest(program: "faults" | "calls", abi: BenchAbi): URL {
+  const variety = abi === "lguest" ? "" : "-xen";
+  return new URL(`guests/bench/${program}${variety}.elf`, packageRoot());
 }
 
 /** The version in the package's package.json. */

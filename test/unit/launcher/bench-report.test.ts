@@ -156,7 +156,7 @@ test("the command line chooses scenarios, paths, repeats and files", () => {
   );
   expect(command).toMatchObject({
     what: "faults",
-    paths: ["host"],
+    systems: [{ name: "host", abi: "lguest" }],
     repeats: 3,
     jsonFile: "a.json",
   });
@@ -165,6 +165,11 @@ test("the command line chooses scenarios, paths, repeats and files", () => {
     "trap",
   ]);
   expect(parseBench("compare a b --threshold 1.5".split(" "))).toMatchObject({ threshold: 1.5 });
+  expect(parseBench("hypercalls --abi xen-pv --quick".split(" "))).toMatchObject({
+    what: "hypercalls",
+    systems: [{ name: "xen-pv" }],
+    repeats: 5,
+  });
   expect(parseBench(["--help"])).toMatchObject({ what: "help" });
   for (const wrong of [
     "faults --scenario x",
@@ -173,6 +178,9 @@ test("the command line chooses scenarios, paths, repeats and files", () => {
     "compare a b --threshold 0.5",
     "compare a b --json c",
     "faults --threshold 2",
+    "faults --abi bare",
+    "hypercalls --scenario pingpong",
+    "hypercalls --html page.html",
     "x",
   ]) {
     expect(() => parseBench(wrong.split(" ")), wrong).toThrow(UsageError);

@@ -71,7 +71,11 @@ test("bench faults prints its table and writes every file that is asked for", as
   const hypercall = (row: { phases: { name: string; ns: number }[] }) =>
     row.phases.find(({ name }) => name === "hypercall")!.ns;
   expect(hypercall(result.scenarios[1])).toBeGreaterThan(hypercall(result.scenarios[0]));
-  expect(result.scenarios.map(({ path }: { path: string }) => path)).toEqual(["switcher", "host"]);
+  expect(result.scenarios.map(({ path }: { path: string }) => path)).toEqual([
+    "switcher",
+    "host",
+    "xen-pv",
+  ]);
   expect(readFileSync(join(path, "html"), "utf8")).toContain("<svg");
   expect(readFileSync(join(path, "speedscope"), "utf8")).toContain('"unit":"nanoseconds"');
   expect(printed()).toMatch(

@@ -1,0 +1,27 @@
+/** What a program of guests/bench runs on: an interface, and which way its traps go. The names are those of the rows of a result. */
+import type { FaultPath } from "../lguest/trap-policy.ts";
+
+/** Interfaces that the programs are built for and that are compared. */
+export const BENCH_ABIS = ["lguest", "xen-pv"] as const;
+export type BenchAbi = (typeof BENCH_ABIS)[number];
+
+/** One of them. */
+export interface BenchSystem {
+  /** As the rows of a result call it, in their field `path`. */
+  readonly name: string;
+  readonly abi: BenchAbi;
+  readonly path: FaultPath;
+}
+
+/** Where round trips are measured: lguest on both fault paths, then Xen PV. */
+export const FAULT_SYSTEMS: readonly BenchSystem[] = [
+  { name: "switcher", abi: "lguest", path: "switcher" },
+  { name: "host", abi: "lguest", path: "host" },
+  { name: "xen-pv", abi: "xen-pv", path: "switcher" },
+];
+
+/** Where single calls are measured. */
+export const CALL_SYSTEMS: readonly BenchSystem[] = [
+  { name: "lguest", abi: "lguest", path: "switcher" },
+  { name: "xen-pv", abi: "xen-pv", path: "switcher" },
+];
