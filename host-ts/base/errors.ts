@@ -13,6 +13,7 @@ export type ErrorCode =
   | "HV_BACKEND_READ_ONLY"
   | "HV_OUT_OF_MEMORY"
   | "HV_STATE"
+  | "HV_IGNORED"
   | "HV_NESTED"
   | "HV_SNAPSHOT"
   | "HV_UNSUPPORTED"
@@ -64,7 +65,14 @@ export class StateError extends HypervisorError {
   }
 }
 
-/** A snapshot cannot be taken or restored. */
+/** The guest did not do in time what it was asked for. */
+export class IgnoredError extends HypervisorError {
+  constructor(message: string) {
+    super("HV_IGNORED", message);
+  }
+}
+
+/** A snapshot or a domain's image cannot be taken or restored. */
 export class SnapshotError extends HypervisorError {
   constructor(message: string, options?: ErrorOptions) {
     super("HV_SNAPSHOT", message, options);
@@ -103,6 +111,7 @@ const CLASSES: Record<string, (error: PlainError) => HypervisorError> = {
   BackendError: (e) => new BackendError(e.message, e.code),
   OutOfMemoryError: (e) => new OutOfMemoryError(e.message),
   StateError: (e) => new StateError(e.message),
+  IgnoredError: (e) => new IgnoredError(e.message),
   SnapshotError: (e) => new SnapshotError(e.message),
   UnsupportedError: (e) => new UnsupportedError(e.message, e.code),
 };

@@ -45,6 +45,20 @@ export interface PersonalityHost {
   countHypercall(number: number): void;
 }
 
+/** What a guest may be asked to do by name. */
+export const SHUTDOWN_REQUESTS = ["poweroff", "reboot", "halt", "suspend"] as const;
+export type ShutdownRequest = (typeof SHUTDOWN_REQUESTS)[number];
+
+/** How the embedder reaches the kernel of a guest that can be asked to shut down, and that can be suspended. */
+export interface GuestControl {
+  /** Whether the guest has yet to take the last request of kind "shutdown". */
+  readonly hasPendingRequest: boolean;
+  /** The guest suspended itself because it was asked to: it gets no turn. */
+  readonly isSuspended: boolean;
+  /** A suspended guest goes on as it stands, and learns that nothing became of it. */
+  cancelSuspend(): void;
+}
+
 /**
  * One guest's personality. Every method returns for whatever the guest does, and acts for the vCPU whose turn it is
  * (`PersonalityHost.vcpu`) unless it is given one.
@@ -80,6 +94,8 @@ export interface Personality {
   tripleFault?(): void;
   /** An x87 exception that the processor reports outside, CR0.NE being clear. */
   coprocessorError?(): void;
+  /** Without it nobody in the guest listens to requests. */
+  readonly control?: GuestControl;
   /** Host-side news for a device that is none of `PersonalityHost.devices`. */
   receive?(input: HostInput): void;
   /** Bytes of console input that wait in devices of its own. */

@@ -1,13 +1,20 @@
 /** The guest as an embedder holds it: the same interface for a guest on this thread and for one in a worker. Types only. */
 
 import type { StampedInput } from "../base/inputs.ts";
+import type { ShutdownRequest } from "../base/personality.ts";
 import type { CrashReport } from "./crash-report.ts";
 import type { Death } from "./machine.ts";
 import type { Profile } from "./profiler.ts";
 import type { GuestStats } from "./stats.ts";
 
-/** configured -> running <-> paused -> dead. */
-export type GuestState = "configured" | "running" | "paused" | "dead";
+/** configured -> running <-> paused -> dead; a running guest that suspends itself is "suspended" until it is resumed or ends. */
+export type GuestState = "configured" | "running" | "paused" | "suspended" | "dead";
+
+/** How long the embedder waits for a guest to do what it is asked. */
+export interface RequestOptions {
+  /** Host milliseconds, after which the request is taken back. Default: none. */
+  readonly timeoutMs?: number | undefined;
+}
 
 /** How a guest ended: by its own doing (Death), or "shutdown" and "aborted" by the embedder's. */
 export interface GuestEnd {
@@ -58,7 +65,7 @@ export interface Guest extends AsyncDisposable {
   run(): Promise<GuestEnd>;
   /** Stops it between two instructions; resolves when it stands still. */
   pause(): Promise<void>;
-  /** Lets it go on after a pause. */
+  /** Lets it go on after a pause, or after a suspension, which the guest then finds cancelled. */
   resume(): Promise<void>;
   /** Ends it at once but tidily: disks are flushed and closed, memory is given back. Resolves with kind "shutdown". */
   shutdown(): Promise<GuestEnd>;
@@ -72,6 +79,19 @@ export interface Guest extends AsyncDisposable {
    * ConfigError for a vCPU that does not exist.
    */
   nmi(vcpu?: number): Promise<void>;
+  /**
+   * Asks the guest's kernel to power off, restart, halt or suspend itself. Resolves when the guest has taken the request, or has ended; what
+   * it does then is its own affair. Throws UnsupportedError for a guest that nobody can ask (only abi "xen-pv" listens), IgnoredError
+   * when `timeoutMs` passed and the request was taken back.
+   */
+  requestShutdown(request: ShutdownRequest, options?: RequestOptions): Promise<void>;
+  /** Sends the guest's kernel a system request, such as "s" for a sync: one Latin-1 character. Throws UnsupportedError like requestShutdown. */
+  sysrq(key: string): Promise<void>;
+  /**
+   * Asks the guest's kernel to suspend itself and resolves when it stands still in state "suspended": `resume` lets it go on. Throws like
+   * requestShutdown, and StateError when the guest ended instead.
+   */
+  suspend(options?: RequestOptions): Promise<void>;
   stats(): Promise<GuestStats>;
   /** Digest of registers and memory, 32 hexadecimal digits: equal states give equal digests. */
   digest(): Promise<string>;

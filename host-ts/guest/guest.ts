@@ -7,13 +7,15 @@ import { Emitter } from "../base/emitter.ts";
 import { ConfigError, StateError } from "../base/errors.ts";
 import { Alarm, type Deferred, deferred, yieldToEventLoop } from "../base/event-loop.ts";
 import { HostInputs, type StampedInput } from "../base/inputs.ts";
-import type { Guest, GuestEnd, GuestEvents, GuestState } from "./api.ts";
+import type { ShutdownRequest } from "../base/personality.ts";
+import type { Guest, GuestEnd, GuestEvents, GuestState, RequestOptions } from "./api.ts";
 import { type GuestConfig, refuseProfile, refuseRecording, terminalSize } from "./config.ts";
 import { ConsoleStreams } from "./console-streams.ts";
 import { type CrashReport, reportCrash } from "./crash-report.ts";
 import { Machine, type MachineParts } from "./machine.ts";
 import { openHostSide, type Platform } from "./platform.ts";
 import { type Profile, Profiler } from "./profiler.ts";
+import { GuestRequests } from "./requests.ts";
 import { runGuest } from "./run-loop.ts";
 import { collectStats, type GuestStats } from "./stats.ts";
 
@@ -38,6 +40,7 @@ export class InlineGuest implements Guest {
   readonly #parts: MachineParts;
   readonly #inputs: HostInputs;
   readonly #profiler: Profiler | undefined;
+  readonly #requests: GuestRequests;
   readonly #closeHostSide: () => void;
   readonly #events = new Emitter<GuestEvents>();
   readonly #alarm = new Alarm();
@@ -62,6 +65,7 @@ export class InlineGuest implements Guest {
     this.#profiler = config.profile && new Profiler(config.profile);
     this.#inputs.onPost(() => this.#alarm.ring());
     this.#inputs.openSource();
+    this.#requests = new GuestRequests(config.name, this.#inputs);
     this.console = new ConsoleStreams({
       accept: (bytes) => this.#acceptInput(bytes),
       end: () => this.#endInput(),
@@ -118,8 +122,8 @@ export class InlineGuest implements Guest {
   }
 
   async resume(): Promise<void> {
-    if (this.#state !== "paused") {
-      throw new StateError(`guest "${this.name}" is ${this.#state}, not paused`);
+    if (this.#state !== "paused" && this.#state !== "suspended") {
+      throw new StateError(`guest "${this.name}" is ${this.#state}, neither paused nor suspended`);
     }
     this.#want({ kind: "run" });
   }
@@ -151,6 +155,20 @@ export class InlineGuest implements Guest {
       throw new ConfigError(`there is no vCPU ${vcpu}; there are ${vcpus.length}, from 0`);
     }
     this.#inputs.post({ kind: "nmi", device: "processor", data: [vcpu] });
+  }
+
+  async requestShutdown(request: ShutdownRequest, options?: RequestOptions): Promise<void> {
+    const { control } = this.#alive().personality;
+    await this.#requests.ask(control, request, "taken", options);
+  }
+
+  async sysrq(key: string): Promise<void> {
+    this.#requests.sysrq(this.#alive().personality.control, key);
+  }
+
+  async suspend(options?: RequestOptions): Promise<void> {
+    const { control } = this.#alive().personality;
+    if (!control?.isSuspended) await this.#requests.ask(control, "suspend", "suspended", options);
   }
 
   async stats(): Promise<GuestStats> {
@@ -194,6 +212,9 @@ export class InlineGuest implements Guest {
     this.#alarm.ring();
     if (this.#isDriven || wish.kind === "pause") return;
     this.#isDriven = true;
+    if (wish.kind === "run" && this.#isSuspended) {
+      this.#machine.personality.control?.cancelSuspend();
+    }
     this.#driver = this.#drive();
   }
 
@@ -261,7 +282,9 @@ export class InlineGuest implements Guest {
     );
     this.#coreMs += now() - turnStartMs;
     this.#releaseWriter();
+    if (!this.#isSuspended) this.#requests.look(this.#machine.personality.control);
     if (outcome.kind === "dead") this.#bury();
+    else if (outcome.kind === "suspended") this.#stand();
     else if (outcome.kind === "asleep") await this.#sleep(outcome.untilNs);
   }
 
@@ -272,6 +295,15 @@ export class InlineGuest implements Guest {
       untilNs === undefined ? undefined : Math.max(0, (untilNs - clock.nowNs) / 1e6),
     );
     this.#machine.wakeAfter(this.#platform.monotonicMs() - sleptMs, untilNs);
+  }
+
+  /** The guest suspended itself: it stands still until somebody wants it to run, or its end. */
+  #stand(): void {
+    if (this.#wish.kind === "run") this.#wish = { kind: "pause" };
+  }
+
+  get #isSuspended(): boolean {
+    return this.#machine.personality.control?.isSuspended ?? false;
   }
 
   #bury(): void {
@@ -296,7 +328,8 @@ export class InlineGuest implements Guest {
 
   #obey(wish: Wish): void {
     if (wish.kind === "pause") {
-      this.#enterState("paused");
+      this.#enterState(this.#isSuspended ? "suspended" : "paused");
+      if (this.#isSuspended) this.#requests.look(this.#machine.personality.control);
     } else if (wish.kind === "kill") {
       this.#conclude(
         { kind: "killed", reason: wish.reason },
@@ -334,6 +367,7 @@ export class InlineGuest implements Guest {
     if (this.#state === "dead") return;
     this.#inputs.onPost(undefined);
     this.#blockedWriter?.resolve();
+    this.#requests.end();
     this.console.end();
     try {
       this.#machine.dispose();

@@ -3,7 +3,7 @@
  *
  *     while the guest lives:
  *         run the hypercalls it asked for           (a notify goes to its device, or out to the launcher)
- *         stop if the embedder paused or aborted
+ *         stop if the embedder paused or aborted, or the guest suspended itself
  *         choose the vCPU whose turn it is, then a deliverable interrupt, and deliver it
  *         stop if one of those killed it
  *         if all of it is halted: sleep until a timer or an interrupt; look once more before sleeping
@@ -19,7 +19,9 @@ export type LoopOutcome =
   /** Its turn is over, or somebody wants something: call again after letting the event loop run. */
   | { readonly kind: "turn over" }
   /** It waits for a timer at this guest time, or for input only (undefined). */
-  | { readonly kind: "asleep"; readonly untilNs: number | undefined };
+  | { readonly kind: "asleep"; readonly untilNs: number | undefined }
+  /** It suspended itself. */
+  | { readonly kind: "suspended" };
 
 /** Runs a guest until it dies, sleeps, or `isTurnOver` says so. */
 export function runGuest(machine: Machine, isTurnOver: () => boolean): LoopOutcome {
@@ -27,6 +29,7 @@ export function runGuest(machine: Machine, isTurnOver: () => boolean): LoopOutco
   while (!machine.isDead) {
     personality.runHypercalls();
     personality.deliverNotify();
+    if (personality.control?.isSuspended) return { kind: "suspended" };
     if (isTurnOver()) return { kind: "turn over" };
 
     machine.takeNews();

@@ -5,7 +5,8 @@ import { Emitter } from "../base/emitter.ts";
 import { StateError } from "../base/errors.ts";
 import { deferred } from "../base/event-loop.ts";
 import type { StampedInput } from "../base/inputs.ts";
-import type { Guest, GuestEnd, GuestEvents, GuestState } from "./api.ts";
+import type { ShutdownRequest } from "../base/personality.ts";
+import type { Guest, GuestEnd, GuestEvents, GuestState, RequestOptions } from "./api.ts";
 import { type GuestConfig, refuseProfile, refuseRecording } from "./config.ts";
 import { ConsoleStreams } from "./console-streams.ts";
 import type { CrashReport } from "./crash-report.ts";
@@ -111,6 +112,18 @@ export class WorkerGuest implements Guest {
 
   async nmi(vcpu?: number): Promise<void> {
     await this.#call("nmi", vcpu);
+  }
+
+  async requestShutdown(request: ShutdownRequest, options?: RequestOptions): Promise<void> {
+    await this.#call("requestShutdown", request, options);
+  }
+
+  async sysrq(key: string): Promise<void> {
+    await this.#call("sysrq", key);
+  }
+
+  async suspend(options?: RequestOptions): Promise<void> {
+    await this.#call("suspend", options);
   }
 
   async stats(): Promise<GuestStats> {

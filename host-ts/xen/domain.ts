@@ -33,15 +33,18 @@ export class XenDomain {
   readonly waiting: Waiting;
   /** Whether it may choose queues of events. */
   readonly hasFifo: boolean;
-  /** SHUTDOWN_*: ends the domain. @returns what the call answers where the domain lives on. */
-  readonly shutDown: (reason: number) => number;
+  /** SHUTDOWN_*: ends the domain. @returns what the call answers where the domain lives on, undefined while it is suspended. */
+  readonly shutDown: (reason: number) => number | undefined;
+
+  /** It was suspended once and went on in place. */
+  wasResumed = false;
 
   /** @param ramFrames frames of RAM @param seed of the scrambled physical-to-machine list, 0 for one in order */
   constructor(
     host: PersonalityHost,
     ramFrames: number,
     seed: number,
-    shutDown: (reason: number) => number,
+    shutDown: (reason: number) => number | undefined,
     hasFifo = true,
   ) {
     this.host = host;

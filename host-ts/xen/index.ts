@@ -35,6 +35,7 @@ import { checkVersion } from "../devices/records.ts";
 import { MemoryPage, type SplitDevice } from "../devices/xen-ports.ts";
 import { buildDomain, type Domain, type StartOfDay } from "./builder.ts";
 import { ConsoleRing } from "./console-ring.ts";
+import { DomainControl } from "./control.ts";
 import { XenDomain } from "./domain.ts";
 import { GrantedPages } from "./granted-pages.ts";
 import { CALL_NAMES, performHypercall } from "./hypercall-table.ts";
@@ -45,7 +46,7 @@ import { populateDomain } from "./xenstore/domain.ts";
 import { XenstoreRing } from "./xenstore/ring.ts";
 import { Xenstore } from "./xenstore/xenstore.ts";
 
-const STATE_VERSION = 1;
+const STATE_VERSION = 2;
 /** Arguments that a hypercall has at most. */
 const MAX_ARGS = 5;
 const NO_ANSWER = 0xffffffff;
@@ -89,6 +90,7 @@ class XenPv implements Personality {
   readonly #store = new Xenstore();
   readonly #storeRing: XenstoreRing;
   readonly #bus: Xenbus;
+  readonly control: DomainControl;
   readonly #consolePort: number;
   readonly #storePort: number;
   readonly #start: StartOfDay;
@@ -145,6 +147,14 @@ class XenPv implements Personality {
     });
     for (const device of settings.devices) this.#bus.add(device);
     setProcessor(host, this.#start);
+    this.control = new DomainControl({
+      store: this.#store,
+      domid: this.#domain.domid,
+      goOn: (answer) => {
+        this.#domain.wasResumed = true;
+        host.core.exports.xenReturn(host.vcpu.ptr, answer);
+      },
+    });
   }
 
   /** The exit record itself remembers the call. */
@@ -189,6 +199,7 @@ class XenPv implements Personality {
 
   receive(input: HostInput): void {
     if (input.kind === "console") this.#console.receive(input.data);
+    else if (input.kind === "request") this.control.receive(input);
     else this.#bus.receive(input);
   }
 
@@ -236,6 +247,8 @@ class XenPv implements Personality {
       store: this.#store.save(),
       storeRing: this.#storeRing.save(),
       bus: this.#bus.save(),
+      control: this.control.save(),
+      wasResumed: this.#domain.wasResumed,
     };
   }
 
@@ -253,6 +266,8 @@ class XenPv implements Personality {
     this.#store.restore(part("store"));
     this.#storeRing.restore(part("storeRing"));
     this.#bus.restore(part("bus"));
+    this.control.restore(part("control"));
+    this.#domain.wasResumed = state.wasResumed as boolean;
   }
 
   /** Everything zero but the masks, the wall clock, and each vCPU's time. */
@@ -271,10 +286,9 @@ class XenPv implements Personality {
   }
 
   /** What is left in the console ring is printed first. */
-  #shutDown(reason: number): number {
-    // Nobody asked for it: the domain goes on, as after a suspend that was cancelled.
-    if (reason === SHUTDOWN_SUSPEND) return 1;
+  #shutDown(reason: number): number | undefined {
     this.#console.drain();
+    if (reason === SHUTDOWN_SUSPEND) return this.control.suspend();
     const [kind, text] = ENDS[reason] ?? ["panic", `the domain shut down: reason ${reason}`];
     this.#host.end(kind, text);
     return 0;

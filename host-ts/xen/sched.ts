@@ -29,7 +29,11 @@ import type { XenDomain } from "./domain.ts";
 const HOST_DOMID = 0;
 
 /** HYPERVISOR_sched_op_compat: arguments by value. */
-export function schedOpCompat(domain: XenDomain, command: number, argument: number): number {
+export function schedOpCompat(
+  domain: XenDomain,
+  command: number,
+  argument: number,
+): number | undefined {
   if (command === SCHEDOP_SHUTDOWN) return domain.shutDown(argument & 0xff);
   return command === SCHEDOP_YIELD || command === SCHEDOP_BLOCK
     ? schedOp(domain, command, 0)
@@ -37,7 +41,7 @@ export function schedOpCompat(domain: XenDomain, command: number, argument: numb
 }
 
 /** HYPERVISOR_sched_op. */
-export function schedOp(domain: XenDomain, command: number, pointer: number): number {
+export function schedOp(domain: XenDomain, command: number, pointer: number): number | undefined {
   const { host, pointers, waiting } = domain;
   switch (command) {
     case SCHEDOP_YIELD:

@@ -44,7 +44,7 @@ import type { VcpuBlock } from "../base/vcpu-block.ts";
 import type { XenDomain } from "./domain.ts";
 import { timeInfo } from "./timers.ts";
 
-type Handler = (domain: XenDomain, vcpu: VcpuBlock, pointer: number) => number;
+type Handler = (domain: XenDomain, vcpu: VcpuBlock, pointer: number) => number | undefined;
 
 const HANDLERS: Readonly<Record<number, Handler>> = {
   // The only vCPU is up from the start, and when it goes down the domain has ended.
@@ -143,9 +143,13 @@ function registerInfo(domain: XenDomain, vcpu: VcpuBlock, pointer: number): numb
   const offset = view.getUint32(8, true);
   if (offset > VCPU_INFO_MAX_OFFSET || offset % 4 !== 0) return -XEN_ENXIO;
   const old = domain.vcpuInfoGpa(vcpu);
-  if (old !== domain.legacyInfoGpa(vcpu.id)) return -XEN_EINVAL;
-  if (view.getUint32(4, true) !== 0 || !reservation.hold(mfn)) return -XEN_EINVAL;
   const info = mfn * PAGE_BYTES + offset;
+  if (old !== domain.legacyInfoGpa(vcpu.id)) {
+    // A kernel for one processor registers after every suspension, and would look at the wrong words if it were refused after one that
+    // was cancelled.
+    return domain.wasResumed && info === old ? 0 : -XEN_EINVAL;
+  }
+  if (view.getUint32(4, true) !== 0 || !reservation.hold(mfn)) return -XEN_EINVAL;
   host.memory.write(info, host.memory.read(old, VCPU_INFO_BYTES));
   vcpu.setU32(VCPU_XEN_INFO, info);
   host.memory.writeU32(info + VI_PENDING_SEL, 0xffffffff);

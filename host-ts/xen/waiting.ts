@@ -26,7 +26,7 @@ export interface WaitingDomain {
   readonly runstates: Runstates;
   readonly timers: XenTimers;
   vcpuInfoGpa(vcpu: VcpuBlock): number;
-  readonly shutDown: (reason: number) => number;
+  readonly shutDown: (reason: number) => number | undefined;
 }
 
 /** See the file header. */

@@ -2,6 +2,7 @@
  * A domain's directory in xenstore as its kernel finds it, and the requests that the Host makes through it.
  * Source: Xen's docs/misc/xenstore-paths.txt.
  */
+import type { ShutdownRequest } from "../../base/personality.ts";
 import { domainPath, HOST_DOMID } from "./paths.ts";
 import type { Permission } from "./permissions.ts";
 import type { Xenstore } from "./xenstore.ts";
@@ -18,9 +19,6 @@ export interface DomainFacts {
   readonly consoleMfn: number;
   readonly consolePort: number;
 }
-
-/** What a domain may be asked to do. */
-export type ShutdownRequest = "poweroff" | "reboot" | "halt" | "suspend";
 
 type Rights = [Permission, ...Permission[]];
 
@@ -79,7 +77,26 @@ export function populateDomain(store: Xenstore, facts: DomainFacts): void {
 
 /** Asks a domain to shut down; a kernel that listens empties the key when it begins. */
 export function requestShutdown(store: Xenstore, domid: number, request: ShutdownRequest): void {
-  store.write(`${domainPath(domid)}/control/shutdown`, request);
+  store.write(shutdownKey(domid), request);
+}
+
+/** What a domain was asked and has not begun, "" for nothing. */
+export function pendingShutdown(store: Xenstore, domid: number): string {
+  return store.read(shutdownKey(domid)) ?? "";
+}
+
+/** Takes back what a domain was asked and has not begun. */
+export function withdrawShutdown(store: Xenstore, domid: number): void {
+  if (pendingShutdown(store, domid) !== "") store.write(shutdownKey(domid), "");
+}
+
+/** Sends a domain's kernel the system request of a key. */
+export function requestSysrq(store: Xenstore, domid: number, key: string): void {
+  store.write(`${domainPath(domid)}/control/sysrq`, key);
+}
+
+function shutdownKey(domid: number): string {
+  return `${domainPath(domid)}/control/shutdown`;
 }
 
 /** Asks a domain to give pages back, or to take some, until it has `memoryKib`. */

@@ -1,0 +1,77 @@
+/**
+ * What the Host asks of a domain's kernel through its control directory in xenstore, and the domain that suspended itself because it was
+ * asked to. Source: Xen's docs/misc/xenstore-paths.txt; SHUTDOWN_suspend in its public sched.h.
+ */
+import type { GuestControl, ShutdownRequest } from "../base/personality.ts";
+import type { HostInput } from "../base/ports.ts";
+import {
+  pendingShutdown,
+  requestShutdown,
+  requestSysrq,
+  withdrawShutdown,
+} from "./xenstore/domain.ts";
+import type { Xenstore } from "./xenstore/xenstore.ts";
+
+/** What SCHEDOP_shutdown answers a domain whose suspension came to nothing. */
+const SUSPEND_CANCELLED = 1;
+
+/** What control needs of its domain. */
+export interface ControlledDomain {
+  readonly store: Xenstore;
+  readonly domid: number;
+  /** The domain goes on in place: the call by which it suspended itself gives `answer`. */
+  goOn(answer: number): void;
+}
+
+/** See the file header. */
+export class DomainControl implements GuestControl {
+  readonly #domain: ControlledDomain;
+  #isSuspendAsked = false;
+  #isSuspended = false;
+
+  constructor(domain: ControlledDomain) {
+    this.#domain = domain;
+  }
+
+  get hasPendingRequest(): boolean {
+    return pendingShutdown(this.#domain.store, this.#domain.domid) !== "";
+  }
+
+  get isSuspended(): boolean {
+    return this.#isSuspended;
+  }
+
+  /** A request of the embedder's, as text; an empty one takes the last back. */
+  receive({ device, data }: HostInput): void {
+    const { store, domid } = this.#domain;
+    const text = String.fromCharCode(...data);
+    if (device === "sysrq") requestSysrq(store, domid, text);
+    else if (text === "") withdrawShutdown(store, domid);
+    else requestShutdown(store, domid, text as ShutdownRequest);
+    if (device === "shutdown") this.#isSuspendAsked = text === "suspend";
+  }
+
+  /** SHUTDOWN_suspend. @returns what the call answers now; undefined when the domain stands still and the answer comes later. */
+  suspend(): number | undefined {
+    // Nobody waits for it, so nobody would ever let it go on.
+    if (!this.#isSuspendAsked) return SUSPEND_CANCELLED;
+    this.#isSuspendAsked = false;
+    this.#isSuspended = true;
+    return undefined;
+  }
+
+  cancelSuspend(): void {
+    if (!this.#isSuspended) return;
+    this.#isSuspended = false;
+    this.#domain.goOn(SUSPEND_CANCELLED);
+  }
+
+  save(): Record<string, unknown> {
+    return { isSuspendAsked: this.#isSuspendAsked, isSuspended: this.#isSuspended };
+  }
+
+  restore(state: Record<string, unknown>): void {
+    this.#isSuspendAsked = state.isSuspendAsked as boolean;
+    this.#isSuspended = state.isSuspended as boolean;
+  }
+}
