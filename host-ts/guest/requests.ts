@@ -7,6 +7,7 @@ import type { RequestOptions } from "./api.ts";
 
 /** Longest delay that timers take, in milliseconds. */
 const TIMEOUT_MAX_MS = 0x7fffffff;
+const LATIN1_MAX = 0xff;
 
 interface Waiting {
   readonly request: ShutdownRequest;
@@ -55,7 +56,8 @@ export class GuestRequests {
   /** Posts a system request, which nobody waits for. Throws like `ask`. */
   sysrq(control: GuestControl | undefined, key: string): void {
     this.#refuseDeaf(control);
-    if (!/^[\x01-\xff]$/.test(key)) {
+    const code = key.charCodeAt(0);
+    if (key.length !== 1 || code === 0 || code > LATIN1_MAX) {
       throw new ConfigError(`the system request is "${key}"; it must be one Latin-1 character`);
     }
     this.#post("sysrq", key);
