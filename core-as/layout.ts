@@ -86,7 +86,10 @@ export const ARENA_UOPS_END = 0x1780000;
 /** A TLB that never hits, for when every access must be checked for alignment; the word before says that it is filled. */
 export const ARENA_MISS_TLB = 0x1781000;
 export const ARENA_MISS_READY = 0x1780000;
-export const ARENA_BYTES = 0x1791000;
+/** Per TLB entry a bit: the entry may hold something. 1 KiB for each context, the supervisor's entries first. */
+export const ARENA_TLB_USED = 0x1791000;
+export const TLB_USED_BYTES = 0x400;
+export const ARENA_BYTES = 0x1795000;
 
 // ---------------------------------------------------------------------------------------------------------------
 // Decoded blocks (in the micro-op arena)

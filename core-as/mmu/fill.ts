@@ -59,7 +59,7 @@ import { hasCode, noteWritable } from "./code-pages.ts";
 import { frameEntry, frameForWrite, populateFrame } from "./frames.ts";
 import { exhausted } from "./physical.ts";
 import { ACCESS_WRITE, isGranted, shadowFault } from "./shadow-fault.ts";
-import { flushGuestTranslations, isShadowed, noteLargePage } from "./tlb.ts";
+import { flushGuestTranslations, isShadowed, noteLargePage, noteUsed } from "./tlb.ts";
 import { isDeviceFrame, isKeptOff, Leaf, walk } from "./walker.ts";
 import { isWatchedPage } from "./watch.ts";
 
@@ -149,6 +149,7 @@ function install(v: usize, lin: u32, access: u32, user: bool): usize {
   const watchStores = hasCode(frame);
   if (writable && !watchStores) noteWritable(frame);
   const writeTag: u32 = writable ? (watchStores ? page | TLB_WATCHED : page) : TLB_INVALID;
+  noteUsed(slot);
   store<u32>(slot, isHidden ? TLB_INVALID : page, TLB_READ);
   store<u32>(slot, writeTag, TLB_WRITE);
   store<u32>(slot, frame - page, TLB_ADDEND);

@@ -30,6 +30,7 @@ import {
   ARENA_CONTEXTS,
   ARENA_MISS_READY,
   ARENA_MISS_TLB,
+  ARENA_TLB_USED,
   ARENA_TLBS,
   CONTEXT_DIRECTORY,
   CONTEXT_EPOCH,
@@ -44,6 +45,7 @@ import {
   TLB_CONTEXTS,
   TLB_ENTRIES,
   TLB_ENTRY_SHIFT,
+  TLB_USED_BYTES,
   TLB_USER,
   TLB_WATCHED,
   TLB_WRITE,
@@ -58,11 +60,52 @@ const SHADOW_FLAGS: u32 = PTE_RW | PTE_US | PTE_D;
 /** Entries that 4 MiB can occupy. */
 const LARGE_PAGE_ENTRIES: u32 = 1024;
 
+/** A word of bits stands for 64 entries. */
+const USED_SHIFT: u32 = 10;
+/** More entries of a word than this are dropped as one piece. */
+const DENSE: u64 = 24;
+
 function contextRecord(i: u32): usize {
   return arena + ARENA_CONTEXTS + i * CONTEXT_STRIDE;
 }
 function contextTlbs(i: u32): usize {
   return arena + ARENA_TLBS + i * TLB_CONTEXT_BYTES;
+}
+
+/** @returns the word that has the bits of the 64 entries from `entry` on. */
+function usedWord(entry: usize): usize {
+  return arena + ARENA_TLB_USED + (((entry - (arena + ARENA_TLBS)) >>> USED_SHIFT) << 3);
+}
+/** Call when an empty entry gets a translation or a mark: whoever drops a context looks at the entries noted here. */
+export function noteUsed(entry: usize): void {
+  const word = usedWord(entry);
+  const bit = <u64>1 << (<u64>(entry >>> TLB_ENTRY_SHIFT) & 63);
+  store<u64>(word, load<u64>(word) | bit);
+}
+
+/** Empties both TLBs of a context: most often few of their entries are in use. */
+function emptyContext(tlbs: usize): void {
+  let word = usedWord(tlbs);
+  const end = tlbs + TLB_CONTEXT_BYTES;
+  for (let group = tlbs; group < end; group += 1 << USED_SHIFT, word += 8) {
+    let bits = load<u64>(word);
+    if (bits == 0) continue;
+    store<u64>(word, 0);
+    if (popcnt<u64>(bits) > DENSE) {
+      memory.fill(group, 0xff, 1 << USED_SHIFT);
+      continue;
+    }
+    for (; bits != 0; bits &= bits - 1) {
+      const entry = group + (<usize>ctz<u64>(bits) << TLB_ENTRY_SHIFT);
+      store<u64>(entry, ~(<u64>0));
+      store<u64>(entry, ~(<u64>0), 8);
+    }
+  }
+}
+/** Makes a context empty whatever it holds: it may never have been used. */
+function clearContext(tlbs: usize): void {
+  memory.fill(usedWord(tlbs), 0, TLB_USED_BYTES);
+  memory.fill(tlbs, 0xff, TLB_CONTEXT_BYTES);
 }
 
 /** Directory tag: CR3 without its low bits, plus the paging mode. */
@@ -115,7 +158,7 @@ export function switchDirectory(v: usize): void {
     const use = load<u32>(record, CONTEXT_LAST_USE);
     if (load<usize>(record, CONTEXT_VCPU) == v) {
       if (load<u32>(record, CONTEXT_DIRECTORY) == tag) {
-        if (hasSleptThrough(v, i)) memory.fill(contextTlbs(i), 0xff, TLB_CONTEXT_BYTES);
+        if (hasSleptThrough(v, i)) emptyContext(contextTlbs(i));
         activate(v, i, now);
         return;
       }
@@ -133,9 +176,10 @@ export function switchDirectory(v: usize): void {
   count(v, COUNTER_DIRECTORY_MISSES);
   const victim = owned >= <u32>DIRECTORIES_PER_VCPU ? ownOldest : oldest;
   const record = contextRecord(victim);
+  if (load<u32>(record, CONTEXT_LAST_USE) == 0) clearContext(contextTlbs(victim));
+  else emptyContext(contextTlbs(victim));
   store<usize>(record, v, CONTEXT_VCPU);
   store<u32>(record, tag, CONTEXT_DIRECTORY);
-  memory.fill(contextTlbs(victim), 0xff, TLB_CONTEXT_BYTES);
   activate(v, victim, now);
 }
 
@@ -169,7 +213,7 @@ export function flushAllTranslations(v: usize): void {
   count(v, COUNTER_TLB_FLUSHES);
   for (let i: u32 = 0; i < <u32>TLB_CONTEXTS; i++) {
     if (load<usize>(contextRecord(i), CONTEXT_VCPU) == v) {
-      memory.fill(contextTlbs(i), 0xff, TLB_CONTEXT_BYTES);
+      emptyContext(contextTlbs(i));
     }
   }
 }
@@ -179,7 +223,7 @@ export function flushGuestTranslations(guest: usize): void {
   for (let i: u32 = 0; i < <u32>TLB_CONTEXTS; i++) {
     const vcpu = load<usize>(contextRecord(i), CONTEXT_VCPU);
     if (vcpu != 0 && load<usize>(vcpu, VCPU_GUEST) == guest) {
-      memory.fill(contextTlbs(i), 0xff, TLB_CONTEXT_BYTES);
+      emptyContext(contextTlbs(i));
     }
   }
 }
@@ -195,7 +239,7 @@ export function flushPageOfGuest(guest: usize, lin: u32): void {
 /** Drops the cached translations of the current directory only. */
 export function flushCurrentDirectory(v: usize): void {
   count(v, COUNTER_TLB_FLUSHES);
-  memory.fill(load<usize>(v, VCPU_CONTEXT), 0xff, TLB_CONTEXT_BYTES);
+  emptyContext(load<usize>(v, VCPU_CONTEXT));
 }
 
 /** Drops the cached translations of directory `cr3` if the vCPU knows it. */
@@ -204,7 +248,7 @@ export function flushDirectory(v: usize, cr3: u32): void {
   for (let i: u32 = 0; i < <u32>TLB_CONTEXTS; i++) {
     const record = contextRecord(i);
     if (load<usize>(record, CONTEXT_VCPU) == v && load<u32>(record, CONTEXT_DIRECTORY) == tag) {
-      memory.fill(contextTlbs(i), 0xff, TLB_CONTEXT_BYTES);
+      emptyContext(contextTlbs(i));
     }
   }
 }
@@ -277,6 +321,8 @@ export function shadowPage(v: usize, cr3: u32, everywhere: bool, lin: u32, pte: 
     if (load<usize>(record, CONTEXT_VCPU) != v) continue;
     if (!everywhere && load<u32>(record, CONTEXT_DIRECTORY) != tag) continue;
     const entry = contextTlbs(i) + (((lin >>> 12) & (TLB_ENTRIES - 1)) << TLB_ENTRY_SHIFT);
+    noteUsed(entry);
+    noteUsed(entry + TLB_USER);
     store<u32>(entry, mark, TLB_ADDEND);
     store<u32>(entry, mark, TLB_USER + TLB_ADDEND);
   }
@@ -317,32 +363,27 @@ export function forgetVcpu(v: usize): void {
 
 /** Makes every later store to `frame` take the slow path: no TLB of this thread keeps a plain write tag for it. */
 export function revokeWrites(frame: usize): void {
-  if (!takeWritable(frame)) return;
-  for (let i: u32 = 0; i < <u32>TLB_CONTEXTS; i++) {
-    if (load<usize>(contextRecord(i), CONTEXT_VCPU) == 0) continue;
-    const start = contextTlbs(i);
-    for (let entry = start; entry < start + 2 * TLB_BYTES; entry += 1 << TLB_ENTRY_SHIFT) {
-      const tag = load<u32>(entry, TLB_WRITE);
-      if (
-        (tag & TLB_WATCHED) == 0 &&
-        tag + load<u32>(entry, TLB_ADDEND) == <u32>(frame & PAGE_MASK)
-      ) {
-        store<u32>(entry, tag | TLB_WATCHED, TLB_WRITE);
-      }
-    }
-  }
+  forWrites(frame, true);
 }
-
 /** Drops every translation of this thread through which `frame` could be written: it becomes a page table, or somebody else's. */
 export function dropWritesTo(frame: usize): void {
+  forWrites(frame, false);
+}
+/** @param watch keep the translations, but let every store look. */
+function forWrites(frame: usize, watch: bool): void {
   if (!takeWritable(frame)) return;
   for (let i: u32 = 0; i < <u32>TLB_CONTEXTS; i++) {
     if (load<usize>(contextRecord(i), CONTEXT_VCPU) == 0) continue;
-    const start = contextTlbs(i);
-    for (let entry = start; entry < start + 2 * TLB_BYTES; entry += 1 << TLB_ENTRY_SHIFT) {
-      const page = load<u32>(entry, TLB_WRITE) & ~TLB_WATCHED;
-      if (page + load<u32>(entry, TLB_ADDEND) == <u32>(frame & PAGE_MASK)) {
-        memory.fill(entry, 0xff, 1 << TLB_ENTRY_SHIFT);
+    let word = usedWord(contextTlbs(i));
+    const end = contextTlbs(i) + TLB_CONTEXT_BYTES;
+    for (let group = contextTlbs(i); group < end; group += 1 << USED_SHIFT, word += 8) {
+      for (let bits = load<u64>(word); bits != 0; bits &= bits - 1) {
+        const entry = group + (<usize>ctz<u64>(bits) << TLB_ENTRY_SHIFT);
+        const tag = load<u32>(entry, TLB_WRITE);
+        const page = tag & ~TLB_WATCHED;
+        if (page + load<u32>(entry, TLB_ADDEND) != <u32>(frame & PAGE_MASK)) continue;
+        if (!watch) memory.fill(entry, 0xff, 1 << TLB_ENTRY_SHIFT);
+        else store<u32>(entry, page | TLB_WATCHED, TLB_WRITE);
       }
     }
   }

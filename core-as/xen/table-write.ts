@@ -38,7 +38,7 @@ import {
 import { Mem } from "../mmu/access.ts";
 import { frameForRead } from "../mmu/frames.ts";
 import { allocFrame, releaseFrame } from "../mmu/pool.ts";
-import { flushPageEverywhere } from "../mmu/tlb.ts";
+import { flushPageEverywhere, noteUsed } from "../mmu/tlb.ts";
 import { probe } from "../mmu/walker.ts";
 import { pageType, typeCount, typeOf } from "./page-info.ts";
 import { replaceEntry } from "./page-types.ts";
@@ -73,6 +73,7 @@ export function emulateTableWrite(v: usize, error: u32): bool {
 /** Executes the instruction with `copy` in the place of the page at `page`. @returns false when it faulted otherwise. */
 function storeInto(v: usize, page: u32, copy: usize): bool {
   const entry = Mem.entry(load<usize>(v, VCPU_CONTEXT), page);
+  noteUsed(entry);
   store<u32>(entry, page, TLB_READ);
   store<u32>(entry, page, TLB_WRITE);
   store<u32>(entry, copy - page, TLB_ADDEND);
@@ -91,22 +92,37 @@ function isOnlyUsed(old: u64, fresh: u64): bool {
   return (fresh & ~old) == 0 && (old & ~fresh & ~(<u64>(PTE_A | PTE_D))) == 0;
 }
 
+/** @returns true when the 64 bytes at both places are the same. */
+function isSame(a: usize, b: usize): bool {
+  const first = v128.xor(v128.load(a), v128.load(b));
+  const second = v128.xor(v128.load(a, 16), v128.load(b, 16));
+  const third = v128.xor(v128.load(a, 32), v128.load(b, 32));
+  const fourth = v128.xor(v128.load(a, 48), v128.load(b, 48));
+  return !v128.any_true(v128.or(v128.or(first, second), v128.or(third, fourth)));
+}
+
 /** Makes the table what the copy is, entry by entry; the store faulted at byte `slot`. @returns false when the first one that differs is refused. */
 function carryOver(v: usize, mfn: u32, copy: usize, slot: u32): bool {
+  const guest = load<usize>(v, VCPU_GUEST);
+  let frame = frameForRead(guest, mfn);
   let changed = false;
-  for (let at: u32 = 0; at < <u32>PAGE_SIZE; at += 8) {
-    const old = load<u64>(frameForRead(load<usize>(v, VCPU_GUEST), mfn) + at);
-    const fresh = load<u64>(copy + at);
-    if (old == fresh || (at != slot && isOnlyUsed(old, fresh))) continue;
-    const low = <u32>fresh;
-    const high = <u32>(fresh >> 32);
-    const gpa = (mfn << 12) | at;
-    let error = replaceEntry(v, PGT_L1, gpa, low, high, false);
-    // The upper half first, of an entry that is not whole yet: its lower half follows.
-    if (error != 0 && low == <u32>old)
-      error = replaceEntry(v, PGT_L1, gpa, low & ~PTE_P, high, false);
-    if (error != 0) return changed;
-    changed = true;
+  for (let piece: u32 = 0; piece < <u32>PAGE_SIZE; piece += 64) {
+    if (isSame(frame + piece, copy + piece)) continue;
+    for (let at = piece; at < piece + 64; at += 8) {
+      const old = load<u64>(frame + at);
+      const fresh = load<u64>(copy + at);
+      if (old == fresh || (at != slot && isOnlyUsed(old, fresh))) continue;
+      const low = <u32>fresh;
+      const high = <u32>(fresh >> 32);
+      const gpa = (mfn << 12) | at;
+      let error = replaceEntry(v, PGT_L1, gpa, low, high, false);
+      // The upper half first, of an entry that is not whole yet: its lower half follows.
+      if (error != 0 && low == <u32>old)
+        error = replaceEntry(v, PGT_L1, gpa, low & ~PTE_P, high, false);
+      if (error != 0) return changed;
+      changed = true;
+      frame = frameForRead(guest, mfn);
+    }
   }
   return true;
 }

@@ -115,11 +115,12 @@ export function entryAt(page: number, slot: number): number {
 }
 
 export class Domain {
-  readonly core = sharedCore();
+  readonly core: Core;
   readonly guest: number;
   readonly vcpu: VcpuBlock;
 
-  constructor() {
+  constructor(core: Core = sharedCore()) {
+    this.core = core;
     const verbs = this.core.exports;
     this.guest = verbs.guestCreate(RAM_FRAMES) >>> 0;
     verbs.guestSetLimits(this.guest, LIMIT, LIMIT, LIMIT);
