@@ -7,11 +7,7 @@
 import { parseArgs } from "node:util";
 import { EXIT_BUDGET, EXIT_HYPERCALL } from "../abi/vcpu.ts";
 import {
-  PTE_A,
-  PTE_D,
   PTE_P,
-  PTE_RW,
-  PTE_US,
   REG_EAX,
   REG_EBP,
   REG_EBX,
@@ -19,18 +15,17 @@ import {
   REG_EDI,
   REG_EDX,
   REG_ESI,
-  REG_ESP,
   VECTOR_GP,
   VECTOR_PF,
 } from "../abi/x86.ts";
 import {
   DOMID_SELF,
+  FLAT_RING1_SS,
   HYPERVISOR_IRET,
   HYPERVISOR_MMU_UPDATE,
   HYPERVISOR_MMUEXT_OP,
-  FLAT_RING1_SS,
-  HYPERVISOR_STACK_SWITCH,
   HYPERVISOR_MULTICALL,
+  HYPERVISOR_STACK_SWITCH,
   HYPERVISOR_UPDATE_VA_MAPPING,
   HYPERVISOR_XEN_VERSION,
   MMUEXT_NEW_BASEPTR,
@@ -43,7 +38,7 @@ import {
 import { PGT_L3 } from "../abi/xen-memory.ts";
 import { type Core, instantiateCore } from "../host-ts/base/core.ts";
 import { threadCpuMs } from "../host-ts/launcher/thread-clock.ts";
-import { type Code, intN, iret, le, movImm, push, pushImm } from "../test/unit/protect/assembler.ts";
+import { type Code, intN, iret, le, movImm, push } from "../test/unit/protect/assembler.ts";
 import {
   CODE,
   Domain,
@@ -54,7 +49,6 @@ import {
   KERNEL_STACK,
   L1_PAGE,
   L2_PAGE,
-  L2_XEN_PAGE,
   L3_PAGE,
   mfnOf,
   RO,
@@ -83,8 +77,8 @@ const FIRST_TARGET = 0x80;
 const LISTS = 0x60 * PAGE;
 const SYSCALL = 0x80;
 
-/** DEC EBP; JNZ to `start`, and a stop. */
-function loop(start: number, body: Code): Code {
+/** `body` as often as EBP says (DEC EBP; JNZ), and a stop. */
+function loop(body: Code): Code {
   const back = -(body.length + 7);
   return [...body, 0x4d, 0x0f, 0x85, ...le(back, 4), ...movImm(REG_EAX, STOP), ...intN(0x82)];
 }
@@ -101,8 +95,7 @@ interface Case {
   prepare(domain: Domain): { ring: number; body: Code };
 }
 const va = (i: number): number => (UNMAPPED_PAGE + i) * PAGE;
-const mapped = (i: number, phase: number): number =>
-  entryOf(FIRST_TARGET + i + phase * BATCH, RW);
+const mapped = (i: number, phase: number): number => entryOf(FIRST_TARGET + i + phase * BATCH, RW);
 
 function uvams(phases: readonly ((i: number) => number)[], flags: number): Code {
   return phases.flatMap((low) =>
@@ -125,11 +118,7 @@ function multicalls(
     return call(HYPERVISOR_MULTICALL, list, BATCH);
   });
 }
-function updates(
-  domain: Domain,
-  phases: readonly ((i: number) => number)[],
-  batch: number,
-): Code {
+function updates(domain: Domain, phases: readonly ((i: number) => number)[], batch: number): Code {
   return phases.flatMap((low, phase) => {
     const list = LISTS + phase * PAGE;
     for (let i = 0; i < BATCH; i++) {
@@ -186,12 +175,7 @@ const CASES: Case[] = [
     SYSCALL,
     [...movImm(REG_EAX, 20), ...intN(SYSCALL)],
   ),
-  user(
-    "pf bounce",
-    [0x83, 0xc4, 4, ...skip(5), ...iret],
-    VECTOR_PF,
-    [0xa1, ...le(0x00900000, 4)],
-  ),
+  user("pf bounce", [0x83, 0xc4, 4, ...skip(5), ...iret], VECTOR_PF, [0xa1, ...le(0x00900000, 4)]),
   kernel("null", 8, () => Array.from({ length: 8 }, () => NULL_CALL).flat()),
   { ...kernel("leave", 8, () => Array.from({ length: 8 }, () => call(60)).flat()) },
   kernel("uvam", 64, () => uvams(ALTERNATE, UVMF_INVLPG)),
@@ -251,29 +235,29 @@ function measure(core: Core, which: Case): number {
     while (true) {
       const reason = exports.run(v.ptr, 100_000);
       if (reason === EXIT_BUDGET) continue;
-      if (reason !== EXIT_HYPERCALL) throw new Error(`${which.name}: exit ${reason} ${[0,1,2,3].map((i)=>v.exitArg(i).toString(16))} at ${v.eip.toString(16)}`);
+      if (reason !== EXIT_HYPERCALL)
+        throw new Error(
+          `${which.name}: exit ${reason} ${[0, 1, 2, 3].map((i) => v.exitArg(i).toString(16))} at ${v.eip.toString(16)}`,
+        );
       if (v.exitArg(0) === STOP || v.exitArg(0) === STOP_HANDLER + VECTOR_GP) break;
       exports.xenReturn(v.ptr, -38);
     }
     return threadCpuMs() - before;
   };
-  // Long programs need more than the page of code.
-  const code = loop(start, body);
-  for (const [i, byte] of code.entries()) domain.poke(codeGpa(domain, start, code.length) + i, byte);
+  const code = loop(body);
+  for (const [i, byte] of code.entries()) domain.poke(mfnOf(start / PAGE) * PAGE + i, byte);
   domain.enter(ring);
   run(1);
   let turns = 100;
   let ms = run(turns);
   while (ms < Number(values.ms)) {
-    turns = Math.ceil(turns * Math.max(1.5, Math.min(20, (1.2 * Number(values.ms)) / Math.max(ms, 0.1))));
+    turns = Math.ceil(
+      turns * Math.max(1.5, Math.min(20, (1.2 * Number(values.ms)) / Math.max(ms, 0.1))),
+    );
     ms = run(turns);
   }
   domain.destroy();
   return (ms * 1e6) / (turns * which.operations);
-}
-function codeGpa(_domain: Domain, start: number, length: number): number {
-  if (length > PAGE && start !== CODE) throw new Error("too long");
-  return mfnOf(start / PAGE) * PAGE;
 }
 
 const cores = values.core.map((file) => ({ file, core: instantiateCore(loadCore(file)) }));
@@ -288,4 +272,3 @@ for (const which of CASES) {
     `${which.name.padEnd(22)}${results.map((own) => median(own).toFixed(1).padStart(24)).join("")}`,
   );
 }
-void [PTE_A, PTE_D, PTE_P, PTE_RW, PTE_US, REG_ESP, pushImm];

@@ -79,7 +79,7 @@ function usedWord(entry: usize): usize {
 /** Call when an empty entry gets a translation or a mark: whoever drops a context looks at the entries noted here. */
 export function noteUsed(entry: usize): void {
   const word = usedWord(entry);
-  const bit = <u64>1 << (<u64>(entry >>> TLB_ENTRY_SHIFT) & 63);
+  const bit = (<u64>1) << (<u64>(entry >>> TLB_ENTRY_SHIFT) & 63);
   store<u64>(word, load<u64>(word) | bit);
 }
 
@@ -96,7 +96,7 @@ function emptyContext(tlbs: usize): void {
       continue;
     }
     for (; bits != 0; bits &= bits - 1) {
-      const entry = group + (<usize>ctz<u64>(bits) << TLB_ENTRY_SHIFT);
+      const entry = group + ((<usize>ctz<u64>(bits)) << TLB_ENTRY_SHIFT);
       store<u64>(entry, ~(<u64>0));
       store<u64>(entry, ~(<u64>0), 8);
     }
@@ -378,7 +378,7 @@ function forWrites(frame: usize, watch: bool): void {
     const end = contextTlbs(i) + TLB_CONTEXT_BYTES;
     for (let group = contextTlbs(i); group < end; group += 1 << USED_SHIFT, word += 8) {
       for (let bits = load<u64>(word); bits != 0; bits &= bits - 1) {
-        const entry = group + (<usize>ctz<u64>(bits) << TLB_ENTRY_SHIFT);
+        const entry = group + ((<usize>ctz<u64>(bits)) << TLB_ENTRY_SHIFT);
         const tag = load<u32>(entry, TLB_WRITE);
         const page = tag & ~TLB_WATCHED;
         if (page + load<u32>(entry, TLB_ADDEND) != <u32>(frame & PAGE_MASK)) continue;
