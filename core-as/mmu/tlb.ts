@@ -79,7 +79,8 @@ function usedWord(entry: usize): usize {
 /** Call when an empty entry gets a translation or a mark: whoever drops a context looks at the entries noted here. */
 export function noteUsed(entry: usize): void {
   const word = usedWord(entry);
-  const bit = (<u64>1) << (<u64>(entry >>> TLB_ENTRY_SHIFT) & 63);
+  const index: u64 = (entry >>> TLB_ENTRY_SHIFT) & 63;
+  const bit: u64 = (<u64>1) << index;
   store<u64>(word, load<u64>(word) | bit);
 }
 
