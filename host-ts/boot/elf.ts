@@ -19,7 +19,10 @@ const PHDR_BYTES = 32;
 const PHDR_MAX = 128;
 const SHDR_BYTES = 40;
 const SHT_SYMTAB = 2;
+const SHT_NOTE = 7;
 const SYM_BYTES = 16;
+/** Longer than any name that is looked for. */
+const NAME_MAX_BYTES = 64;
 /** Symbol types that name an address: none, object, function. */
 const NAMING_TYPES = [0, 1, 2];
 /** Section index of symbols that are undefined, and of plain numbers. */
@@ -44,9 +47,10 @@ export function isElf(bytes: Uint8Array): boolean {
 
 /**
  * Parses an ELF32 executable. Segments are placed by p_paddr.
+ * @param entersElsewhere whether something else than e_entry may say where the kernel begins
  * @throws ImageError naming the header field
  */
-export function parseElf(bytes: Uint8Array): KernelImage {
+export function parseElf(bytes: Uint8Array, entersElsewhere = false): KernelImage {
   const file = new FieldReader(bytes, "ELF");
   checkIdentity(file);
   const headers = programHeaders(file);
@@ -56,7 +60,7 @@ export function parseElf(bytes: Uint8Array): KernelImage {
   const entry = file.u32(24, "e_entry");
   const isCovered = ({ vaddr, paddr, memsz }: ProgramHeader): boolean =>
     [vaddr, paddr].some((start) => entry >= start && entry - start < memsz);
-  if (!loads.some(isCovered)) {
+  if (!entersElsewhere && !loads.some(isCovered)) {
     throw badField("ELF", "e_entry", hex(entry), "an address inside a PT_LOAD segment");
   }
   let symbols: readonly KernelSymbol[] | undefined;
@@ -64,7 +68,10 @@ export function parseElf(bytes: Uint8Array): KernelImage {
     kind: "elf",
     entry,
     segments,
-    notes: headers.filter((header) => header.type === PT_NOTE).flatMap((h) => notesOf(file, h)),
+    // Some linkers leave p_offset of note segments empty.
+    notes: headers
+      .filter(({ type, offset }) => type === PT_NOTE && offset !== 0)
+      .flatMap(({ offset, filesz }) => notesOf(file.slice(offset, filesz, "p_offset"))),
     version: versionOf(segments),
     symbols: () => {
       symbols ??= symbolsOf(bytes);
@@ -121,11 +128,11 @@ function segmentOf(file: FieldReader, header: ProgramHeader): KernelSegment {
 }
 
 /**
- * Splits a PT_NOTE segment; names and descriptors are padded to 4 bytes. A descriptor that claims to reach past the segment is cut
- * there: tools write such ones, and loaders take them.
+ * Splits a segment or section of notes; names and descriptors are padded to 4 bytes. A descriptor that claims to reach past the end is
+ * cut there: tools write such ones, and loaders take them.
  */
-function notesOf(file: FieldReader, header: ProgramHeader): KernelNote[] {
-  const area = new FieldReader(file.slice(header.offset, header.filesz, "p_offset"), "ELF note");
+function notesOf(bytes: Uint8Array): KernelNote[] {
+  const area = new FieldReader(bytes, "ELF note");
   const notes: KernelNote[] = [];
   for (let at = 0; at + 12 <= area.bytes.length; ) {
     const nameBytes = area.u32(at, "n_namesz");
@@ -165,26 +172,48 @@ function symbolsOf(bytes: Uint8Array): readonly KernelSymbol[] {
   }
 }
 
+/** Notes of the sections that hold some, for files whose segments have none. Throws ImageError when the section table points outside the file. */
+export function sectionNotes(bytes: Uint8Array): KernelNote[] {
+  return sectionsOf(bytes)
+    .filter(({ type }) => type === SHT_NOTE)
+    .flatMap(({ contents }) => notesOf(contents()));
+}
+
 /**
  * The bytes of the first section called `name`, undefined when there is none.
  * @throws ImageError when the section table points outside the file
  */
 export function findSection(bytes: Uint8Array, name: string): Uint8Array | undefined {
+  const section = sectionsOf(bytes).find((each) => each.name() === name);
+  return section?.contents();
+}
+
+/** Sections in the file's order. */
+function sectionsOf(
+  bytes: Uint8Array,
+): { type: number; name: () => string; contents: () => Uint8Array }[] {
   const file = new FieldReader(bytes, "ELF");
   const table = file.u32(32, "e_shoff");
   const entryBytes = file.u16(46, "e_shentsize");
   const count = file.u16(48, "e_shnum");
-  if (table === 0 || entryBytes < SHDR_BYTES) return undefined;
+  if (table === 0 || entryBytes < SHDR_BYTES) return [];
+  file.need(table, count * entryBytes, "e_shnum");
   const strings = table + file.u16(50, "e_shstrndx") * entryBytes;
-  if (file.u16(50, "e_shstrndx") >= count) return undefined;
-  const names = file.u32(strings + 16, "sh_offset");
-  for (let index = 0; index < count; index++) {
+  const hasNames = file.u16(50, "e_shstrndx") < count;
+  return Array.from({ length: count }, (_, index) => {
     const at = table + index * entryBytes;
-    const nameAt = names + file.u32(at, "sh_name");
-    if (nameAt >= bytes.length || file.text(nameAt, name.length + 1, "sh_name") !== name) continue;
-    return file.slice(file.u32(at + 16, "sh_offset"), file.u32(at + 20, "sh_size"), "sh_size");
-  }
-  return undefined;
+    return {
+      type: file.u32(at + 4, "sh_type"),
+      name: () => {
+        const nameAt = file.u32(strings + 16, "sh_offset") + file.u32(at, "sh_name");
+        return hasNames && nameAt < bytes.length
+          ? file.text(nameAt, NAME_MAX_BYTES, "sh_name")
+          : "";
+      },
+      contents: () =>
+        file.slice(file.u32(at + 16, "sh_offset"), file.u32(at + 20, "sh_size"), "sh_size"),
+    };
+  });
 }
 
 function readSymbols(file: FieldReader): KernelSymbol[] {

@@ -37,8 +37,8 @@ export interface XenParameters {
   readonly supportedFeatures: readonly string[];
   /** Where Xen may begin at the earliest; 0 when the kernel does not say. */
   readonly hypervisorStart: number;
-  /** Wants its symbol table loaded after its image. */
-  readonly wantsSymbols: boolean;
+  /** Takes its RAM disk by its first frame's number, outside of what is mapped. */
+  readonly takesUnmappedRamdisk: boolean;
 }
 
 /** A kernel ready to be placed in memory. */

@@ -12,7 +12,9 @@ import {
   XEN_ELFNOTE_GUEST_OS,
   XEN_ELFNOTE_HV_START_LOW,
   XEN_ELFNOTE_HYPERCALL_PAGE,
+  XEN_ELFNOTE_INIT_P2M,
   XEN_ELFNOTE_LOADER,
+  XEN_ELFNOTE_MOD_START_PFN,
   XEN_ELFNOTE_PADDR_OFFSET,
   XEN_ELFNOTE_PAE_MODE,
   XEN_ELFNOTE_SUPPORTED_FEATURES,
@@ -21,9 +23,10 @@ import {
   XEN_PAE_MODES,
 } from "../../abi/xen-layout.ts";
 import { ImageError } from "../base/errors.ts";
-import { findSection, isElf, parseElf } from "./elf.ts";
+import { bsdSymbolTable } from "./bsd-symbols.ts";
+import { findSection, isElf, parseElf, sectionNotes } from "./elf.ts";
 import { badField, hex, latin1 } from "./fields.ts";
-import type { KernelImage, XenParameters } from "./kernel.ts";
+import type { KernelImage, KernelNote, XenParameters } from "./kernel.ts";
 
 /** Name of the notes. */
 const OWNER = "Xen";
@@ -43,6 +46,7 @@ const NOTE_NAMES: Readonly<Record<string, number>> = {
 /** Version of the interface, and the only kind of loader that there is. */
 const INTERFACE_VERSION = "xen-3.0";
 const GENERIC_LOADER = "generic";
+const LINUX = "linux";
 /** What this kind of domain has, so that a kernel may require it. */
 const OFFERED_FEATURES = [
   "writable_page_tables",
@@ -67,8 +71,10 @@ export function parseXenImage(bytes: Uint8Array): KernelImage {
       "HV_IMAGE_UNSUPPORTED",
     );
   }
-  const image = parseElf(bytes);
-  const notes = noteValues(image);
+  // The entry of Xen is a note's.
+  const image = parseElf(bytes, true);
+  const inSegments = noteValues(image.notes);
+  const notes = inSegments.size > 0 ? inSegments : noteValues(sectionNotes(bytes));
   const values = notes.size > 0 ? notes : legacyValues(bytes);
   if (values === undefined) {
     throw new ImageError(
@@ -76,13 +82,24 @@ export function parseXenImage(bytes: Uint8Array): KernelImage {
       "HV_IMAGE_UNSUPPORTED",
     );
   }
-  return { ...image, xen: parametersOf(image, values, notes.size === 0) };
+  const xen = parametersOf(image, values, notes.size === 0);
+  const symbols = wantsSymbols(values, notes.size === 0) ? bsdSymbolTable(bytes) : undefined;
+  const segments = symbols === undefined ? image.segments : withSymbols(image, symbols);
+  const whole = { ...image, segments, xen };
+  checkPlaces(whole, xen, values);
+  return whole;
 }
 
-/** Notes that hold text keep it as text; the others are 4 or 8 bytes, little-endian. */
-function noteValues(image: KernelImage): Values {
+/** Symbols follow the image, and are loaded like it. */
+function withSymbols({ segments }: KernelImage, symbols: Uint8Array): KernelImage["segments"] {
+  const end = Math.max(...segments.map(({ gpa, memSize }) => gpa + memSize));
+  return [...segments, { gpa: Math.ceil(end / 4) * 4, bytes: symbols, memSize: symbols.length }];
+}
+
+/** Notes that hold text keep it as text; the others are 4 or 8 bytes, little-endian. The last of a kind counts. */
+function noteValues(notes: readonly KernelNote[]): Values {
   const values = new Map<number, string | number>();
-  for (const { name, type, desc } of image.notes) {
+  for (const { name, type, desc } of notes) {
     if (name !== OWNER) continue;
     values.set(type, TEXT_NOTES.has(type) ? textOf(desc) : numberOf(desc));
   }
@@ -118,7 +135,11 @@ function legacyValues(bytes: Uint8Array): Values | undefined {
     const [name = "", value = ""] = pair.split("=", 2);
     const type = NOTE_NAMES[name.trim()];
     if (type === undefined) continue;
-    values.set(type, TEXT_NOTES.has(type) ? value : Number(value));
+    const isText = TEXT_NOTES.has(type);
+    if (!isText && !/^(0x[0-9a-f]{1,16}|[0-9]{1,20})$/i.test(value.trim())) {
+      throw badField(LEGACY_SECTION, name.trim(), `"${value}"`, "a number");
+    }
+    values.set(type, isText ? value : Number(value));
   }
   return values;
 }
@@ -129,10 +150,16 @@ function parametersOf(image: KernelImage, values: Values, isLegacy: boolean): Xe
     const value = values.get(type);
     return typeof value === "number" && Number.isSafeInteger(value) ? value : otherwise;
   };
-  checkText("XEN_ELFNOTE_XEN_VERSION", text(XEN_ELFNOTE_XEN_VERSION), [INTERFACE_VERSION]);
-  checkText("XEN_ELFNOTE_LOADER", text(XEN_ELFNOTE_LOADER), [GENERIC_LOADER]);
-  const pae = text(XEN_ELFNOTE_PAE_MODE).split("[")[0]!;
-  checkText("XEN_ELFNOTE_PAE_MODE", pae, XEN_PAE_MODES);
+  checkInterface(
+    text(XEN_ELFNOTE_XEN_VERSION),
+    text(XEN_ELFNOTE_LOADER),
+    text(XEN_ELFNOTE_GUEST_OS),
+  );
+  checkPae(text(XEN_ELFNOTE_PAE_MODE));
+  if (values.has(XEN_ELFNOTE_PADDR_OFFSET) && !values.has(XEN_ELFNOTE_VIRT_BASE)) {
+    const found = "absent where XEN_ELFNOTE_PADDR_OFFSET is not";
+    throw badField("Xen notes", "XEN_ELFNOTE_VIRT_BASE", found, "both or neither");
+  }
   const virtBase = number(XEN_ELFNOTE_VIRT_BASE, 0);
   const page = number(XEN_ELFNOTE_HYPERCALL_PAGE, -1);
   const requiredFeatures = requiredOf(text(XEN_ELFNOTE_FEATURES));
@@ -145,14 +172,63 @@ function parametersOf(image: KernelImage, values: Values, isLegacy: boolean): Xe
     requiredFeatures,
     supportedFeatures: supportedOf(number(XEN_ELFNOTE_SUPPORTED_FEATURES, 0)),
     hypervisorStart: number(XEN_ELFNOTE_HV_START_LOW, 0),
-    wantsSymbols: text(XEN_ELFNOTE_BSD_SYMTAB).startsWith("yes"),
+    takesUnmappedRamdisk: number(XEN_ELFNOTE_MOD_START_PFN, 0) !== 0,
   };
 }
 
-/** An absent text is as good as the right one. */
-function checkText(note: string, found: string, wanted: readonly string[]): void {
-  if (found === "" || wanted.includes(found)) return;
-  throw badField("Xen notes", note, `"${found}"`, wanted.join(" or "), "HV_IMAGE_UNSUPPORTED");
+/** The note says yes; the older section only has to name it. */
+function wantsSymbols(values: Values, isLegacy: boolean): boolean {
+  const value = values.get(XEN_ELFNOTE_BSD_SYMTAB);
+  return value !== undefined && (isLegacy || value === "yes");
+}
+
+/** Absent texts are as good as the right ones; Linux may name a loader of its own. */
+function checkInterface(version: string, loader: string, guestOs: string): void {
+  const refuse = (note: string, found: string, wanted: string) => {
+    throw badField("Xen notes", note, `"${found}"`, wanted, "HV_IMAGE_UNSUPPORTED");
+  };
+  if (version !== "" && !version.startsWith(INTERFACE_VERSION)) {
+    refuse("XEN_ELFNOTE_XEN_VERSION", version, INTERFACE_VERSION);
+  }
+  const isGeneric = loader === "" || loader.startsWith(GENERIC_LOADER);
+  if (!isGeneric && !guestOs.startsWith(LINUX)) {
+    refuse("XEN_ELFNOTE_LOADER", loader, GENERIC_LOADER);
+  }
+}
+
+/** A kernel that says nothing uses two-level page tables. */
+function checkPae(mode: string): void {
+  const isPae = mode.startsWith("yes") || mode.includes("bimodal");
+  if (isPae) return;
+  const found = mode === "" ? "absent" : `"${mode}"`;
+  throw badField(
+    "Xen notes",
+    "XEN_ELFNOTE_PAE_MODE",
+    `${found}, which means a kernel without PAE`,
+    `${XEN_PAE_MODES.join(" or ")}; Xen has no domains for others any more`,
+    "HV_IMAGE_UNSUPPORTED",
+  );
+}
+
+/** The addresses that notes name are inside of the image or outside, as they must be. */
+function checkPlaces(image: KernelImage, xen: XenParameters, values: Values): void {
+  const { start, end } = imageRange(image, xen);
+  const inside = `between ${hex(start)} and ${hex(end)}`;
+  if (xen.entry < start || xen.entry >= end) {
+    throw badField("Xen notes", "XEN_ELFNOTE_ENTRY", hex(xen.entry), inside);
+  }
+  const page = xen.hypercallPage;
+  if (
+    page !== undefined &&
+    (page % PAGE_BYTES !== 0 || page + PAGE_BYTES <= start || page >= end)
+  ) {
+    throw badField("Xen notes", "XEN_ELFNOTE_HYPERCALL_PAGE", hex(page), `a page ${inside}`);
+  }
+  // 64-bit kernels alone may place the list themselves, but nobody may place it here.
+  const list = values.get(XEN_ELFNOTE_INIT_P2M);
+  if (typeof list === "number" && list >= start && list < end) {
+    throw badField("Xen notes", "XEN_ELFNOTE_INIT_P2M", hex(list), "an address outside the image");
+  }
 }
 
 /** Features with an exclamation mark are required. */

@@ -14,6 +14,7 @@ import {
   TRAP_HYPERCALL,
 } from "../../abi/xen.ts";
 import {
+  SIF_MOD_START_PFN,
   START_CMD_LINE,
   START_CMD_LINE_BYTES,
   START_CONSOLE_EVTCHN,
@@ -102,6 +103,7 @@ export function buildDomain(
     write(gpa - xen.paddrOffset + xen.virtBase, bytes);
   }
   if (initrd !== undefined) write(plan.ramdisk, initrd);
+  const isUnmapped = initrd !== undefined && xen.takesUnmappedRamdisk;
   write(plan.p2m, new Uint8Array(p2m.buffer, p2m.byteOffset, p2m.byteLength));
   if (xen.hypercallPage !== undefined) write(xen.hypercallPage, hypercallPage());
   writePageTables(memory, plan, xen.virtBase, mfnAt);
@@ -112,7 +114,7 @@ export function buildDomain(
   info.set(new TextEncoder().encode(START_MAGIC_TEXT), START_MAGIC);
   set(START_NR_PAGES, p2m.length);
   set(START_SHARED_INFO, settings.sharedInfoMfn * PAGE_BYTES);
-  set(START_FLAGS, 0);
+  set(START_FLAGS, isUnmapped ? SIF_MOD_START_PFN : 0);
   set(START_STORE_MFN, mfnAt(plan.store));
   set(START_STORE_EVTCHN, settings.storePort);
   set(START_CONSOLE_MFN, mfnAt(plan.console));
@@ -120,7 +122,8 @@ export function buildDomain(
   set(START_PT_BASE, plan.tables);
   set(START_NR_PT_FRAMES, plan.tableFrames);
   set(START_MFN_LIST, plan.p2m);
-  set(START_MOD_START, initrd === undefined ? 0 : plan.ramdisk);
+  const ramdiskPfn = (plan.ramdisk - xen.virtBase) / PAGE_BYTES;
+  set(START_MOD_START, initrd === undefined ? 0 : isUnmapped ? ramdiskPfn : plan.ramdisk);
   set(START_MOD_LEN, initrd?.length ?? 0);
   const line = new TextEncoder().encode(commandLine).subarray(0, START_CMD_LINE_BYTES - 1);
   info.set(line, START_CMD_LINE);
@@ -138,6 +141,7 @@ export function buildDomain(
 
 /** Linear addresses of the parts, all page-aligned, in ascending order. */
 interface Layout {
+  /** Of a RAM disk that is not mapped: where it would be. */
   readonly ramdisk: number;
   readonly p2m: number;
   readonly startInfo: number;
@@ -156,8 +160,9 @@ function planLayout({ image, initrd }: Domain, xen: XenParameters, pages: number
   if (virtBase % PAGE_BYTES !== 0) {
     throw badField("Xen notes", "XEN_ELFNOTE_VIRT_BASE", hex(virtBase), "a multiple of 4096");
   }
-  const ramdisk = roundUp(imageRange(image, xen).end, PAGE_BYTES);
-  const p2m = roundUp(ramdisk + (initrd?.length ?? 0), PAGE_BYTES);
+  const imageEnd = roundUp(imageRange(image, xen).end, PAGE_BYTES);
+  const ramdiskBytes = roundUp(initrd?.length ?? 0, PAGE_BYTES);
+  const p2m = xen.takesUnmappedRamdisk ? imageEnd : imageEnd + ramdiskBytes;
   const startInfo = roundUp(p2m + 4 * pages, PAGE_BYTES);
   const store = startInfo + PAGE_BYTES;
   const console = store + PAGE_BYTES;
@@ -173,7 +178,10 @@ function planLayout({ image, initrd }: Domain, xen: XenParameters, pages: number
     needed = 1 + L2_TABLES + l1Tables;
   }
   const stack = tables + tableFrames * PAGE_BYTES;
-  const neededBytes = stack + PAGE_BYTES - virtBase;
+  // The one that is not mapped follows what is.
+  const ramdisk = xen.takesUnmappedRamdisk ? end : imageEnd;
+  const lastEnd = Math.max(stack + PAGE_BYTES, ramdisk + ramdiskBytes);
+  const neededBytes = (ramdiskBytes === 0 ? stack + PAGE_BYTES : lastEnd) - virtBase;
   if (neededBytes > pages * PAGE_BYTES) {
     throw new ImageError(
       `kernel: with its RAM disk, tables and stack it takes ${Math.ceil(neededBytes / 2 ** 20)} MiB, ` +

@@ -14,7 +14,7 @@ const TESTS: readonly string[][] = [
   ["example"], ["selftest"], ["cpuid"], ["cpuid-faulting"], ["msr"], ["debug-regs"], ["memop-seg"],
   ["pv-iopl", "SUCCESS", "hypercall"], ["pv-iopl", "SUCCESS", "vmassist"],
   ["livepatch-priv-check"], ["argo", "SKIP"],
-  ["xsa-122"], ["xsa-183"], ["xsa-185"], ["xsa-188"], ["xsa-213"], ["xsa-259"], ["xsa-260"], ["xsa-286"],
+  ["xsa-122"], ["xsa-183"], ["xsa-185"], ["xsa-188"], ["xsa-194"], ["xsa-213"], ["xsa-259"], ["xsa-260"], ["xsa-286"],
   ["xsa-298"], ["xsa-317"], ["xsa-339"],
 ];
 

@@ -1,7 +1,9 @@
 import { describe, expect, test } from "vitest";
 import {
+  SIF_MOD_START_PFN,
   START_CMD_LINE,
   START_CONSOLE_MFN,
+  START_FLAGS,
   START_MAGIC,
   START_MAGIC_TEXT,
   START_MFN_LIST,
@@ -13,6 +15,8 @@ import {
   START_SHARED_INFO,
   START_STORE_MFN,
   XEN_ELFNOTE_HYPERCALL_PAGE,
+  XEN_ELFNOTE_MOD_START_PFN,
+  XEN_ELFNOTE_PAE_MODE,
   XEN_ELFNOTE_VIRT_BASE,
 } from "../../../abi/xen-layout.ts";
 import { parseXenImage } from "../../../host-ts/boot/xen-notes.ts";
@@ -30,18 +34,22 @@ function build({
   seed = 0,
   pages = PAGES,
   initrd = Uint8Array.of(7, 8, 9) as Uint8Array | undefined,
+  isUnmapped = false,
 } = {}) {
   const map = drawMachineMap(pages);
   const p2m = assignFrames(map, seed);
   const memory = new FakeMemory(map.limit * PAGE);
   const image = parseXenImage(
     buildElf({
+      entry: BASE + 0x100000,
       segments: [
         { paddr: 0x100000, vaddr: BASE + 0x100000, bytes: Uint8Array.of(0xaa), memsz: 0x3000 },
       ],
       notes: [
         { name: "Xen", type: XEN_ELFNOTE_VIRT_BASE, desc: word(BASE) },
         { name: "Xen", type: XEN_ELFNOTE_HYPERCALL_PAGE, desc: word(BASE + 0x101000) },
+        { name: "Xen", type: XEN_ELFNOTE_PAE_MODE, desc: new TextEncoder().encode("yes\0") },
+        { name: "Xen", type: XEN_ELFNOTE_MOD_START_PFN, desc: word(isUnmapped ? 1 : 0) },
       ],
     }),
   );
@@ -131,4 +139,24 @@ test("the mapped area ends at a multiple of 4 MiB with half a MiB behind the sta
 
 test("a guest with too little memory is refused with what it takes", () => {
   expect(() => build({ pages: 256 })).toThrow(/takes 2 MiB, and the guest has 1;/);
+});
+
+test("a kernel that says so finds its RAM disk by frame number, behind what is mapped", () => {
+  const { info, p2m, memory, walk, start } = build({ isUnmapped: true });
+  expect(info(START_FLAGS)).toBe(SIF_MOD_START_PFN);
+  const pfn = info(START_MOD_START);
+  expect([pfn, info(START_MOD_LEN)]).toEqual([1024, 3]);
+  expect([...memory.read(p2m[pfn]! * PAGE, 4)]).toEqual([7, 8, 9, 0]);
+  expect(walk(BASE + pfn * PAGE).mfn).toBe(-1);
+  // Nothing lies between the kernel and the list.
+  expect(info(START_MFN_LIST)).toBe(BASE + 0x103000);
+  expect(start.startInfoLin).toBe(BASE + 0x105000);
+  expect(build().info(START_FLAGS)).toBe(0);
+});
+
+test("a RAM disk that does not fit is refused, mapped or not", () => {
+  const initrd = new Uint8Array(6 << 20);
+  expect(() => build({ initrd })).not.toThrow();
+  expect(() => build({ initrd, isUnmapped: true })).toThrow(/takes 10 MiB, and the guest has 8;/);
+  expect(() => build({ initrd: new Uint8Array(8 << 20) })).toThrow(/takes 10 MiB/);
 });
