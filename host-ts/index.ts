@@ -10,11 +10,13 @@
  * console.log(end.kind, end.stats.instructions);
  */
 
+import type { CoreImage } from "./base/core.ts";
 import { UnsupportedError } from "./base/errors.ts";
 import { unpackKernel } from "./boot/payload.ts";
 import type { Guest } from "./guest/api.ts";
 import { type GuestConfig, needsInline, resolveConfig } from "./guest/config.ts";
 import { InlineGuest } from "./guest/guest.ts";
+import { takePlace } from "./guest/machine-places.ts";
 import { refuseNesting } from "./guest/nesting.ts";
 import type { GuestOptions } from "./guest/options.ts";
 import { digestState } from "./state/digest.ts";
@@ -84,12 +86,29 @@ async function build(config: GuestConfig): Promise<Abortable> {
   refuseNesting(runsInOurGuest());
   const { loadCoreImage } = await import("./base/core-node.ts");
   const image = loadCoreImage(config.debug.assertions);
-  if (config.mode === "inline" || (config.mode === undefined && needsInline(config))) {
+  const isInline = config.mode === "inline" || (config.mode === undefined && needsInline(config));
+  if (!isInline && needsInline(config)) {
+    throw new UnsupportedError('a `backend` object cannot cross threads; use mode "inline" for it');
+  }
+  const leave = takePlace(config, image, isInline ? "inline" : "worker");
+  try {
+    const guest = await buildOn(config, image, isInline);
+    if (leave !== undefined) guest.ended.then(leave, leave);
+    return guest;
+  } catch (error) {
+    leave?.();
+    throw error;
+  }
+}
+
+async function buildOn(
+  config: GuestConfig,
+  image: CoreImage,
+  isInline: boolean,
+): Promise<Abortable> {
+  if (isInline) {
     const { createPlatform } = await import("./guest/platform-node.ts");
     return new InlineGuest(config, createPlatform(image, digestState));
-  }
-  if (needsInline(config)) {
-    throw new UnsupportedError('a `backend` object cannot cross threads; use mode "inline" for it');
   }
   const { WorkerGuest } = await import("./guest/worker-guest-node.ts");
   return await WorkerGuest.create(config, image);

@@ -52,6 +52,11 @@ export class HostInputs implements InputSink {
     this.#wake?.();
   }
 
+  /** Whoever sleeps until something is posted looks again, though nothing was. */
+  nudge(): void {
+    this.#wake?.();
+  }
+
   /** What the guest sees now, in order, and logged as such when recorded. One call per look of the run loop: each is a visit. */
   take(retired: number, clock: Clock): readonly HostInput[] {
     this.#visit = retired === this.#lastRetired ? this.#visit + 1 : 0;

@@ -39,6 +39,8 @@ export interface PersonalityHost {
   notifyLauncher(address: number): void;
   /** The vCPU that runs gives up the rest of its turn; another one that can run comes first. */
   endTurn(): void;
+  /** Another guest of this thread changed what this one may wait for: a Host that sleeps looks again. */
+  nudge(): void;
   /** A non-maskable interrupt for a vCPU: vector 2, at its next boundary between instructions that is open to it. */
   raiseNmi(vcpu: VcpuBlock): void;
   /** Counts one call performed by the Host, by its number (0-63). */
@@ -111,6 +113,8 @@ export interface Personality {
   killText(code: number, args: readonly number[]): string;
   /** Names of the calls by number, for statistics. */
   readonly callNames: readonly (string | undefined)[];
+  /** The guest is gone: lets go of what it shares with other guests. Before its vCPUs and memory go. */
+  dispose?(): void;
   /** Plain serialisable state besides the vCPU block and guest memory. */
   save(): Record<string, unknown>;
   /**

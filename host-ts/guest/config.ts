@@ -10,6 +10,7 @@ import { parseAddress } from "../backends/net-peer.ts";
 import { ConfigError, UnsupportedError } from "../base/errors.ts";
 import type { StampedInput } from "../base/inputs.ts";
 import { FAULT_PATHS, type FaultPath } from "../lguest/trap-policy.ts";
+import { FIRST_DOMID, LAST_DOMID } from "../xen/xen-machine.ts";
 import { refuseUnknownOptions } from "./option-names.ts";
 import {
   ABIS,
@@ -52,7 +53,12 @@ export interface GuestConfig {
     readonly onTripleFault: "kill" | "restart";
     readonly onStuck: "end" | "wait";
   };
-  readonly xen: { readonly scramble: number; readonly fifo: boolean };
+  readonly xen: {
+    readonly scramble: number;
+    readonly fifo: boolean;
+    readonly machine: string | undefined;
+    readonly domid: number | undefined;
+  };
   readonly lguest: {
     readonly bus: "auto" | "page" | "pci";
     readonly syscallVector: number;
@@ -83,6 +89,7 @@ export const LIMITS = {
   startTimeMs: { min: 0, max: 0xffffffff * 1000, default: Date.UTC(2026, 0, 1) },
   columns: { min: 1, max: 0xffff, default: 80 },
   rows: { min: 1, max: 0xffff, default: 25 },
+  domid: { min: FIRST_DOMID, max: LAST_DOMID, default: FIRST_DOMID },
   scramble: { min: 0, max: 0xffffffff, default: 0 },
   chaosSeed: { min: 0, max: 0xffffffff, default: 0 },
   syscallVector: { min: LGUEST_IRQ_BASE, max: 0xff, default: LGUEST_SYSCALL_VECTOR },
@@ -113,6 +120,9 @@ export function resolveConfig(options: GuestOptions): GuestConfig {
     throw new ConfigError(
       'lguest.faultPath is for guests whose faults a paravirtual Host judges; abi "bare" has its own page tables and handlers',
     );
+  }
+  if (abi !== "xen-pv" && options.xen?.machine !== undefined) {
+    throw new ConfigError(`xen.machine is for Xen domains; abi is "${abi}"`);
   }
   if (vcpus > 1 && options.abi !== "bare") {
     throw new UnsupportedError(
@@ -168,6 +178,8 @@ export function resolveConfig(options: GuestOptions): GuestConfig {
     xen: {
       scramble: integer("scramble", options.xen?.scramble),
       fifo: options.xen?.fifo ?? true,
+      machine: options.xen?.machine,
+      domid: options.xen?.domid === undefined ? undefined : integer("domid", options.xen.domid),
     },
     bare: {
       modules: list("bare.modules", options.bare?.modules, MAX_MODULES).map((module, index) =>

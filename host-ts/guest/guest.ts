@@ -12,11 +12,12 @@ import type { Guest, GuestEnd, GuestEvents, GuestState, RequestOptions } from ".
 import { type GuestConfig, refuseProfile, refuseRecording, terminalSize } from "./config.ts";
 import { ConsoleStreams } from "./console-streams.ts";
 import { type CrashReport, reportCrash } from "./crash-report.ts";
+import type { Lockstep, Stepper } from "./lockstep.ts";
 import { Machine, type MachineParts } from "./machine.ts";
 import { openHostSide, type Platform } from "./platform.ts";
 import { type Profile, Profiler } from "./profiler.ts";
 import { GuestRequests } from "./requests.ts";
-import { runGuest } from "./run-loop.ts";
+import { type LoopOutcome, runGuest } from "./run-loop.ts";
 import { collectStats, type GuestStats } from "./stats.ts";
 
 /** Longest turn of the run loop before the event loop gets its own, in milliseconds. */
@@ -42,6 +43,9 @@ export class InlineGuest implements Guest {
   readonly #profiler: Profiler | undefined;
   readonly #requests: GuestRequests;
   readonly #closeHostSide: () => void;
+  /** Guests that this one goes in step with, and its place among them. */
+  readonly #lockstep: Lockstep | undefined;
+  readonly #stepper: Stepper | undefined;
   readonly #events = new Emitter<GuestEvents>();
   readonly #alarm = new Alarm();
   readonly #endSettled = deferred<GuestEnd>();
@@ -63,7 +67,7 @@ export class InlineGuest implements Guest {
     this.#platform = platform;
     this.#inputs = new HostInputs(config.replay, config.debug.record);
     this.#profiler = config.profile && new Profiler(config.profile);
-    this.#inputs.onPost(() => this.#alarm.ring());
+    this.#inputs.onPost(() => this.#lookAgain());
     this.#inputs.openSource();
     this.#requests = new GuestRequests(config.name, this.#inputs);
     this.console = new ConsoleStreams({
@@ -76,8 +80,10 @@ export class InlineGuest implements Guest {
     };
     const hostSide = openHostSide(config, platform, this.#inputs, print);
     this.#closeHostSide = hostSide.close;
+    this.#lockstep = hostSide.neighbours?.lockstep;
     this.#parts = {
       ...hostSide,
+      xenMachine: hostSide.neighbours?.machine,
       core: platform.core,
       inputs: this.#inputs,
       profiler: this.#profiler,
@@ -91,6 +97,7 @@ export class InlineGuest implements Guest {
       this.#closeHostSide();
       throw error;
     }
+    this.#stepper = this.#lockstep?.enter(() => this.#alarm.ring());
     this.ended = this.#endSettled.promise;
     // Nobody has to listen; whoever does gets the rejection through their own reference.
     this.ended.catch(() => {});
@@ -248,6 +255,7 @@ export class InlineGuest implements Guest {
 
   async #drive(): Promise<void> {
     try {
+      this.#startStep();
       this.#startedMs ??= this.#platform.monotonicMs();
       while (this.#wish.kind === "run") {
         this.#enterState("running");
@@ -255,6 +263,7 @@ export class InlineGuest implements Guest {
         if (this.#wish.kind === "run") await this.#runTurn();
       }
       this.#machine.clock.stop();
+      this.#forStep((lockstep, stepper) => lockstep.stop(stepper));
       // From here on a wish, such as one of a listener, needs a driver of its own.
       this.#isDriven = false;
       if (this.#state !== "dead") this.#obey(this.#wish);
@@ -274,18 +283,50 @@ export class InlineGuest implements Guest {
 
   /** One turn, and whatever must happen before the next one. */
   async #runTurn(): Promise<void> {
+    const turnEndNs = this.#forStep((lockstep, stepper) => lockstep.limitNs(stepper));
+    if (this.#stepper?.isStranded) this.#machine.giveUp();
+    else if (this.#stepper !== undefined && turnEndNs === undefined) {
+      await this.#alarm.sleep(undefined);
+      return;
+    }
+    this.#machine.setTurnEnd(turnEndNs);
     const now = this.#platform.monotonicMs;
     const turnStartMs = now();
     const outcome = runGuest(
       this.#machine,
-      () => this.#wish.kind !== "run" || now() - turnStartMs > TURN_MS,
+      () => this.#wish.kind !== "run" || this.#machine.isTurnOver || now() - turnStartMs > TURN_MS,
     );
     this.#coreMs += now() - turnStartMs;
     this.#releaseWriter();
     if (!this.#isSuspended) this.#requests.look(this.#machine.personality.control);
     if (outcome.kind === "dead") this.#bury();
     else if (outcome.kind === "suspended") this.#stand();
+    else if (this.#stepper !== undefined) this.#finishTurn(outcome);
     else if (outcome.kind === "asleep") await this.#sleep(outcome.untilNs);
+  }
+
+  /** Of guests that go in step: the next one's turn comes, unless only this thread's event loop had to run. */
+  #finishTurn(outcome: LoopOutcome): void {
+    const isAsleep = outcome.kind === "asleep";
+    if (!isAsleep && !this.#machine.isTurnOver) return;
+    const canWait = this.#inputs.hasSources;
+    const nap = isAsleep ? { untilNs: outcome.untilNs, canWait } : undefined;
+    this.#forStep((lockstep, stepper) => lockstep.finish(stepper, nap));
+  }
+
+  #startStep(): void {
+    this.#forStep((lockstep, stepper) => lockstep.start(stepper, this.#machine.clock));
+  }
+
+  #forStep<T>(action: (lockstep: Lockstep, stepper: Stepper) => T): T | undefined {
+    if (this.#lockstep === undefined || this.#stepper === undefined) return undefined;
+    return action(this.#lockstep, this.#stepper);
+  }
+
+  /** Something came in, or a neighbour did something. */
+  #lookAgain(): void {
+    this.#alarm.ring();
+    this.#forStep((lockstep, stepper) => lockstep.nudge(stepper));
   }
 
   async #sleep(untilNs: number | undefined): Promise<void> {
@@ -321,6 +362,8 @@ export class InlineGuest implements Guest {
     this.#machine.dispose();
     this.#inputs.startNextLife();
     this.#machine = new Machine(this.#config, this.#parts);
+    this.#forStep((lockstep, stepper) => lockstep.stop(stepper));
+    this.#startStep();
     this.#coreMs = 0;
     this.#startedMs = this.#platform.monotonicMs();
     this.#events.emit("reboot", ++this.#lives);
@@ -366,6 +409,7 @@ export class InlineGuest implements Guest {
   #finish(): void {
     if (this.#state === "dead") return;
     this.#inputs.onPost(undefined);
+    this.#forStep((lockstep, stepper) => lockstep.leave(stepper));
     this.#blockedWriter?.resolve();
     this.#requests.end();
     this.console.end();

@@ -25,7 +25,7 @@ import type { Core } from "../base/core.ts";
 import { PlatformEntropy, SeededEntropy } from "../base/entropy.ts";
 import { assertHost, OutOfMemoryError } from "../base/errors.ts";
 import { EXHAUSTED_REASON, FrameMemory } from "../base/guest-memory.ts";
-import type { HostInputs } from "../base/inputs.ts";
+import type { HostInputs, StampedInput } from "../base/inputs.ts";
 import type { GuestEndKind, Personality, PersonalityHost } from "../base/personality.ts";
 import type { BlockBackend, ConsoleBackend, NetBackend, VirtioDevice } from "../base/ports.ts";
 import { GuestClock, type MonotonicMs, Timers } from "../base/time.ts";
@@ -41,6 +41,7 @@ import { XenNet } from "../devices/xen-net.ts";
 import type { SplitDevice } from "../devices/xen-ports.ts";
 import { createLguest } from "../lguest/index.ts";
 import { createXenPv } from "../xen/index.ts";
+import { XenMachine } from "../xen/xen-machine.ts";
 import type { GuestConfig } from "./config.ts";
 import { CPUS } from "./options.ts";
 import type { Profiler } from "./profiler.ts";
@@ -64,6 +65,8 @@ export interface MachineParts {
   readonly console: ConsoleBackend;
   readonly block: readonly BlockBackend[];
   readonly net: readonly NetBackend[];
+  /** The machine that a Xen domain shares with others; undefined: it has one to itself. */
+  readonly xenMachine?: XenMachine | undefined;
   readonly hostMs: MonotonicMs;
   readonly onNotify: (address: number) => void;
   readonly profiler?: Profiler | undefined;
@@ -99,6 +102,7 @@ export class Machine implements PersonalityHost {
   readonly #unwinder = new Unwinder();
   readonly #scheduler: Scheduler;
   #death: Death | undefined;
+  #turnEndNs: number | undefined;
 
   /** Throws ConfigError, ImageError or OutOfMemoryError; whatever was built by then is taken down again. */
   constructor(config: GuestConfig, parts: MachineParts) {
@@ -124,6 +128,7 @@ export class Machine implements PersonalityHost {
       this.#setDebug();
       this.devices = this.#createDevices();
       this.personality = this.#createPersonality();
+      this.#unwinder.push(() => this.personality.dispose?.());
       assertHost(this.#death === undefined, "building a domain does not kill it");
       this.vcpuRunner = new Vcpu(this, this.personality, parts.profiler);
     } catch (error) {
@@ -221,6 +226,10 @@ export class Machine implements PersonalityHost {
     this.vcpu = next;
   }
 
+  nudge(): void {
+    this.#parts.inputs.nudge();
+  }
+
   raiseNmi(vcpu: VcpuBlock): void {
     vcpu.setU32(VCPU_NMI, vcpu.u32(VCPU_NMI) | NMI_PENDING);
   }
@@ -236,6 +245,7 @@ export class Machine implements PersonalityHost {
     if (this.vcpus.some((vcpu) => this.#isReady(vcpu)) || inputs.hasWaiting) return "awake";
     const timerNs = this.timers.nextNs();
     const stamp = inputs.nextStamp();
+    if (this.#turnEndNs !== undefined) return this.#napInTurn(timerNs, stamp);
     if (stamp !== undefined && stamp.atInstruction <= this.clock.retired) {
       if (timerNs !== undefined && timerNs <= stamp.atNs) this.clock.jumpTo(timerNs);
       return "awake";
@@ -247,12 +257,42 @@ export class Machine implements PersonalityHost {
       this.clock.jumpTo(timerNs);
       return "awake";
     }
-    if (timerNs === undefined && !inputs.hasSources) {
-      const reason = "halted with no timer, and nothing is left that could wake it";
-      this.#death ??= { kind: "deadlocked", reason };
+    const hasNeighbours = (this.#parts.xenMachine?.size ?? 0) > 1;
+    if (timerNs === undefined && !inputs.hasSources && !hasNeighbours) {
+      this.giveUp();
       return "awake";
     }
     return { untilNs: timerNs };
+  }
+
+  /** Nothing can wake it any more: it is dead. */
+  giveUp(): void {
+    const reason = "halted with no timer, and nothing is left that could wake it";
+    this.#death ??= { kind: "deadlocked", reason };
+  }
+
+  /** Guests that go in step: guest time at which this one's turn ends, undefined for a guest that goes alone. */
+  setTurnEnd(ns: number | undefined): void {
+    this.#turnEndNs = ns;
+  }
+
+  /** Whether its turn among guests that go in step is over. */
+  get isTurnOver(): boolean {
+    return this.#turnEndNs !== undefined && this.clock.nowNs >= this.#turnEndNs;
+  }
+
+  /** In its turn a guest sleeps only until it ends: others may do something for it then. */
+  #napInTurn(
+    timerNs: number | undefined,
+    stamp: StampedInput | undefined,
+  ): "awake" | { readonly untilNs: number | undefined } {
+    const isNow = stamp !== undefined && stamp.atInstruction <= this.clock.retired;
+    const wakesNs = [timerNs, isNow ? stamp.atNs : undefined].filter((ns) => ns !== undefined);
+    if (wakesNs.length === 0) return { untilNs: undefined };
+    const untilNs = Math.min(...wakesNs);
+    if (untilNs > this.#turnEndNs!) return { untilNs };
+    this.clock.jumpTo(untilNs);
+    return "awake";
   }
 
   /** The guest slept: virtual time moves by what passed outside, but not past the timer it slept for. */
@@ -286,6 +326,8 @@ export class Machine implements PersonalityHost {
     const timer = this.timers.nextNs();
     if (timer !== undefined) budget = Math.min(budget, this.clock.instructionsUntil(timer));
     const stamp = this.#parts.inputs.nextStamp();
+    if (this.#turnEndNs !== undefined)
+      budget = Math.min(budget, this.clock.instructionsUntil(this.#turnEndNs));
     if (stamp !== undefined)
       budget = Math.min(budget, Math.max(1, stamp.atInstruction - this.clock.retired));
     return budget;
@@ -337,7 +379,12 @@ export class Machine implements PersonalityHost {
     const config = this.#config;
     if (config.abi === "lguest") return createLguest(this, { ...config, image }, config.lguest);
     if (config.abi === "xen-pv") {
-      const settings = { ...config.xen, name: config.name, devices: this.#createSplitDevices() };
+      const settings = {
+        ...config.xen,
+        machine: this.#parts.xenMachine ?? new XenMachine(),
+        name: config.name,
+        devices: this.#createSplitDevices(),
+      };
       return createXenPv(this, { ...config, image }, settings);
     }
     const initrd = config.initrd === undefined ? [] : [config.initrd];

@@ -84,6 +84,13 @@ export interface XenOptions {
   readonly scramble?: number | undefined;
   /** Whether the guest may have its events in queues by priority, as Xen offers since 4.4. Default true. */
   readonly fifo?: boolean | undefined;
+  /**
+   * A name: domains of this process with the same one are on one machine, where they can grant each other pages, bind event channels to
+   * each other's ports and share one xenstore. They take turns in virtual time, so that together they are repeatable. Default: alone.
+   */
+  readonly machine?: string | undefined;
+  /** Number of the domain on its machine, 1 to 32751. Default: the lowest that is free. */
+  readonly domid?: number | undefined;
 }
 
 /** Switches for finding bugs; they never change what a guest computes. */

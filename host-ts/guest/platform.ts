@@ -17,6 +17,7 @@ import { type KernelImage, parseKernelImage } from "../boot/image.ts";
 import { parseXenImage } from "../boot/xen-notes.ts";
 import type { GuestConfig } from "./config.ts";
 import type { Machine } from "./machine.ts";
+import { joinNeighbours, type Neighbours } from "./neighbours.ts";
 
 /** Injected, so that the engine itself knows no platform. */
 export interface Platform {
@@ -36,6 +37,8 @@ export interface HostSide {
   readonly console: ConsoleBackend;
   readonly block: readonly BlockBackend[];
   readonly net: readonly NetBackend[];
+  /** Other Xen domains of the same machine. */
+  readonly neighbours: Neighbours | undefined;
   /** Flushes and closes everything, the last opened first. */
   readonly close: () => void;
 }
@@ -71,7 +74,9 @@ export function openHostSide(
       return keep(new Port(options.backend ?? platform.joinHub(options.hub!)));
     });
     const console = new CallbackConsole(print, config.terminal);
-    return { image, console, block, net, close: () => unwinder.run() };
+    const neighbours = joinNeighbours(config, platform.core);
+    if (neighbours !== undefined) unwinder.push(neighbours.close);
+    return { image, console, block, net, neighbours, close: () => unwinder.run() };
   } catch (error) {
     unwinder.run();
     throw error;

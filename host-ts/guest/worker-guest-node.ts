@@ -31,7 +31,7 @@ export class WorkerGuest implements Guest {
 
   /** Builds the guest in a worker. Rejects with the same errors as building it here. */
   static async create(config: GuestConfig, image: CoreImage): Promise<WorkerGuest> {
-    const guest = new WorkerGuest(config.name, borrowWorker(image));
+    const guest = new WorkerGuest(config, borrowWorker(image, config.xen.machine));
     try {
       await guest.#worker.ask({ type: "create", guest: guest.#id, config });
     } catch (error) {
@@ -41,8 +41,8 @@ export class WorkerGuest implements Guest {
     return guest;
   }
 
-  private constructor(name: string, worker: GuestWorker) {
-    this.name = name;
+  private constructor(config: GuestConfig, worker: GuestWorker) {
+    this.name = config.name;
     this.#worker = worker;
     this.ended = this.#end.promise;
     this.ended.catch(() => {});
@@ -54,11 +54,11 @@ export class WorkerGuest implements Guest {
       // A worker that is lost needs no end of input.
       end: () => void feed(undefined).catch(() => {}),
     });
-    worker.admit(
-      this.#id,
-      (event) => this.#receive(event),
-      (error) => this.#lose(error),
-    );
+    worker.admit(this.#id, {
+      onEvent: (event) => this.#receive(event),
+      onLost: (error) => this.#lose(error),
+      machine: config.xen.machine,
+    });
   }
 
   get state(): GuestState {

@@ -12,11 +12,19 @@ import type { Command, Message, WorkerStart } from "./protocol.ts";
 
 type EventListener = (event: Extract<Message, { type: "event" }>) => void;
 
+/** A guest as its worker's pool knows it. */
+export interface Hosted {
+  readonly onEvent: EventListener;
+  readonly onLost: (error: Error) => void;
+  /** The machine that it shares with other Xen domains. */
+  readonly machine: string | undefined;
+}
+
 /** A worker as its guests' proxies see it. */
 export class GuestWorker {
   readonly #worker: Worker;
   readonly #calls = new Map<number, Deferred<unknown>>();
-  readonly #guests = new Map<number, { onEvent: EventListener; onLost: (error: Error) => void }>();
+  readonly #guests = new Map<number, Hosted>();
   #nextCall = 0;
   #isLost = false;
 
@@ -38,9 +46,14 @@ export class GuestWorker {
     return this.#guests.size;
   }
 
+  /** Whether domains of a shared machine live here. */
+  hosts(machine: string): boolean {
+    return [...this.#guests.values()].some((guest) => guest.machine === machine);
+  }
+
   /** Takes in a guest; while there is one, the worker keeps the process alive. */
-  admit(guest: number, onEvent: EventListener, onLost: (error: Error) => void): void {
-    this.#guests.set(guest, { onEvent, onLost });
+  admit(guest: number, hosted: Hosted): void {
+    this.#guests.set(guest, hosted);
     this.#worker.ref();
   }
 
@@ -95,10 +108,12 @@ type CommandWithoutCall = WithoutCall<Command>;
 
 const pools = new WeakMap<CoreImage, GuestWorker[]>();
 
-/** The worker with the fewest guests; a new one while there are processors without. */
-export function borrowWorker(image: CoreImage): GuestWorker {
+/** The worker with the fewest guests; a new one while there are processors without. Domains of one machine are all on one. */
+export function borrowWorker(image: CoreImage, machine: string | undefined): GuestWorker {
   const pool = (pools.get(image) ?? []).filter((worker) => !worker.isLost);
   pools.set(image, pool);
+  const home = machine === undefined ? undefined : pool.find((worker) => worker.hosts(machine));
+  if (home !== undefined) return home;
   pool.sort((a, b) => a.load - b.load);
   const idlest = pool[0];
   if (idlest !== undefined && (idlest.load === 0 || pool.length >= availableParallelism())) {

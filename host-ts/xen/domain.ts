@@ -1,7 +1,7 @@
 /** What the handlers of hypercalls reach: the domain they act on, and the parts of it that the Host keeps. */
 import { PAGE_BYTES } from "../../abi/memory.ts";
 import { VCPU_XEN_INFO } from "../../abi/vcpu.ts";
-import { DOMID_SELF, XEN_EPERM, XEN_ESRCH } from "../../abi/xen.ts";
+import { DOMID_SELF } from "../../abi/xen.ts";
 import { SI_VCPU_INFO, VCPU_INFO_BYTES } from "../../abi/xen-layout.ts";
 import type { PersonalityHost } from "../base/personality.ts";
 import type { VcpuBlock } from "../base/vcpu-block.ts";
@@ -13,16 +13,20 @@ import { Reservation } from "./reservation.ts";
 import { Runstates } from "./runstates.ts";
 import { XenTimers } from "./timers.ts";
 import { Waiting } from "./waiting.ts";
+import type { XenMachine } from "./xen-machine.ts";
 
-/** The Host. */
-export const HOST_DOMID = 0;
-/** Its guests begin here. */
-export const FIRST_DOMID = 1;
+/** Where a domain is, and under which number. */
+export interface Residence {
+  readonly machine: XenMachine;
+  readonly domid: number;
+}
 
 /** One domain. */
 export class XenDomain {
   readonly host: PersonalityHost;
-  readonly domid = FIRST_DOMID;
+  /** The other domains. */
+  readonly machine: XenMachine;
+  readonly domid: number;
   readonly map: MachineMap;
   readonly pointers: GuestPointers;
   readonly channels: EventChannels;
@@ -42,6 +46,7 @@ export class XenDomain {
   /** @param ramFrames frames of RAM @param seed of the scrambled physical-to-machine list, 0 for one in order */
   constructor(
     host: PersonalityHost,
+    { machine, domid }: Residence,
     ramFrames: number,
     seed: number,
     shutDown: (reason: number) => number | undefined,
@@ -49,6 +54,8 @@ export class XenDomain {
   ) {
     this.host = host;
     this.hasFifo = hasFifo;
+    this.machine = machine;
+    this.domid = domid;
     this.shutDown = shutDown;
     this.map = drawMachineMap(ramFrames);
     this.reservation = new Reservation(host, this.map, seed);
@@ -61,11 +68,18 @@ export class XenDomain {
       vcpuInfoGpa: (id) => this.vcpuInfoGpa(host.vcpus[id]!),
       holdFrame: (mfn) => this.reservation.hold(mfn),
       releaseFrame: (mfn) => this.reservation.release(mfn),
+      peer: (domid) => machine.find(domid)?.channels,
+      onRaise: machine.isShared ? () => host.nudge() : undefined,
     });
     this.timers = new XenTimers(host, this.channels);
     this.grants = new GrantTable(host, this.map, this.domid);
     this.runstates = new Runstates(host);
     this.waiting = new Waiting(this);
+  }
+
+  /** The domain is gone: what it had bound, mapped and granted is given up. Before its memory goes. */
+  destroy(): void {
+    this.channels.closeAll();
   }
 
   /** Machine address of struct shared_info. */
@@ -83,14 +97,13 @@ export class XenDomain {
     return this.sharedInfoGpa + SI_VCPU_INFO + id * VCPU_INFO_BYTES;
   }
 
+  /** What a call that needs rights over a domain answers: undefined for this one, which has them over itself. */
+  refusal(domid: number): number | undefined {
+    return this.isSelf(domid) ? undefined : this.machine.refusal(domid);
+  }
+
   /** Whether a domain identifier means this domain. */
   isSelf(domid: number): boolean {
     return domid === DOMID_SELF || domid === this.domid;
-  }
-
-  /** What a call that needs rights over a domain answers: undefined for this one, which has them over itself. */
-  refusal(domid: number): number | undefined {
-    if (this.isSelf(domid)) return undefined;
-    return domid === HOST_DOMID ? -XEN_EPERM : -XEN_ESRCH;
   }
 }

@@ -1,6 +1,6 @@
 /**
  * Event channels of one domain: what each port is bound to. How the guest learns of them is event-words.ts. The other end of an interdomain
- * channel is the Host, which plays domain 0, or another port of the same domain.
+ * channel is the Host, which plays domain 0, a port of another domain, or one of the same domain.
  *
  * Source: Xen's public event_channel.h. Calls return negative errno values.
  */
@@ -31,7 +31,13 @@ import type { EventDomain, EventWords } from "./event-words.ts";
 import { FifoWords } from "./event-words-fifo.ts";
 import { TwoLevelWords } from "./event-words-two-level.ts";
 
-export type { EventDomain } from "./event-words.ts";
+/** What event channels need to know of their domain and its neighbours. */
+export interface ChannelDomain extends EventDomain {
+  /** Channels of another domain of the machine; without it nobody else is there. */
+  readonly peer?: (domid: number) => EventChannels | undefined;
+  /** Called when a port is raised, for whoever lets the domain sleep. */
+  readonly onRaise?: (() => void) | undefined;
+}
 
 /** One port. Serialisable. */
 export interface Channel {
@@ -52,7 +58,7 @@ const HOST_DOMID = 0;
 
 /** See the file header. */
 export class EventChannels {
-  readonly #domain: EventDomain;
+  readonly #domain: ChannelDomain;
   readonly #channels: (Channel | undefined)[] = [];
   readonly #twoLevel: TwoLevelWords;
   /** While the guest has chosen this form. */
@@ -62,7 +68,7 @@ export class EventChannels {
   /** What the Host does when the guest sends on a port that is bound to it. */
   readonly #handlers = new Map<number, () => void>();
 
-  constructor(domain: EventDomain) {
+  constructor(domain: ChannelDomain) {
     this.#domain = domain;
     this.#twoLevel = new TwoLevelWords(domain);
   }
@@ -70,6 +76,10 @@ export class EventChannels {
   /** Whether a port can be asked about: it is bound, or closed in a group of ports of which one was bound. */
   exists(port: number): boolean {
     return port < this.#known;
+  }
+
+  get domid(): number {
+    return this.#domain.domid;
   }
 
   /** A channel to the Host as the domain finds it at its start. @returns its port. */
@@ -107,23 +117,24 @@ export class EventChannels {
     return channel && { ...channel };
   }
 
-  /** EVTCHNOP_alloc_unbound. @returns the port. */
+  /** EVTCHNOP_alloc_unbound. Nobody asks whether the remote domain is there. @returns the port. */
   allocUnbound(domid: number, remoteDomid: number): number {
     if (!this.#isSelf(domid)) return this.#refusal(domid);
     const remote = remoteDomid === DOMID_SELF ? this.#domain.domid : remoteDomid;
     return this.#allocate(EVTCHNSTAT_UNBOUND, { remoteDomid: remote });
   }
 
-  /** EVTCHNOP_bind_interdomain: here only between two ports of the same domain. @returns the local port. */
+  /** EVTCHNOP_bind_interdomain: to a port that another domain, or this one, left unbound for this domain. @returns the local port. */
   bindInterdomain(remoteDomid: number, remotePort: number): number {
-    if (!this.#isSelf(remoteDomid)) return remoteDomid === HOST_DOMID ? -XEN_EINVAL : -XEN_ESRCH;
+    const peer = this.#isSelf(remoteDomid) ? this : this.#domain.peer?.(remoteDomid);
+    if (peer === undefined) return remoteDomid === HOST_DOMID ? -XEN_EINVAL : -XEN_ESRCH;
     if (this.#freePort() === undefined) return -XEN_ENOSPC;
-    const remote = this.#at(remotePort);
-    if (remote?.state !== EVTCHNSTAT_UNBOUND || remote.remoteDomid !== this.#domain.domid) {
+    const remote = peer.#at(remotePort);
+    if (remote?.state !== EVTCHNSTAT_UNBOUND || remote.remoteDomid !== this.domid) {
       return -XEN_EINVAL;
     }
-    const { domid } = this.#domain;
-    const port = this.#allocate(EVTCHNSTAT_INTERDOMAIN, { remoteDomid: domid, remotePort });
+    const binding = { remoteDomid: peer.domid, remotePort };
+    const port = this.#allocate(EVTCHNSTAT_INTERDOMAIN, binding);
     remote.state = EVTCHNSTAT_INTERDOMAIN;
     remote.remotePort = port;
     // What was sent before there was a receiver is not lost.
@@ -151,9 +162,11 @@ export class EventChannels {
     const channel = this.#at(port);
     if (channel === undefined) return -XEN_EINVAL;
     if (channel.remotePort !== 0) {
-      const remote = this.#at(channel.remotePort);
+      const peer = this.#peerOf(channel);
+      const remote = peer === undefined ? undefined : peer.#at(channel.remotePort);
       if (remote !== undefined) {
         remote.state = EVTCHNSTAT_UNBOUND;
+        remote.remoteDomid = this.#domain.domid;
         remote.remotePort = 0;
       }
     }
@@ -169,7 +182,7 @@ export class EventChannels {
     if (channel === undefined) return -XEN_EINVAL;
     if (channel.state === EVTCHNSTAT_IPI) this.raise(port);
     else if (channel.state === EVTCHNSTAT_INTERDOMAIN) {
-      if (channel.remotePort !== 0) this.raise(channel.remotePort);
+      if (channel.remotePort !== 0) this.#peerOf(channel)?.raise(channel.remotePort);
       else this.#handlers.get(port)?.();
     } else if (channel.state !== EVTCHNSTAT_UNBOUND) return -XEN_EINVAL;
     return 0;
@@ -197,10 +210,15 @@ export class EventChannels {
   /** EVTCHNOP_reset: closes everything, and bits tell of events again. */
   reset(domid: number): number {
     if (!this.#isSelf(domid)) return this.#refusal(domid);
+    this.closeAll();
+    return 0;
+  }
+
+  /** The domain is gone, or starts over: what others had bound to it is unbound. */
+  closeAll(): void {
     for (let port = 1; port < this.#channels.length; port++) this.close(port);
     this.#fifo?.release();
     this.#fifo = undefined;
-    return 0;
   }
 
   /** EVTCHNOP_init_control: a vCPU's control block at `offset` of a frame; the first one makes queues tell of events. */
@@ -239,7 +257,9 @@ export class EventChannels {
   /** Makes a port pending. */
   raise(port: number): void {
     const channel = this.#at(port);
-    if (channel !== undefined) this.#words.setPending(port, channel.vcpu);
+    if (channel === undefined) return;
+    this.#words.setPending(port, channel.vcpu);
+    this.#domain.onRaise?.();
   }
 
   /** Whether a port that is bound is pending, masked or not. */
@@ -278,12 +298,20 @@ export class EventChannels {
     return port === 0 ? undefined : this.#channels[port];
   }
 
-  #isSelf(domid: number): boolean {
-    return domid === DOMID_SELF || domid === this.#domain.domid;
+  /** Channels of the domain that has the other end of an interdomain channel. */
+  #peerOf(channel: Channel): EventChannels | undefined {
+    if (channel.remoteDomid === this.#domain.domid) return this;
+    return this.#domain.peer?.(channel.remoteDomid);
   }
 
+  /** The answer to a domain that names another one without being its master. */
   #refusal(domid: number): number {
-    return domid === HOST_DOMID ? -XEN_EPERM : -XEN_ESRCH;
+    const isThere = domid === HOST_DOMID || this.#domain.peer?.(domid) !== undefined;
+    return isThere ? -XEN_EPERM : -XEN_ESRCH;
+  }
+
+  #isSelf(domid: number): boolean {
+    return domid === DOMID_SELF || domid === this.#domain.domid;
   }
 
   /** The lowest one; a guest that still has a closed port in a queue keeps it from being found. */

@@ -29,7 +29,6 @@ import {
   XEN_EINVAL,
   XEN_ENOSYS,
   XEN_EPERM,
-  XEN_ESRCH,
 } from "../../abi/xen.ts";
 import {
   EVTCHN_INIT_CONTROL_BYTES,
@@ -159,11 +158,10 @@ function initControl({ channels }: XenDomain, op: DataView): number {
 
 /** What a port is bound to: u16 dom, u32 port @4, u32 status @8, u32 vcpu @12, and more by kind @16. */
 function status(domain: XenDomain, op: DataView): number {
+  const refused = domain.refusal(u16(op, 0));
+  if (refused !== undefined) return refused;
   const { channels } = domain;
-  const domid = u16(op, 0);
   const port = u32(op, 4);
-  if (domid === 0) return -XEN_EPERM;
-  if (!domain.isSelf(domid)) return -XEN_ESRCH;
   if (!channels.exists(port)) return -XEN_EINVAL;
   const channel = channels.status(port);
   op.setUint32(8, channel?.state ?? EVTCHNSTAT_CLOSED, true);

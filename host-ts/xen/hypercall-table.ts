@@ -125,6 +125,13 @@ export function performHypercall(
   return handler === undefined ? -xen.XEN_ENOSYS : handler(domain, ...args);
 }
 
+/** What Xen answers to a domain without privileges that names the owner of frames: itself by its number is nobody, too. */
+function refuseFrames(domain: XenDomain, domid: number): number {
+  if (domid === domain.domid) return -xen.XEN_ESRCH;
+  const isXens = domid === xen.DOMID_IO || domid === xen.DOMID_XEN;
+  return isXens ? -xen.XEN_EPERM : domain.machine.refusal(domid);
+}
+
 /** set_timer_op: the deadline is system time in two halves; 0 stops the timer. */
 function setTimerOp({ host: { vcpu }, timers }: XenDomain, low = 0, high = 0): number {
   const deadlineNs = high * 2 ** 32 + low;
@@ -133,7 +140,7 @@ function setTimerOp({ host: { vcpu }, timers }: XenDomain, low = 0, high = 0): n
   return 0;
 }
 
-/** There is no other domain whose tables this one might change; on its own it is update_va_mapping. */
+/** No domain is master of another one's tables; on its own, which it must not name by its number, it is update_va_mapping. */
 function updateOtherDomain(
   domain: XenDomain,
   _lin = 0,
@@ -143,12 +150,10 @@ function updateOtherDomain(
   domid = 0,
 ): number | undefined {
   const { core: verbs, vcpu } = domain.host;
-  if (domain.isSelf(domid)) {
+  if (domid === xen.DOMID_SELF) {
     vcpu.setU32(VCPU_XEN_CALL, xen.HYPERVISOR_UPDATE_VA_MAPPING);
     verbs.exports.xenPerform(vcpu.ptr);
     return undefined;
   }
-  return domid === 0 || domid === xen.DOMID_IO || domid === xen.DOMID_XEN
-    ? -xen.XEN_EPERM
-    : -xen.XEN_ESRCH;
+  return refuseFrames(domain, domid);
 }

@@ -36,15 +36,16 @@ import { MemoryPage, type SplitDevice } from "../devices/xen-ports.ts";
 import { buildDomain, type Domain, type StartOfDay } from "./builder.ts";
 import { ConsoleRing } from "./console-ring.ts";
 import { DomainControl } from "./control.ts";
-import { XenDomain } from "./domain.ts";
+import { type Residence, XenDomain } from "./domain.ts";
 import { GrantedPages } from "./granted-pages.ts";
 import { CALL_NAMES, performHypercall } from "./hypercall-table.ts";
 import { coreDeathText } from "./kill-reasons.ts";
 import { setProcessor } from "./processor.ts";
+import type { XenMachine } from "./xen-machine.ts";
 import { Xenbus } from "./xenbus.ts";
-import { populateDomain } from "./xenstore/domain.ts";
+import { populateDomain, removeDomain } from "./xenstore/domain.ts";
 import { XenstoreRing } from "./xenstore/ring.ts";
-import { Xenstore } from "./xenstore/xenstore.ts";
+import type { Xenstore } from "./xenstore/xenstore.ts";
 
 const STATE_VERSION = 2;
 /** Arguments that a hypercall has at most. */
@@ -61,6 +62,10 @@ export interface XenSettings {
   readonly name: string;
   /** Disks and network cards, in the order of the options. */
   readonly devices: readonly SplitDevice[];
+  /** Where the domain is to live. */
+  readonly machine: XenMachine;
+  /** Its number there; undefined: the lowest that is free. */
+  readonly domid: number | undefined;
 }
 
 /** How each SHUTDOWN_* ends the guest. */
@@ -72,13 +77,21 @@ const ENDS: Readonly<Record<number, readonly [GuestEndKind, string]>> = {
   [SHUTDOWN_SOFT_RESET]: ["restart", "the domain shut down: soft reset"],
 };
 
-/** Builds the domain in fresh guest memory. Throws ImageError when it does not fit. */
+/** Builds the domain in fresh guest memory. Throws ImageError when it does not fit, ConfigError when its number is taken. */
 export function createXenPv(
   host: PersonalityHost,
   domain: Domain,
   settings: XenSettings,
 ): Personality {
-  return new XenPv(host, domain, settings);
+  const { machine } = settings;
+  const domid = machine.reserve(settings.domid);
+  try {
+    return new XenPv(host, domain, settings, { machine, domid });
+  } catch (error) {
+    removeDomain(machine.store, domid);
+    machine.leave(domid);
+    throw error;
+  }
 }
 
 class XenPv implements Personality {
@@ -87,7 +100,7 @@ class XenPv implements Personality {
   readonly #host: PersonalityHost;
   readonly #domain: XenDomain;
   readonly #console: ConsoleRing;
-  readonly #store = new Xenstore();
+  readonly #store: Xenstore;
   readonly #storeRing: XenstoreRing;
   readonly #bus: Xenbus;
   readonly control: DomainControl;
@@ -95,11 +108,13 @@ class XenPv implements Personality {
   readonly #storePort: number;
   readonly #start: StartOfDay;
 
-  constructor(host: PersonalityHost, domain: Domain, settings: XenSettings) {
+  constructor(host: PersonalityHost, domain: Domain, settings: XenSettings, home: Residence) {
     this.#host = host;
+    this.#store = home.machine.store;
     const ramFrames = host.memory.ramBytes >>> PAGE_BITS;
     this.#domain = new XenDomain(
       host,
+      home,
       ramFrames,
       settings.scramble,
       (reason) => this.#shutDown(reason),
@@ -155,6 +170,16 @@ class XenPv implements Personality {
         host.core.exports.xenReturn(host.vcpu.ptr, answer);
       },
     });
+    home.machine.enter(this.#domain);
+  }
+
+  dispose(): void {
+    const { machine, domid } = this.#domain;
+    this.#bus.close();
+    this.#domain.destroy();
+    this.#store.release(domid);
+    removeDomain(this.#store, domid);
+    machine.leave(domid);
   }
 
   /** The exit record itself remembers the call. */

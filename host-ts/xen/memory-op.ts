@@ -11,7 +11,6 @@ import {
   XEN_ENOMEM,
   XEN_ENOSYS,
   XEN_EPERM,
-  XEN_ESRCH,
   XENMEM_ADD_TO_PHYSMAP,
   XENMEM_ADD_TO_PHYSMAP_BATCH,
   XENMEM_CURRENT_RESERVATION,
@@ -52,7 +51,6 @@ import {
 import type { XenDomain } from "./domain.ts";
 import { M2P_ENTRIES_PER_FRAME } from "./machine-map.ts";
 
-const HOST_DOMID = 0;
 /** Above the sub-command in its word: where a call goes on that was preempted. */
 const COMMAND_MASK = 0x3f;
 /** log2 of the largest extent that a domain without hardware may ask for. */
@@ -116,12 +114,7 @@ export function memoryOp(domain: XenDomain, command: number, pointer: number): n
 /** @returns undefined when the domain identifier at `pointer` is this domain's, else the error. */
 function ofDomain(domain: XenDomain, pointer: number): number | undefined {
   const domid = domain.pointers.read(pointer, 2)?.getUint16(0, true);
-  return domid === undefined ? -XEN_EFAULT : refusal(domain, domid);
-}
-
-function refusal(domain: XenDomain, domid: number): number | undefined {
-  if (domain.isSelf(domid)) return undefined;
-  return domid === HOST_DOMID ? -XEN_EPERM : -XEN_ESRCH;
+  return domid === undefined ? -XEN_EFAULT : domain.refusal(domid);
 }
 
 function requestAt(view: DataView, at: number): Request {
@@ -138,7 +131,7 @@ function changeReservation(domain: XenDomain, command: number, pointer: number):
   const view = domain.pointers.read(pointer, XENMEM_RESERVATION_BYTES);
   if (view === undefined) return -XEN_EFAULT;
   const request = requestAt(view, 0);
-  const refused = refusal(domain, request.domid);
+  const refused = domain.refusal(request.domid);
   if (refused !== undefined) return refused;
   if (request.order > MAX_ORDER) return 0;
   const change = CHANGES[command]!;
@@ -180,7 +173,7 @@ function exchange(domain: XenDomain, pointer: number): number {
   if (view === undefined) return -XEN_EFAULT;
   const given = requestAt(view, XENMEM_EXCHANGE_IN);
   const wanted = requestAt(view, XENMEM_EXCHANGE_OUT);
-  const refused = refusal(domain, given.domid) ?? refusal(domain, wanted.domid);
+  const refused = domain.refusal(given.domid) ?? domain.refusal(wanted.domid);
   if (refused !== undefined) return refused;
   if (given.order > MAX_ORDER || wanted.order > MAX_ORDER) return -XEN_EPERM;
   const pages = given.count * 2 ** given.order;

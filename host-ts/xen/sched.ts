@@ -16,7 +16,6 @@ import {
   XEN_EINVAL,
   XEN_ENOSYS,
   XEN_EPERM,
-  XEN_ESRCH,
 } from "../../abi/xen.ts";
 import {
   SCHED_POLL_BYTES,
@@ -25,8 +24,6 @@ import {
   SCHED_POLL_TIMEOUT,
 } from "../../abi/xen-layout.ts";
 import type { XenDomain } from "./domain.ts";
-
-const HOST_DOMID = 0;
 
 /** HYPERVISOR_sched_op_compat: arguments by value. */
 export function schedOpCompat(
@@ -59,7 +56,7 @@ export function schedOp(domain: XenDomain, command: number, pointer: number): nu
     case SCHEDOP_REMOTE_SHUTDOWN: {
       const domid = pointers.read(pointer, 8)?.getUint16(0, true);
       if (domid === undefined) return -XEN_EFAULT;
-      return domid === HOST_DOMID || domain.isSelf(domid) ? -XEN_EPERM : -XEN_ESRCH;
+      return domain.refusal(domid) ?? -XEN_EPERM;
     }
     case SCHEDOP_SHUTDOWN_CODE:
       return pointers.readU32(pointer) === undefined ? -XEN_EFAULT : 0;

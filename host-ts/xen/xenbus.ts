@@ -69,6 +69,11 @@ export class Xenbus {
     this.#backends.push(new Backend(this.#options, device));
   }
 
+  /** The domain is gone: every device lets go of it. */
+  close(): void {
+    for (const backend of this.#backends) backend.close();
+  }
+
   /** Host-side news for one of the devices. */
   receive(input: HostInput): void {
     for (const { device } of this.#backends)
@@ -104,6 +109,7 @@ class Backend {
   readonly #options: XenbusOptions;
   readonly #frontPath: string;
   readonly #backPath: string;
+  readonly #unwatch: () => void;
   #state = XENBUS_STATE_INIT_WAIT;
   #link: Link | undefined;
 
@@ -131,7 +137,12 @@ class Backend {
       state: String(XENBUS_STATE_INITIALISING),
       ...device.frontendKeys,
     });
-    store.watch(`${this.#frontPath}/state`, () => this.#follow());
+    this.#unwatch = store.watch(`${this.#frontPath}/state`, () => this.#follow());
+  }
+
+  close(): void {
+    this.#unwatch();
+    this.#disconnect();
   }
 
   save() {

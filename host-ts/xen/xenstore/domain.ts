@@ -75,6 +75,13 @@ export function populateDomain(store: Xenstore, facts: DomainFacts): void {
   for (const directory of OWN_DIRECTORIES) write(directory, "", ownedBy(domid));
 }
 
+/** Removes what a domain that is gone had, and the Host's ends of its devices. */
+export function removeDomain(store: Xenstore, domid: number): void {
+  store.remove(domainPath(domid));
+  const backends = `${domainPath(HOST_DOMID)}/backend`;
+  for (const kind of store.list(backends) ?? []) store.remove(`${backends}/${kind}/${domid}`);
+}
+
 /** Asks a domain to shut down; a kernel that listens empties the key when it begins. */
 export function requestShutdown(store: Xenstore, domid: number, request: ShutdownRequest): void {
   store.write(shutdownKey(domid), request);

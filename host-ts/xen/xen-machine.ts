@@ -1,0 +1,63 @@
+/**
+ * What the Xen domains of one machine share: who is there, by domain identifier, and the store that all of them reach. Domain 0 is the
+ * Host, which is always there. A domain that was not told to share a machine has one to itself.
+ */
+import { DOMID_FIRST_RESERVED, XEN_EPERM, XEN_ESRCH } from "../../abi/xen.ts";
+import { ConfigError } from "../base/errors.ts";
+import type { XenDomain } from "./domain.ts";
+import { HOST_DOMID } from "./xenstore/paths.ts";
+import { Xenstore } from "./xenstore/xenstore.ts";
+
+/** The first domain that is not the Host. */
+export const FIRST_DOMID = 1;
+/** The last number that a domain may have. */
+export const LAST_DOMID = DOMID_FIRST_RESERVED - 1;
+
+/** See the file header. */
+export class XenMachine {
+  readonly store = new Xenstore();
+  /** Whether others may come: then what one domain does may wake another. */
+  readonly isShared: boolean;
+  readonly #domains = new Map<number, XenDomain | undefined>();
+
+  constructor(isShared = false) {
+    this.isShared = isShared;
+  }
+
+  /** Domains other than the Host. */
+  get size(): number {
+    return this.#domains.size;
+  }
+
+  /** A number for a domain that is about to come: `wanted`, or the lowest that is free. Throws ConfigError when it is taken. */
+  reserve(wanted?: number): number {
+    let domid = wanted ?? FIRST_DOMID;
+    if (wanted === undefined) while (this.#domains.has(domid)) domid++;
+    if (this.#domains.has(domid)) {
+      throw new ConfigError(`xen.domid is ${domid}, and a domain of this machine has it already`);
+    }
+    this.#domains.set(domid, undefined);
+    return domid;
+  }
+
+  /** The domain with a reserved number is there. */
+  enter(domain: XenDomain): void {
+    this.#domains.set(domain.domid, domain);
+  }
+
+  /** The number is free again. Who waits for the domain looks again. */
+  leave(domid: number): void {
+    this.#domains.delete(domid);
+    for (const domain of this.#domains.values()) domain?.host.nudge();
+  }
+
+  /** A domain other than the Host. */
+  find(domid: number): XenDomain | undefined {
+    return this.#domains.get(domid);
+  }
+
+  /** How Xen refuses a domain without privileges that names another one: -EPERM, or -ESRCH when there is none. */
+  refusal(domid: number): number {
+    return domid === HOST_DOMID || this.find(domid) !== undefined ? -XEN_EPERM : -XEN_ESRCH;
+  }
+}
