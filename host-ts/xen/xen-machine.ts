@@ -4,7 +4,8 @@
  */
 import { DOMID_FIRST_RESERVED, XEN_EPERM, XEN_ESRCH } from "../../abi/xen.ts";
 import { ConfigError } from "../base/errors.ts";
-import type { XenDomain } from "./domain.ts";
+import type { PersonalityHost } from "../base/personality.ts";
+import type { EventChannels } from "./event-channels.ts";
 import { HOST_DOMID } from "./xenstore/paths.ts";
 import { Xenstore } from "./xenstore/xenstore.ts";
 
@@ -13,12 +14,19 @@ export const FIRST_DOMID = 1;
 /** The last number that a domain may have. */
 export const LAST_DOMID = DOMID_FIRST_RESERVED - 1;
 
+/** A domain as others see it. */
+export interface Neighbour {
+  readonly domid: number;
+  readonly host: PersonalityHost;
+  readonly channels: EventChannels;
+}
+
 /** See the file header. */
 export class XenMachine {
   readonly store = new Xenstore();
   /** Whether others may come: then what one domain does may wake another. */
   readonly isShared: boolean;
-  readonly #domains = new Map<number, XenDomain | undefined>();
+  readonly #domains = new Map<number, Neighbour | undefined>();
 
   constructor(isShared = false) {
     this.isShared = isShared;
@@ -41,7 +49,7 @@ export class XenMachine {
   }
 
   /** The domain with a reserved number is there. */
-  enter(domain: XenDomain): void {
+  enter(domain: Neighbour): void {
     this.#domains.set(domain.domid, domain);
   }
 
@@ -52,7 +60,7 @@ export class XenMachine {
   }
 
   /** A domain other than the Host. */
-  find(domid: number): XenDomain | undefined {
+  find(domid: number): Neighbour | undefined {
     return this.#domains.get(domid);
   }
 

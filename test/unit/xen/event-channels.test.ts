@@ -26,12 +26,16 @@ import { FakeMemory } from "../devices/support.ts";
 
 const DOMID = 5;
 
-function setUp() {
+function setUp(
+  domid = DOMID,
+  peer: (domid: number) => EventChannels | undefined = () => undefined,
+) {
   const memory = new FakeMemory(0x1000);
   const vcpuInfoGpa = (vcpu: number) => vcpu * VCPU_INFO_BYTES;
   const channels = new EventChannels({
     memory,
-    domid: DOMID,
+    domid,
+    peer,
     sharedInfoGpa: 0,
     vcpus: 2,
     vcpuInfoGpa,
@@ -44,6 +48,16 @@ function setUp() {
     selector: (vcpu: number) => memory.readU32(vcpuInfoGpa(vcpu) + VI_PENDING_SEL),
     upcall: (vcpu: number) => memory.readU8(vcpuInfoGpa(vcpu) + VI_UPCALL_PENDING),
   };
+}
+
+/** Domains of one machine. */
+function neighbours(...domids: number[]) {
+  const all = new Map<number, EventChannels>();
+  return domids.map((domid) => {
+    const made = setUp(domid, (other) => all.get(other));
+    all.set(domid, made.channels);
+    return made;
+  }) as [ReturnType<typeof setUp>, ReturnType<typeof setUp>, ReturnType<typeof setUp>];
 }
 
 describe("telling a vCPU", () => {
@@ -165,6 +179,48 @@ describe("the other end", () => {
     expect(channels.bindInterdomain(DOMID_SELF, a)).toBe(-XEN_EINVAL);
     channels.close(b);
     expect(channels.status(a)?.state).toBe(EVTCHNSTAT_UNBOUND);
+  });
+
+  test("a port left unbound for another domain is bound by that one alone, and each end raises the other", () => {
+    const [a, b, c] = neighbours(1, 2, 3);
+    const theirs = a.channels.allocUnbound(DOMID_SELF, 2);
+    expect(c.channels.bindInterdomain(1, theirs)).toBe(-XEN_EINVAL);
+    expect(b.channels.bindInterdomain(7, theirs)).toBe(-XEN_ESRCH);
+    expect(b.channels.bindInterdomain(1, theirs + 1)).toBe(-XEN_EINVAL);
+    b.channels.bindIpi(0);
+    const port = b.channels.bindInterdomain(1, theirs);
+    expect([port, b.channels.isPending(port)]).toEqual([2, true]);
+    expect(a.channels.isPending(theirs)).toBe(false);
+    expect(b.channels.send(port)).toBe(0);
+    expect(a.channels.isPending(theirs)).toBe(true);
+    expect(a.channels.status(theirs)).toMatchObject({
+      state: EVTCHNSTAT_INTERDOMAIN,
+      remoteDomid: 2,
+      remotePort: port,
+    });
+    expect(c.channels.bindInterdomain(1, theirs)).toBe(-XEN_EINVAL);
+  });
+
+  test("closing one end, or the end of its domain, leaves the other unbound for whoever had it", () => {
+    const [a, b] = neighbours(1, 2);
+    const ports = [0, 1].map(() => a.channels.allocUnbound(DOMID_SELF, 2));
+    const bound = ports.map((port) => b.channels.bindInterdomain(1, port));
+    const unbound = { state: EVTCHNSTAT_UNBOUND, remoteDomid: 1, remotePort: 0 };
+    a.channels.close(ports[0]!);
+    expect(b.channels.status(bound[0]!)).toMatchObject(unbound);
+    expect(b.channels.send(bound[0]!)).toBe(0);
+    a.channels.closeAll();
+    expect(b.channels.status(bound[1]!)).toMatchObject(unbound);
+  });
+
+  test("who names another domain is refused: -EPERM for one that is there, -ESRCH for one that is not", () => {
+    const [a] = neighbours(1, 2);
+    expect([0, 2, 3].map((domid) => a.channels.allocUnbound(domid, 1))).toEqual([
+      -XEN_EPERM,
+      -XEN_EPERM,
+      -XEN_ESRCH,
+    ]);
+    expect([2, 3].map((domid) => a.channels.reset(domid))).toEqual([-XEN_EPERM, -XEN_ESRCH]);
   });
 
   test("saved bindings are restored", () => {
