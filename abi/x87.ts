@@ -48,3 +48,22 @@ export const TAG_SPECIAL = 2;
 export const TAG_EMPTY = 3;
 /** All registers empty. */
 export const FTW_INIT = 0xffff;
+
+/**
+ * FXSAVE's image: FCW and FSW; a byte of tags and FOP; pointers; MXCSR; ST(0)-ST(7) and XMM0-XMM7 of 16 bytes each.
+ * Source: SDM 2A, "FXSAVE—Save x87 FPU, MMX Technology, and SSE State".
+ */
+export const FXSAVE_BYTES = 512;
+export const FX_FCW = 0;
+export const FX_FSW = 2;
+/** Bit n: physical register n is not empty. */
+export const FX_FTW = 4;
+export const FX_FOP = 6;
+export const FX_FIP = 8;
+export const FX_FCS = 12;
+export const FX_FDP = 16;
+export const FX_FDS = 20;
+export const FX_MXCSR = 24;
+export const FX_MXCSR_MASK = 28;
+export const FX_ST = 32;
+export const FX_XMM = 160;

@@ -4,6 +4,7 @@
 import {
   GUEST_M2P_MFN,
   GUEST_M2P_TABLES_MFN,
+  VCPU_EFLAGS,
   VCPU_FAULT_ADDRESS,
   VCPU_GUEST,
 } from "../abi/vcpu.ts";
@@ -45,6 +46,7 @@ import {
   setModel,
 } from "./switcher/vcpus.ts";
 import { land } from "./xen/bounce.ts";
+import { setDebugRegister } from "./xen/debug-registers.ts";
 import {
   addFrames,
   dropVcpuTables,
@@ -59,6 +61,7 @@ import { createPageInfo, refWord, typeOf } from "./xen/page-info.ts";
 import { getPage, getPageAndType, putPage, putPageAndType } from "./xen/page-types.ts";
 import { newBasePointer, pinTable, unpinTable } from "./xen/pins.ts";
 import { setGdtFrame, setLdt } from "./xen/segments.ts";
+import { start } from "./xen/start.ts";
 import { hasUpcall } from "./xen/upcall.ts";
 
 /** Prepares the shared memory; once, before any thread starts. */
@@ -334,6 +337,21 @@ export function xenLoadSegment(v: usize, seg: u32, selector: u32): bool {
   const done = loadSegment(v, seg, selector);
   clearEvent(v);
   return done;
+}
+/**
+ * Begins a vCPU that has never run: EIP, ESP and EFLAGS (IF set, IOPL 0) of the block, and segment registers of which the Host has set the
+ * selectors only. What cannot be loaded leads to the failsafe callback. @returns 0 with EXIT_KILL recorded.
+ */
+export function xenStart(v: usize): bool {
+  switchDirectory(v);
+  const flags = load<u32>(v, VCPU_EFLAGS);
+  store<u32>(v, flags & ~EFLAGS_ARITH, VCPU_EFLAGS);
+  setArithFlags(v, flags);
+  return start(v);
+}
+/** Sets debug register `n` (0-7) as set_debugreg does. @returns 0 or a negative errno, nothing changed then. */
+export function xenSetDebugRegister(v: usize, n: u32, value: u32): i32 {
+  return setDebugRegister(v, n, value);
 }
 /** Answers the EXIT_HYPERCALL that the vCPU left with: into EAX, or into the entry of the multicall, which then goes on by itself. */
 export function xenReturn(v: usize, value: u32): void {

@@ -21,28 +21,28 @@ import {
   VCPU_XMM,
 } from "../../abi/vcpu.ts";
 import { CR0_EM, CR0_TS, VECTOR_NM } from "../../abi/x86.ts";
+import {
+  FCW_DEFINED,
+  FX_FCS,
+  FX_FCW,
+  FX_FDP,
+  FX_FDS,
+  FX_FIP,
+  FX_FTW,
+  FX_MXCSR,
+  FX_MXCSR_MASK,
+  FX_ST,
+  FX_XMM,
+  FXSAVE_BYTES,
+} from "../../abi/x87.ts";
 import { Uop } from "../decode/uop.ts";
 import { storeValue, translateRead, translateWrite } from "../mmu/access.ts";
 import { raise, raiseGp, STEP_EVENT, STEP_NEXT } from "../state/faults.ts";
 import { St, setControl, updateSummary } from "./fpu-state.ts";
 
-/** Offsets in the image. */
-/** FCW, and FSW in the upper half. */
-const FX_FCW: u32 = 0;
-/** FTW, and FOP in the upper half. */
-const FX_FTW: u32 = 4;
-const FX_FIP: u32 = 8;
-const FX_FCS: u32 = 12;
-const FX_FDP: u32 = 16;
-const FX_FDS: u32 = 20;
-const FX_MXCSR: u32 = 24;
-const FX_MXCSR_MASK: u32 = 28;
-const FX_ST: u32 = 32;
-const FX_XMM: u32 = 160;
-const FX_BYTES: u32 = 512;
+const FX_BYTES: u32 = FXSAVE_BYTES;
 /** Past the last register. */
-const FX_USED: u32 = 288;
-const FCW_DEFINED: u32 = 0x1f3f;
+const FX_END: u32 = FX_XMM + 8 * 16;
 
 /** @returns false with #NM or #GP(0) recorded. */
 function mayAccess(v: usize, lin: u32): bool {
@@ -96,7 +96,7 @@ function quad(v: usize, lin: u32): u64 {
  */
 function isQueued(v: usize, lin: u32): bool {
   const cursor = load<u32>(v, VCPU_MMIO_CURSOR);
-  for (let at: u32 = 0; at < FX_USED; at += 8) if (translateRead(v, lin + at, 8) == 0) return false;
+  for (let at: u32 = 0; at < FX_END; at += 8) if (translateRead(v, lin + at, 8) == 0) return false;
   store<u32>(v, cursor, VCPU_MMIO_CURSOR);
   return true;
 }

@@ -11,6 +11,7 @@ import {
   COUNTER_DIRECTORY_SWITCHES,
   COUNTER_TLB_FLUSHES,
   GUEST_TABLES_EPOCH,
+  GUEST_VCPUS,
   PAGING_NONE,
   POLICY_XEN,
   VCPU_CONTEXT,
@@ -19,10 +20,13 @@ import {
   VCPU_CR3,
   VCPU_EFLAGS,
   VCPU_GUEST,
+  VCPU_ID,
   VCPU_LARGE_PAGES,
   VCPU_PAGING,
   VCPU_POLICY,
   VCPU_TLB,
+  VCPU_XEN_TABLES_MISSED,
+  VCPU_XEN_TABLES_SEEN,
 } from "../../abi/vcpu.ts";
 import { CR0_AM, EFLAGS_AC, PTE_D, PTE_P, PTE_RW, PTE_US } from "../../abi/x86.ts";
 import {
@@ -196,17 +200,33 @@ function tablesEpoch(v: usize): u32 {
 }
 
 function activate(v: usize, i: u32, now: u32): void {
-  if (load<u32>(v, VCPU_POLICY) == POLICY_XEN) noteEpoch(v);
+  const changes = contextTlbs(i) != load<usize>(v, VCPU_CONTEXT);
+  if (changes && load<u32>(v, VCPU_POLICY) == POLICY_XEN) noteEpoch(v);
   store<u32>(contextRecord(i), now, CONTEXT_LAST_USE);
   store<usize>(v, contextTlbs(i), VCPU_CONTEXT);
   updatePrivilege(v);
 }
 /** The context that was in use goes to sleep now. */
 function noteEpoch(v: usize): void {
+  const missed = load<u32>(v, VCPU_XEN_TABLES_MISSED);
+  store<u32>(v, 0, VCPU_XEN_TABLES_MISSED);
   const i = <u32>(load<usize>(v, VCPU_CONTEXT) - (arena + ARENA_TLBS)) / TLB_CONTEXT_BYTES;
   if (i >= <u32>TLB_CONTEXTS) return;
   const record = contextRecord(i);
-  if (load<usize>(record, CONTEXT_VCPU) == v) store<u32>(record, tablesEpoch(v), CONTEXT_EPOCH);
+  if (load<usize>(record, CONTEXT_VCPU) != v) return;
+  // Who changed the tables on another vCPU need not have flushed this one: its next load of CR3 does.
+  store<u32>(record, tablesEpoch(v) - missed, CONTEXT_EPOCH);
+}
+
+/** The vCPU of a Xen guest stands still from now on: others may change the tables that it uses. */
+export function leaveTables(v: usize): void {
+  store<u32>(v, tablesEpoch(v), VCPU_XEN_TABLES_SEEN);
+}
+/** It goes on. */
+export function enterTables(v: usize): void {
+  if (load<u32>(load<usize>(v, VCPU_GUEST), GUEST_VCPUS) == 1) return;
+  if (load<u32>(v, VCPU_XEN_TABLES_SEEN) == tablesEpoch(v)) return;
+  store<u32>(v, 1, VCPU_XEN_TABLES_MISSED);
 }
 
 /** Drops every cached translation of the vCPU, in all its directories. */
@@ -229,12 +249,27 @@ export function flushGuestTranslations(guest: usize): void {
   }
 }
 
-/** Drops the translation of one page, all of it if it may be a large one, for every vCPU of `guest`. */
-export function flushPageOfGuest(guest: usize, lin: u32): void {
+/** A set of vCPUs that has them all. */
+export const ALL_VCPUS: u32 = 0xffffffff;
+
+/** Drops what this thread holds for those vCPUs of `guest` whose bit is in `vcpus`. */
+export function flushVcpus(guest: usize, vcpus: u32): void {
   for (let i: u32 = 0; i < <u32>TLB_CONTEXTS; i++) {
-    const vcpu = load<usize>(contextRecord(i), CONTEXT_VCPU);
-    if (vcpu != 0 && load<usize>(vcpu, VCPU_GUEST) == guest) flushPageEverywhere(vcpu, lin);
+    if (isOneOf(i, guest, vcpus)) memory.fill(contextTlbs(i), 0xff, TLB_CONTEXT_BYTES);
   }
+}
+/** Drops the translation of one page, all of it if it may be a large one, for those vCPUs of `guest` whose bit is in `vcpus`. */
+export function flushPageOfVcpus(guest: usize, vcpus: u32, lin: u32): void {
+  for (let i: u32 = 0; i < <u32>TLB_CONTEXTS; i++) {
+    if (isOneOf(i, guest, vcpus))
+      flushPageEverywhere(load<usize>(contextRecord(i), CONTEXT_VCPU), lin);
+  }
+}
+/** @returns whether context `i` serves a vCPU of `guest` whose bit is in `vcpus`. */
+function isOneOf(i: u32, guest: usize, vcpus: u32): bool {
+  const vcpu = load<usize>(contextRecord(i), CONTEXT_VCPU);
+  if (vcpu == 0 || load<usize>(vcpu, VCPU_GUEST) != guest) return false;
+  return ((vcpus >>> load<u32>(vcpu, VCPU_ID)) & 1) != 0;
 }
 
 /** Drops the cached translations of the current directory only. */

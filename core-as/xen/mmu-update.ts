@@ -25,10 +25,11 @@ import { PAGE_OWNED, PGT_L1, PGT_L3, PGT_WRITABLE } from "../../abi/xen-memory.t
 import { frameForRead } from "../mmu/frames.ts";
 import { physicalForWrite } from "../mmu/physical.ts";
 import {
+  ALL_VCPUS,
   flushCurrentDirectory,
-  flushGuestTranslations,
   flushPageOf,
-  flushPageOfGuest,
+  flushPageOfVcpus,
+  flushVcpus,
 } from "../mmu/tlb.ts";
 import { COST_DIRECTORY, COST_EVERYTHING, charge } from "./cost.ts";
 import { canRead, readGuest } from "./guest-access.ts";
@@ -127,13 +128,17 @@ function flushAfter(v: usize, lin: u32, flags: u32): i32 {
   if (kind == <u32>UVMF_NONE) return 0;
   const where = flags & ~UVMF_FLUSHTYPE_MASK;
   const everywhere = where != 0;
-  if (everywhere && where != <u32>UVMF_ALL && !canRead(v, where, 4)) return -XEN_EFAULT;
+  let vcpus = ALL_VCPUS;
+  if (everywhere && where != <u32>UVMF_ALL) {
+    if (!canRead(v, where, 4)) return -XEN_EFAULT;
+    vcpus = readGuest<u32>(v, where);
+  }
   if (kind == <u32>UVMF_TLB_FLUSH) {
     charge(v, everywhere ? COST_EVERYTHING : COST_DIRECTORY);
-    if (everywhere) flushGuestTranslations(load<usize>(v, VCPU_GUEST));
+    if (everywhere) flushVcpus(load<usize>(v, VCPU_GUEST), vcpus);
     else flushCurrentDirectory(v);
   } else if (kind == <u32>UVMF_INVLPG) {
-    if (everywhere) flushPageOfGuest(load<usize>(v, VCPU_GUEST), lin);
+    if (everywhere) flushPageOfVcpus(load<usize>(v, VCPU_GUEST), vcpus, lin);
     // Directories that sleep are dropped when they wake: an entry that was present has changed.
     else flushPageOf(v, load<u32>(v, VCPU_CR3), lin);
   } else return -XEN_EINVAL;

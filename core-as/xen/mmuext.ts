@@ -25,7 +25,6 @@ import {
   MMUEXT_UNMARK_SUPER,
   MMUEXT_UNPIN_TABLE,
   XEN_EACCES,
-  XEN_EFAULT,
   XEN_EINVAL,
   XEN_ENOSYS,
   XEN_EOPNOTSUPP,
@@ -35,10 +34,11 @@ import { PAGE_OWNED, PGT_L1, PGT_L2, PGT_L3, PGT_WRITABLE } from "../../abi/xen-
 import { frameForRead } from "../mmu/frames.ts";
 import { physicalForWrite } from "../mmu/physical.ts";
 import {
+  ALL_VCPUS,
   flushCurrentDirectory,
-  flushGuestTranslations,
   flushPageEverywhere,
-  flushPageOfGuest,
+  flushPageOfVcpus,
+  flushVcpus,
 } from "../mmu/tlb.ts";
 import { COST_DIRECTORY, COST_EVERYTHING, COST_TABLE, charge } from "./cost.ts";
 import { canRead, readGuest } from "./guest-access.ts";
@@ -78,11 +78,12 @@ export function extendedOperation(v: usize, lin: u32): i32 {
       return 0;
     case MMUEXT_TLB_FLUSH_MULTI:
     case MMUEXT_INVLPG_MULTI:
-      if (!canRead(v, arg2, 4)) return -XEN_EFAULT;
-      return flushAllVcpus(v, command == <u32>MMUEXT_TLB_FLUSH_MULTI, arg1);
+      // One word of the set: a domain has no more vCPUs than that.
+      if (!canRead(v, arg2, 4)) return -XEN_EINVAL;
+      return flush(v, readGuest<u32>(v, arg2), command == <u32>MMUEXT_TLB_FLUSH_MULTI, arg1);
     case MMUEXT_TLB_FLUSH_ALL:
     case MMUEXT_INVLPG_ALL:
-      return flushAllVcpus(v, command == <u32>MMUEXT_TLB_FLUSH_ALL, arg1);
+      return flush(v, ALL_VCPUS, command == <u32>MMUEXT_TLB_FLUSH_ALL, arg1);
     case MMUEXT_FLUSH_CACHE:
     case MMUEXT_FLUSH_CACHE_GLOBAL:
       return -XEN_EACCES;
@@ -104,12 +105,12 @@ export function extendedOperation(v: usize, lin: u32): i32 {
   }
 }
 
-/** More than the set of vCPUs that was asked for is always right. */
-function flushAllVcpus(v: usize, everything: bool, lin: u32): i32 {
+/** Drops translations of the vCPUs whose bits are set: all of them, or those of one page. */
+function flush(v: usize, vcpus: u32, everything: bool, lin: u32): i32 {
   const guest = load<usize>(v, VCPU_GUEST);
   charge(v, everything ? COST_EVERYTHING : COST_DIRECTORY);
-  if (everything) flushGuestTranslations(guest);
-  else flushPageOfGuest(guest, lin);
+  if (everything) flushVcpus(guest, vcpus);
+  else flushPageOfVcpus(guest, vcpus, lin);
   return 0;
 }
 

@@ -105,6 +105,10 @@ export interface CoreExports {
   xenLand(vcpu: number, cs: number, eip: number, flags: number, ss: number, esp: number): number;
   /** Loads ES, DS, FS or GS; 0 when it cannot be loaded. */
   xenLoadSegment(vcpu: number, seg: number, selector: number): number;
+  /** Begins a vCPU whose registers the Host has set, of its segments the selectors only; 0 with EXIT_KILL recorded. */
+  xenStart(vcpu: number): number;
+  /** Debug register `n` as by set_debugreg; 0 or a negative errno. */
+  xenSetDebugRegister(vcpu: number, n: number, value: number): number;
   /** Answers EXIT_HYPERCALL: into EAX, or into the entry of the multicall, which goes on by itself at the next run or resume. */
   xenReturn(vcpu: number, value: number): void;
   /** Performs the call that left as the core would have, answer included; 0 when the Host must, or with EXIT_KILL recorded. */

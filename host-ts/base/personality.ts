@@ -79,6 +79,8 @@ export interface Personality {
   canWake(vcpu: VcpuBlock): boolean;
   /** Whether no timer and no device can ever make any vCPU go on; without it they always may. */
   readonly isStuck?: boolean;
+  /** The turn went from `before` to `PersonalityHost.vcpu`. */
+  turnPassed?(before: VcpuBlock): void;
   /** Most instructions to run before the Host must look again; Infinity when nothing waits. */
   readonly sliceLimit: number;
   /** A timer that this personality set has expired. */

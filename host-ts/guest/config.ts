@@ -124,9 +124,9 @@ export function resolveConfig(options: GuestOptions): GuestConfig {
   if (abi !== "xen-pv" && options.xen?.machine !== undefined) {
     throw new ConfigError(`xen.machine is for Xen domains; abi is "${abi}"`);
   }
-  if (vcpus > 1 && options.abi !== "bare") {
+  if (vcpus > 1 && abi === "lguest") {
     throw new UnsupportedError(
-      `vcpus is ${vcpus}, but a guest of abi "${options.abi ?? ABIS[0]}" has one; only "bare" takes more`,
+      `vcpus is ${vcpus}, but a guest of abi "lguest" has one; "bare" and "xen-pv" take more`,
     );
   }
   const memoryBytes = integer("memoryBytes", options.memoryBytes);

@@ -222,8 +222,10 @@ export class Machine implements PersonalityHost {
     const isReady = (vcpu: VcpuBlock) => this.#isReady(vcpu);
     const next = this.#scheduler.choose(this.vcpu, this.clock.retired, isReady);
     if (next === this.vcpu) return;
+    const before = this.vcpu;
     this.clock.switchTo(next);
     this.vcpu = next;
+    this.personality.turnPassed?.(before);
   }
 
   nudge(): void {

@@ -131,7 +131,7 @@ export interface GuestOptions {
   /** The processor a guest sees: without MMX and SSE, with both, or with SSE2 too. Default "i686", with abi "xen-pv" "pentium4". */
   readonly cpu?: Cpu | undefined;
   /**
-   * Virtual processors, 1 to 8: only abi "bare" takes more than one. They take turns on one thread, and time passes for all of
+   * Virtual processors, 1 to 8: of abi "bare" and "xen-pv"; abi "lguest" has one. They take turns on one thread, and time passes for all of
    * them with the instructions of each. Default 1.
    */
   readonly vcpus?: number | undefined;

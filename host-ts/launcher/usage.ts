@@ -114,7 +114,7 @@ Guest
                            with a serial port, whose debug-exit port sets the exit code
       --cpu NAME           i686 (the default), pentium3 (with MMX and SSE), pentium4 (with SSE2), core2 (with
                            SSE3 to SSE4.1) or max (with SSE4.2, SMEP, SMAP, UMIP and what else there is)
-      --cpus N             virtual processors, 1 (the default) to 8 (bare)
+      --cpus N             virtual processors, 1 (the default) to 8 (bare, xen-pv)
       --scramble N         give a Xen guest its machine frames in random order, from seed N (xen-pv)
       --module FILE        further module after the initial RAM disk (bare), by its file name; may be repeated
       --triple-fault HOW   kill (the default) or restart (bare)

@@ -12,6 +12,7 @@ import { GuestPointers } from "./pointers.ts";
 import { Reservation } from "./reservation.ts";
 import { Runstates } from "./runstates.ts";
 import { XenTimers } from "./timers.ts";
+import { Vcpus } from "./vcpus.ts";
 import { Waiting } from "./waiting.ts";
 import type { XenMachine } from "./xen-machine.ts";
 
@@ -33,6 +34,7 @@ export class XenDomain {
   readonly timers: XenTimers;
   readonly grants: GrantTable;
   readonly reservation: Reservation;
+  readonly vcpus: Vcpus;
   readonly runstates: Runstates;
   readonly waiting: Waiting;
   /** Whether it may choose queues of events. */
@@ -71,9 +73,10 @@ export class XenDomain {
       peer: (domid) => machine.find(domid)?.channels,
       onRaise: machine.isShared ? () => host.nudge() : undefined,
     });
-    this.timers = new XenTimers(host, this.channels);
+    this.vcpus = new Vcpus(this);
+    this.timers = new XenTimers(this);
     this.grants = new GrantTable(host, this.map, this.domid);
-    this.runstates = new Runstates(host);
+    this.runstates = new Runstates(this);
     this.waiting = new Waiting(this);
   }
 

@@ -135,8 +135,8 @@ function refuseFrames(domain: XenDomain, domid: number): number {
 /** set_timer_op: the deadline is system time in two halves; 0 stops the timer. */
 function setTimerOp({ host: { vcpu }, timers }: XenDomain, low = 0, high = 0): number {
   const deadlineNs = high * 2 ** 32 + low;
-  if (deadlineNs === 0) timers.cancelOneShot("oneshot", vcpu.id);
-  else timers.setOneShot("oneshot", vcpu.id, deadlineNs);
+  if (deadlineNs === 0) timers.cancelOneShot(vcpu.id);
+  else timers.setOneShot(vcpu.id, deadlineNs);
   return 0;
 }
 

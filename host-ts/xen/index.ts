@@ -194,6 +194,7 @@ class XenPv implements Personality {
     this.#host.countHypercall(number);
     const result = performHypercall(this.#domain, number, args);
     if (result !== undefined) core.exports.xenReturn(vcpu.ptr, result);
+    this.#domain.waiting.wakeReady();
   }
 
   /** Notifications of other personalities have no counterpart: a device is told by its event channel. */
@@ -220,12 +221,21 @@ class XenPv implements Personality {
   timerExpired(name: string): void {
     const isTaken = this.#domain.timers.expired(name) || this.#domain.waiting.expired(name);
     if (!isTaken) throw new BugError(`a timer that nobody set: ${name}`);
+    this.#domain.waiting.wakeReady();
   }
 
   receive(input: HostInput): void {
     if (input.kind === "console") this.#console.receive(input.data);
     else if (input.kind === "request") this.control.receive(input);
     else this.#bus.receive(input);
+    this.#domain.waiting.wakeReady();
+  }
+
+  /** One has lost its turn, the other is running now. */
+  turnPassed(before: VcpuBlock): void {
+    const { runstates } = this.#domain;
+    runstates.update(before);
+    runstates.update(this.#host.vcpu);
   }
 
   get pendingInputBytes(): number {
@@ -259,9 +269,10 @@ class XenPv implements Personality {
   }
 
   save(): Record<string, unknown> {
-    const { channels, timers, grants, reservation, runstates, waiting } = this.#domain;
+    const { channels, timers, grants, reservation, vcpus, runstates, waiting } = this.#domain;
     return {
       version: STATE_VERSION,
+      vcpus: vcpus.save(),
       channels: channels.save(),
       timers: timers.save(),
       grants: grants.save(),
@@ -280,7 +291,8 @@ class XenPv implements Personality {
   restore(state: Record<string, unknown>): void {
     checkVersion(state, "the Xen PV personality", STATE_VERSION);
     const part = (name: string) => state[name] as Record<string, unknown>;
-    const { channels, timers, grants, reservation, runstates, waiting } = this.#domain;
+    const { channels, timers, grants, reservation, vcpus, runstates, waiting } = this.#domain;
+    vcpus.restore(part("vcpus"));
     channels.restore(part("channels"));
     timers.restore(part("timers"));
     grants.restore(part("grants"));

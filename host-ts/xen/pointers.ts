@@ -5,6 +5,7 @@
 import { PAGE_BYTES } from "../../abi/memory.ts";
 import { HYPERVISOR_VIRT_START } from "../../abi/xen.ts";
 import type { PersonalityHost } from "../base/personality.ts";
+import type { VcpuBlock } from "../base/vcpu-block.ts";
 
 const GUEST_END = HYPERVISOR_VIRT_START >>> 0;
 /** More than any call's structure or list piece; bounds what a guest can make us allocate. */
@@ -24,7 +25,7 @@ export class GuestPointers {
     const target = new Uint8Array(length);
     for (let done = 0; done < length; ) {
       const chunk = Math.min(PAGE_BYTES - ((lin + done) % PAGE_BYTES), length - done);
-      const gpa = this.#walk(lin + done, false);
+      const gpa = this.#walk(this.#host.vcpu, lin + done, false);
       if (gpa < 0) return undefined;
       target.set(this.#host.memory.read(gpa, chunk), done);
       done += chunk;
@@ -34,11 +35,16 @@ export class GuestPointers {
 
   /** @returns false, with nothing written, when one of the bytes cannot be. */
   write(lin: number, bytes: Uint8Array): boolean {
+    return this.writeFor(this.#host.vcpu, lin, bytes);
+  }
+
+  /** The same under the page tables of any vCPU that has some. */
+  writeFor(vcpu: VcpuBlock, lin: number, bytes: Uint8Array): boolean {
     if (!isGuestRange(lin, bytes.length)) return false;
     const pieces: { gpa: number; from: number; length: number }[] = [];
     for (let from = 0; from < bytes.length; ) {
       const length = Math.min(PAGE_BYTES - ((lin + from) % PAGE_BYTES), bytes.length - from);
-      const gpa = this.#walk(lin + from, true);
+      const gpa = this.#walk(vcpu, lin + from, true);
       if (gpa < 0) return false;
       pieces.push({ gpa, from, length });
       from += length;
@@ -61,13 +67,14 @@ export class GuestPointers {
     return this.write(lin, Uint8Array.of(value, value >>> 8, value >>> 16, value >>> 24));
   }
 
-  #walk(lin: number, isWrite: boolean): number {
-    const { core, vcpu, memory } = this.#host;
+  #walk(vcpu: VcpuBlock, lin: number, isWrite: boolean): number {
+    const { core, memory } = this.#host;
     const gpa = core.exports.walk(vcpu.ptr, lin, isWrite ? 1 : 0, 0);
     return memory.isRange(gpa, 1) ? gpa : -1;
   }
 }
 
-function isGuestRange(lin: number, length: number): boolean {
+/** Whether all of a range lies below what the hypervisor has for itself. */
+export function isGuestRange(lin: number, length: number): boolean {
   return length <= MAX_BYTES && lin + length <= GUEST_END;
 }

@@ -52,6 +52,7 @@ export function setProcessor(host: PersonalityHost, start: StartOfDay): void {
   const { core, vcpu } = host;
   const verbs = core.exports;
   for (const each of host.vcpus) setKernelMode(each);
+  vcpu.setU32(VCPU_HALTED, 0);
   for (let register = 0; register < GENERAL_REGISTERS; register++) {
     vcpu.setU32(VCPU_GPR + 4 * register, 0);
   }
@@ -67,11 +68,11 @@ export function setProcessor(host: PersonalityHost, start: StartOfDay): void {
   verbs.updateMode(vcpu.ptr);
 }
 
-/** What a Xen guest cannot change, and the segments that it begins with. */
+/** What a Xen guest cannot change, and the segments that it begins with. It is not up. */
 function setKernelMode(vcpu: VcpuBlock): void {
   vcpu.setU32(VCPU_EFLAGS, EFLAGS_FIXED | EFLAGS_IF);
   vcpu.setU32(VCPU_CPL, KERNEL_CPL);
-  vcpu.setU32(VCPU_HALTED, 0);
+  vcpu.setU32(VCPU_HALTED, 1);
   vcpu.setU32(VCPU_HELD_GDT_COUNT, HELD_GDT_XEN);
   vcpu.setU32(VCPU_CR0, CR0_PE | CR0_MP | CR0_ET | CR0_NE | CR0_WP | CR0_PG);
   vcpu.setU32(VCPU_CR4, vcpu.u32(VCPU_CR4) | CR4_PAE);

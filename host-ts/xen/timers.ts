@@ -19,7 +19,10 @@ import {
   VI_TIME,
 } from "../../abi/xen-layout.ts";
 import type { PersonalityHost } from "../base/personality.ts";
+import type { VcpuBlock } from "../base/vcpu-block.ts";
 import type { EventChannels } from "./event-channels.ts";
+import type { GuestPointers } from "./pointers.ts";
+import type { Vcpus } from "./vcpus.ts";
 
 /** One tick of the counter is one nanosecond: (ticks << 1) * 2^31 >> 32. */
 const TSC_MUL = 0x80000000;
@@ -30,31 +33,42 @@ const TSC_STABLE = 1;
 const CLOCK_PERIOD_NS = 10_000_000;
 const CLOCK = "xen clock";
 
-type Kind = "oneshot" | "single" | "periodic";
+type Kind = "oneshot" | "periodic";
+
+/** What timers need of a domain. */
+export interface TimerDomain {
+  readonly host: PersonalityHost;
+  readonly channels: EventChannels;
+  readonly vcpus: Vcpus;
+  readonly pointers: GuestPointers;
+}
 
 /** See the file header. */
 export class XenTimers {
+  readonly #domain: TimerDomain;
   readonly #host: PersonalityHost;
-  readonly #channels: EventChannels;
   /** Period by vCPU, 0 for none. */
   #periodsNs: number[];
+  /** By vCPU: linear address of a copy of its time, under its own tables; 0 for none. */
+  #copies: number[];
 
-  constructor(host: PersonalityHost, channels: EventChannels) {
-    this.#host = host;
-    this.#channels = channels;
-    this.#periodsNs = host.vcpus.map(() => 0);
+  constructor(domain: TimerDomain) {
+    this.#domain = domain;
+    this.#host = domain.host;
+    this.#periodsNs = domain.host.vcpus.map(() => 0);
+    this.#copies = domain.host.vcpus.map(() => 0);
   }
 
   /**
-   * set_timer_op ("oneshot") or VCPUOP_set_singleshot_timer ("single"): raises VIRQ_TIMER when system time reaches `deadlineNs`,
-   * at once where it is past.
+   * set_timer_op and VCPUOP_set_singleshot_timer, which are two ways to one timer: raises VIRQ_TIMER when system time reaches
+   * `deadlineNs`, at once where it is past.
    */
-  setOneShot(kind: "oneshot" | "single", vcpu: number, deadlineNs: number): void {
-    this.#host.timers.set(nameOf(kind, vcpu), deadlineNs);
+  setOneShot(vcpu: number, deadlineNs: number): void {
+    this.#host.timers.set(nameOf("oneshot", vcpu), deadlineNs);
   }
 
-  cancelOneShot(kind: "oneshot" | "single", vcpu: number): void {
-    this.#host.timers.cancel(nameOf(kind, vcpu));
+  cancelOneShot(vcpu: number): void {
+    this.#host.timers.cancel(nameOf("oneshot", vcpu));
   }
 
   /** VIRQ_TIMER every `periodNs` from now on; 0 stops it. */
@@ -71,10 +85,10 @@ export class XenTimers {
       this.keepClock(true);
       return true;
     }
-    const match = /^xen (oneshot|single|periodic) (\d+)$/.exec(name);
+    const match = /^xen (oneshot|periodic) (\d+)$/.exec(name);
     if (match === null) return false;
     const vcpu = Number(match[2]);
-    this.#channels.raiseVirq(VIRQ_TIMER, vcpu);
+    this.#domain.channels.raiseVirq(VIRQ_TIMER, vcpu);
     if (match[1] === "periodic") this.setPeriodic(vcpu, this.#periodsNs[vcpu]!);
     return true;
   }
@@ -95,10 +109,22 @@ export class XenTimers {
    * Writes how the counter gives nanoseconds. The two are the same number always, so once would be enough for whoever reads the counter;
    * others take the time of the last update for the time, so there is one every CLOCK_PERIOD_NS while a vCPU runs.
    */
-  publishTimeInfo(vcpuInfoGpa: number): void {
+  publishTimeInfo(vcpu: VcpuBlock): void {
     const { memory, clock } = this.#host;
-    const version = memory.readU32(vcpuInfoGpa + VI_TIME + TI_VERSION);
-    memory.write(vcpuInfoGpa + VI_TIME, timeInfo(clock.nowNs, version + 2));
+    const infoGpa = vcpu.u32(VCPU_XEN_INFO);
+    const version = memory.readU32(infoGpa + VI_TIME + TI_VERSION);
+    const bytes = timeInfo(clock.nowNs, version + 2);
+    memory.write(infoGpa + VI_TIME, bytes);
+    const copy = this.#copies[vcpu.id]!;
+    const { vcpus, pointers } = this.#domain;
+    // What cannot be written now is written the next time.
+    if (copy !== 0 && vcpus.isInitialised(vcpu)) pointers.writeFor(vcpu, copy, bytes);
+  }
+
+  /** The guest wants a copy of a vCPU's time at this address too; 0 for none. */
+  setTimeArea(vcpu: VcpuBlock, lin: number): void {
+    this.#copies[vcpu.id] = lin;
+    this.publishTimeInfo(vcpu);
   }
 
   /** A vCPU runs from now on, or none does: an idle domain needs no clock. */
@@ -108,21 +134,22 @@ export class XenTimers {
       timers.cancel(CLOCK);
       return;
     }
-    for (const vcpu of this.#host.vcpus) this.publishTimeInfo(vcpu.u32(VCPU_XEN_INFO));
+    for (const vcpu of this.#host.vcpus) this.publishTimeInfo(vcpu);
     timers.set(CLOCK, (Math.floor(clock.nowNs / CLOCK_PERIOD_NS) + 1) * CLOCK_PERIOD_NS);
   }
 
   save(): Record<string, unknown> {
-    return { periodsNs: [...this.#periodsNs] };
+    return { periodsNs: [...this.#periodsNs], copies: [...this.#copies] };
   }
 
   restore(state: Record<string, unknown>): void {
     this.#periodsNs = [...(state.periodsNs as number[])];
+    this.#copies = [...(state.copies as number[])];
   }
 }
 
 /** struct vcpu_time_info at system time `nowNs`. */
-export function timeInfo(nowNs: number, version: number): Uint8Array {
+function timeInfo(nowNs: number, version: number): Uint8Array {
   const bytes = new Uint8Array(TIME_INFO_BYTES);
   const view = new DataView(bytes.buffer);
   view.setUint32(TI_VERSION, version, true);

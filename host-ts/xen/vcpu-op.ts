@@ -5,8 +5,6 @@
 import { PAGE_BYTES } from "../../abi/memory.ts";
 import { VCPU_XEN_INFO } from "../../abi/vcpu.ts";
 import {
-  HYPERVISOR_VIRT_START,
-  SHUTDOWN_POWEROFF,
   VCPU_PERIODIC_MIN_NS,
   VCPU_SSHOTTMR_FUTURE,
   VCPUOP_DOWN,
@@ -23,13 +21,11 @@ import {
   VCPUOP_STOP_PERIODIC_TIMER,
   VCPUOP_STOP_SINGLESHOT_TIMER,
   VCPUOP_UP,
-  XEN_EEXIST,
   XEN_EFAULT,
   XEN_EINVAL,
   XEN_ENOENT,
   XEN_ENOSYS,
   XEN_ENXIO,
-  XEN_EPERM,
   XEN_ETIME,
 } from "../../abi/xen.ts";
 import {
@@ -37,24 +33,32 @@ import {
   TIME_INFO_BYTES,
   VCPU_INFO_BYTES,
   VCPU_INFO_MAX_OFFSET,
+  VGC_BYTES,
   VI_PENDING_SEL,
   VI_UPCALL_PENDING,
 } from "../../abi/xen-layout.ts";
 import type { VcpuBlock } from "../base/vcpu-block.ts";
 import type { XenDomain } from "./domain.ts";
-import { timeInfo } from "./timers.ts";
+import { isGuestRange } from "./pointers.ts";
 
 type Handler = (domain: XenDomain, vcpu: VcpuBlock, pointer: number) => number | undefined;
 
 const HANDLERS: Readonly<Record<number, Handler>> = {
-  // The only vCPU is up from the start, and when it goes down the domain has ended.
-  [VCPUOP_INITIALISE]: () => -XEN_EEXIST,
-  [VCPUOP_UP]: () => 0,
-  [VCPUOP_DOWN]: (domain) => domain.shutDown(SHUTDOWN_POWEROFF),
-  [VCPUOP_IS_UP]: () => 1,
+  [VCPUOP_INITIALISE]: ({ pointers, vcpus }, vcpu, pointer) => {
+    const context = pointers.read(pointer, VGC_BYTES);
+    return context === undefined ? -XEN_EFAULT : vcpus.initialise(vcpu, context);
+  },
+  [VCPUOP_UP]: ({ waiting }, vcpu) => waiting.bringUp(vcpu),
+  [VCPUOP_DOWN]: ({ waiting }, vcpu) => waiting.takeDown(vcpu),
+  [VCPUOP_IS_UP]: ({ vcpus }, vcpu) => (vcpus.isUp(vcpu) ? 1 : 0),
   [VCPUOP_GET_RUNSTATE_INFO]: ({ pointers, runstates }, vcpu, pointer) =>
     pointers.write(pointer, runstates.info(vcpu)) ? 0 : -XEN_EFAULT,
-  [VCPUOP_REGISTER_RUNSTATE_MEMORY_AREA]: registerRunstate,
+  [VCPUOP_REGISTER_RUNSTATE_MEMORY_AREA]: (domain, vcpu, pointer) => {
+    const lin = areaAddress(domain, pointer, RUNSTATE_INFO_BYTES);
+    if (lin === undefined) return -XEN_EFAULT;
+    domain.runstates.setArea(vcpu, lin);
+    return 0;
+  },
   [VCPUOP_SET_PERIODIC_TIMER]: setPeriodic,
   [VCPUOP_STOP_PERIODIC_TIMER]: ({ timers }, { id }) => {
     timers.setPeriodic(id, 0);
@@ -63,17 +67,23 @@ const HANDLERS: Readonly<Record<number, Handler>> = {
   [VCPUOP_SET_SINGLESHOT_TIMER]: setSingleShot,
   [VCPUOP_STOP_SINGLESHOT_TIMER]: ({ host, timers }, vcpu) => {
     if (vcpu !== host.vcpu) return -XEN_EINVAL;
-    timers.cancelOneShot("single", vcpu.id);
+    timers.cancelOneShot(vcpu.id);
     return 0;
   },
   [VCPUOP_REGISTER_VCPU_INFO]: registerInfo,
-  [VCPUOP_SEND_NMI]: ({ host }, vcpu) => {
+  [VCPUOP_SEND_NMI]: ({ host }, vcpu, pointer) => {
+    if (pointer !== 0) return -XEN_EINVAL;
     host.raiseNmi(vcpu);
     return 0;
   },
   // Only a domain whose vCPUs are pinned may know where they run.
-  [VCPUOP_GET_PHYSID]: () => -XEN_EPERM,
-  [VCPUOP_REGISTER_VCPU_TIME_MEMORY_AREA]: registerTime,
+  [VCPUOP_GET_PHYSID]: () => -XEN_EINVAL,
+  [VCPUOP_REGISTER_VCPU_TIME_MEMORY_AREA]: (domain, vcpu, pointer) => {
+    const lin = areaAddress(domain, pointer, TIME_INFO_BYTES);
+    if (lin === undefined) return -XEN_EFAULT;
+    domain.timers.setTimeArea(vcpu, lin);
+    return 0;
+  },
 };
 
 /** HYPERVISOR_vcpu_op. */
@@ -99,44 +109,22 @@ function setSingleShot(domain: XenDomain, vcpu: VcpuBlock, pointer: number): num
   const deadlineNs = Number(view.getBigUint64(0, true));
   const mustBeAhead = (view.getUint32(8, true) & VCPU_SSHOTTMR_FUTURE) !== 0;
   if (mustBeAhead && deadlineNs < host.clock.nowNs) return -XEN_ETIME;
-  timers.setOneShot("single", vcpu.id, deadlineNs);
+  timers.setOneShot(vcpu.id, deadlineNs);
   return 0;
 }
 
-/** Kept by machine address: where the page is mapped may change, the page is what the guest meant. */
-function registerRunstate(domain: XenDomain, vcpu: VcpuBlock, pointer: number): number {
-  const lin = domain.pointers.readU32(pointer);
-  if (lin === undefined) return -XEN_EFAULT;
-  const gpas = machineAddresses(domain, lin, RUNSTATE_INFO_BYTES);
-  if (gpas === undefined) return -XEN_EFAULT;
-  domain.runstates.setArea(vcpu, gpas, lin % PAGE_BYTES);
-  return 0;
+/** Where the guest wants something kept up to date; undefined when that cannot be read, or is no place of the guest's. */
+function areaAddress({ pointers }: XenDomain, pointer: number, bytes: number): number | undefined {
+  const lin = pointers.readU32(pointer);
+  return lin === undefined || !isGuestRange(lin, bytes) ? undefined : lin;
 }
 
-function registerTime(domain: XenDomain, _: VcpuBlock, pointer: number): number {
-  const lin = domain.pointers.readU32(pointer);
-  if (lin === undefined) return -XEN_EFAULT;
-  if (machineAddresses(domain, lin, TIME_INFO_BYTES) === undefined) return -XEN_EFAULT;
-  return domain.pointers.write(lin, timeInfo(domain.host.clock.nowNs, 2)) ? 0 : -XEN_EFAULT;
-}
-
-/** Machine addresses of a range's first byte in each of its one or two pages, undefined when one cannot be written. */
-function machineAddresses(
-  { host }: XenDomain,
-  lin: number,
-  sizeBytes: number,
-): number[] | undefined {
-  if (lin + sizeBytes > HYPERVISOR_VIRT_START >>> 0) return undefined;
-  const starts = [lin];
-  const nextPage = (Math.floor(lin / PAGE_BYTES) + 1) * PAGE_BYTES;
-  if (nextPage < lin + sizeBytes) starts.push(nextPage);
-  const gpas = starts.map((at) => host.core.exports.walk(host.vcpu.ptr, at, 1, 0));
-  return gpas.some((gpa) => gpa < 0) ? undefined : gpas;
-}
-
-/** From the place in shared_info to one of the guest's choice, once; what was pending stays so, and is told again to be safe. */
+/**
+ * From the place in shared_info to one of the guest's choice, once, on the vCPU itself or before it is up; what was pending stays so, and
+ * is told again to be safe.
+ */
 function registerInfo(domain: XenDomain, vcpu: VcpuBlock, pointer: number): number {
-  const { host, pointers, reservation } = domain;
+  const { host, pointers, reservation, timers, vcpus } = domain;
   const view = pointers.read(pointer, 16);
   if (view === undefined) return -XEN_EFAULT;
   const mfn = view.getUint32(0, true);
@@ -149,9 +137,11 @@ function registerInfo(domain: XenDomain, vcpu: VcpuBlock, pointer: number): numb
     // was cancelled.
     return domain.wasResumed && info === old ? 0 : -XEN_EINVAL;
   }
+  if (vcpu !== host.vcpu && vcpus.isUp(vcpu)) return -XEN_EINVAL;
   if (view.getUint32(4, true) !== 0 || !reservation.hold(mfn)) return -XEN_EINVAL;
   host.memory.write(info, host.memory.read(old, VCPU_INFO_BYTES));
   vcpu.setU32(VCPU_XEN_INFO, info);
+  timers.publishTimeInfo(vcpu);
   host.memory.writeU32(info + VI_PENDING_SEL, 0xffffffff);
   host.memory.writeU8(info + VI_UPCALL_PENDING, 1);
   return 0;

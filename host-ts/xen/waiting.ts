@@ -1,19 +1,13 @@
 /** Which vCPUs of a Xen domain wait, for what, and until when; and the domain's watchdogs. */
-import { VCPU_HALTED } from "../../abi/vcpu.ts";
-import {
-  RUNSTATE_BLOCKED,
-  RUNSTATE_RUNNING,
-  SHUTDOWN_WATCHDOG,
-  XEN_EEXIST,
-  XEN_EINVAL,
-  XEN_ENOSPC,
-} from "../../abi/xen.ts";
+import { NMI_PENDING, VCPU_HALTED, VCPU_NMI } from "../../abi/vcpu.ts";
+import { SHUTDOWN_WATCHDOG, XEN_EEXIST, XEN_EINVAL, XEN_ENOSPC } from "../../abi/xen.ts";
 import { VI_UPCALL_MASK } from "../../abi/xen-layout.ts";
 import type { PersonalityHost } from "../base/personality.ts";
 import type { VcpuBlock } from "../base/vcpu-block.ts";
 import type { EventChannels } from "./event-channels.ts";
 import type { Runstates } from "./runstates.ts";
 import type { XenTimers } from "./timers.ts";
+import type { Vcpus } from "./vcpus.ts";
 
 const WATCHDOGS = 2;
 const WATCHDOG_TIMER = /^xen watchdog \d+$/;
@@ -24,6 +18,7 @@ export interface WaitingDomain {
   readonly host: PersonalityHost;
   readonly channels: EventChannels;
   readonly runstates: Runstates;
+  readonly vcpus: Vcpus;
   readonly timers: XenTimers;
   vcpuInfoGpa(vcpu: VcpuBlock): number;
   readonly shutDown: (reason: number) => number | undefined;
@@ -55,9 +50,11 @@ export class Waiting {
     this.#wait(vcpu);
   }
 
-  /** Whether a vCPU that waits has what it waits for. */
+  /** Whether a vCPU that waits has what it waits for. One that is down waits for another to bring it up. */
   canWake(vcpu: VcpuBlock): boolean {
-    const { host, channels } = this.#domain;
+    const { host, channels, vcpus } = this.#domain;
+    if (!vcpus.isUp(vcpu)) return false;
+    if (vcpu.u32(VCPU_NMI) === NMI_PENDING) return true;
     const ports = this.#polls.get(vcpu.id);
     if (ports?.some((port) => channels.isPending(port))) return true;
     return host.core.exports.xenHasUpcall(vcpu.ptr) !== 0;
@@ -69,7 +66,33 @@ export class Waiting {
     const wasIdle = this.#isIdle;
     vcpu.setU32(VCPU_HALTED, 0);
     if (wasIdle) this.#domain.timers.keepClock(true);
-    this.#domain.runstates.enter(vcpu, RUNSTATE_RUNNING);
+    this.#domain.runstates.update(vcpu);
+  }
+
+  /** After whatever may have raised events: who waited for one is ready for its turn from now on. */
+  wakeReady(): void {
+    for (const vcpu of this.#domain.host.vcpus) {
+      if (vcpu.u32(VCPU_HALTED) !== 0 && this.canWake(vcpu)) this.wake(vcpu);
+    }
+  }
+
+  /** VCPUOP_up. @returns 0 or a negative errno. */
+  bringUp(vcpu: VcpuBlock): number {
+    const { vcpus, runstates } = this.#domain;
+    const error = vcpus.bringUp(vcpu);
+    if (error !== 0) return error;
+    if (vcpu.u32(VCPU_HALTED) !== 0 && this.canWake(vcpu)) this.wake(vcpu);
+    runstates.update(vcpu);
+    return 0;
+  }
+
+  /** VCPUOP_down. @returns 0. */
+  takeDown(vcpu: VcpuBlock): number {
+    const { vcpus, runstates, timers } = this.#domain;
+    const result = vcpus.takeDown(vcpu);
+    if (this.#isIdle) timers.keepClock(false);
+    runstates.update(vcpu);
+    return result;
   }
 
   /** SCHEDOP_watchdog: 0 for a new one. @returns its number, 0, or a negative errno. */
@@ -101,7 +124,7 @@ export class Waiting {
     }
     const poll = POLL_TIMER.exec(name);
     if (poll === null) return false;
-    this.wake(this.#domain.host.vcpus[Number(poll[1])]!);
+    this.#endPoll(this.#domain.host.vcpus[Number(poll[1])]!);
     return true;
   }
 
@@ -114,6 +137,15 @@ export class Waiting {
     this.#watchdogs = new Set(state.watchdogs as number[]);
   }
 
+  /** Its time is over; one that is down goes on once it is up. */
+  #endPoll(vcpu: VcpuBlock): void {
+    if (this.#domain.vcpus.isUp(vcpu)) this.wake(vcpu);
+    else {
+      this.#polls.delete(vcpu.id);
+      this.#domain.vcpus.unblock(vcpu);
+    }
+  }
+
   #wait(vcpu: VcpuBlock): void {
     if (this.canWake(vcpu)) {
       this.wake(vcpu);
@@ -121,7 +153,7 @@ export class Waiting {
     }
     vcpu.setU32(VCPU_HALTED, 1);
     if (this.#isIdle) this.#domain.timers.keepClock(false);
-    this.#domain.runstates.enter(vcpu, RUNSTATE_BLOCKED);
+    this.#domain.runstates.update(vcpu);
   }
 
   get #isIdle(): boolean {

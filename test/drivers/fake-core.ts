@@ -129,6 +129,8 @@ export class FakeCore {
       xenLoadSegment: never,
       xenReturn: never,
       xenPerform: never,
+      xenStart: never,
+      xenSetDebugRegister: never,
       xenHasUpcall: never,
       xenDropTables: never,
       xenRelinquish: never,

@@ -8,14 +8,14 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import { createGuest } from "../../host-ts/index.ts";
 
 const FOLDER = process.env.WASMVISOR_XTF;
-/** By name: the result where it is not SUCCESS, what comes on the command line, and why a test is left out. */
+/** By name: the result where it is not SUCCESS, what comes on the command line, and vCPUs where it needs more than one. */
 // biome-ignore format: a table
 const TESTS: readonly string[][] = [
   ["example"], ["selftest"], ["cpuid"], ["cpuid-faulting"], ["msr"], ["debug-regs"], ["memop-seg"],
   ["pv-iopl", "SUCCESS", "hypercall"], ["pv-iopl", "SUCCESS", "vmassist"],
   ["livepatch-priv-check"], ["argo", "SKIP"],
   ["xsa-122"], ["xsa-183"], ["xsa-185"], ["xsa-188"], ["xsa-194"], ["xsa-213"], ["xsa-259"], ["xsa-260"], ["xsa-286"],
-  ["xsa-298"], ["xsa-317"], ["xsa-339"],
+  ["xsa-296", "SUCCESS", "", "2"], ["xsa-298"], ["xsa-317"], ["xsa-339"],
 ];
 
 const title = "the Xen Test Framework, pv32pae";
@@ -23,13 +23,14 @@ const why = FOLDER === undefined ? "WASMVISOR_XTF is not set" : undefined;
 describe.skipIf(why)(why ? `${title} (${why})` : title, () => {
   test.each(TESTS)(
     "%s ends with %s %s",
-    async (name = "", expected = "SUCCESS", commandLine = "") => {
+    async (name = "", expected = "SUCCESS", commandLine = "", vcpus = "1") => {
       const file = join(FOLDER ?? "", "tests", name, `test-pv32pae-${name}`);
       expect(existsSync(file), `${file} is there`).toBe(true);
       const guest = await createGuest({
         kernel: readFileSync(file),
         abi: "xen-pv",
         commandLine,
+        vcpus: Number(vcpus),
         memoryBytes: 128 << 20,
       });
       onTestFinished(() => guest[Symbol.asyncDispose]());
