@@ -23,10 +23,17 @@ import { digestState } from "./state/digest.ts";
 
 export * from "./base/errors.ts";
 export type { StampedInput } from "./base/inputs.ts";
-export type { ShutdownRequest } from "./base/personality.ts";
+export type { ShutdownRequest, StoreNode } from "./base/personality.ts";
 export type { BlockBackend, HostInput, NetBackend } from "./base/ports.ts";
 export type { Registers } from "./base/vcpu-block.ts";
-export type { Guest, GuestEnd, GuestEvents, GuestState, RequestOptions } from "./guest/api.ts";
+export type {
+  Guest,
+  GuestEnd,
+  GuestEvents,
+  GuestState,
+  GuestXenstore,
+  RequestOptions,
+} from "./guest/api.ts";
 export type { CrashReport, Excerpt } from "./guest/crash-report.ts";
 export { type CpuidProbe, isOurCpuid } from "./guest/nesting.ts";
 export type {

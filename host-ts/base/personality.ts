@@ -61,6 +61,28 @@ export interface GuestControl {
   cancelSuspend(): void;
 }
 
+/** A node of a store that guest and Host share. */
+export interface StoreNode {
+  /** Absolute. */
+  readonly path: string;
+  /** Latin-1 text, one character per byte. */
+  readonly value: string;
+  /** Who may do what, as xenstore writes it: "n0" for the owner, domain 0, and nothing for others, then "r1" and the like. */
+  readonly permissions: readonly string[];
+}
+
+/** The tree of names and texts by which the Host and a guest of Xen talk. Every path that cannot be one is a ConfigError. */
+export interface SharedStore {
+  /** A node with all that is below it, each before what it holds; undefined for one that is not there. */
+  tree(path: string): StoreNode[] | undefined;
+  read(path: string): string | undefined;
+  /** The input by which a change enters. */
+  writeInput(path: string, value: string): HostInput;
+  removeInput(path: string): HostInput;
+  /** Calls `listener` once now and after each change at `path` or below. @returns the function that ends it */
+  watch(path: string, listener: (path: string) => void): () => void;
+}
+
 /**
  * One guest's personality. Every method returns for whatever the guest does, and acts for the vCPU whose turn it is
  * (`PersonalityHost.vcpu`) unless it is given one.
@@ -100,6 +122,8 @@ export interface Personality {
   coprocessorError?(): void;
   /** Without it nobody in the guest listens to requests. */
   readonly control?: GuestControl;
+  /** Only guests of Xen have one. */
+  readonly store?: SharedStore;
   /** Host-side news for a device that is none of `PersonalityHost.devices`. */
   receive?(input: HostInput): void;
   /** Bytes of console input that wait in devices of its own. */

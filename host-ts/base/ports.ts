@@ -56,12 +56,12 @@ export interface IrqPort {
 
 /**
  * Something that happened outside: console bytes, a network frame, a finished block request, a window size [columns, rows], a
- * non-maskable interrupt for a vCPU [number], a request to the guest's kernel (Latin-1 text; empty takes the last one back). An empty
- * "console" input means that the input stream ended.
+ * non-maskable interrupt for a vCPU [number], a request to the guest's kernel (Latin-1 text; empty takes the last one back), a
+ * change of the store that it shares with the Host (path, NUL, value). An empty "console" input means that the input stream ended.
  */
 export interface HostInput {
-  readonly kind: "console" | "net" | "block" | "resize" | "nmi" | "request";
-  /** Name of the device it is for, `VirtioDevice.name`; "processor" for an NMI, "shutdown" or "sysrq" for a request. */
+  readonly kind: "console" | "net" | "block" | "resize" | "nmi" | "request" | "xenstore";
+  /** Name of the device it is for, `VirtioDevice.name`; "processor" for an NMI, "shutdown" or "sysrq" for a request, "write" or "rm" for the store. */
   readonly device: string;
   readonly data: Uint8Array | number[];
 }

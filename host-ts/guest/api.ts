@@ -1,7 +1,7 @@
 /** The guest as an embedder holds it: the same interface for a guest on this thread and for one in a worker. Types only. */
 
 import type { StampedInput } from "../base/inputs.ts";
-import type { ShutdownRequest } from "../base/personality.ts";
+import type { ShutdownRequest, StoreNode } from "../base/personality.ts";
 import type { CrashReport } from "./crash-report.ts";
 import type { Death } from "./machine.ts";
 import type { Profile } from "./profiler.ts";
@@ -29,6 +29,8 @@ export interface GuestEnd {
   readonly digest: string | undefined;
   /** Every host input of the guest's life, when `debug.record` asked for it: `replay` of a new guest. */
   readonly recording: readonly StampedInput[] | undefined;
+  /** What was in xenstore, when `xen.storeAtEnd` asked for it. */
+  readonly xenstore?: readonly StoreNode[] | undefined;
   /** Samples of where the guest was, when the option `profile` asked for them. */
   readonly profile: Profile | undefined;
   readonly stats: GuestStats;
@@ -43,7 +45,32 @@ export interface GuestEvents {
   notify: number;
   /** A fresh guest was booted: how many times so far. */
   reboot: number;
+  /** A watch of `Guest.xenstore` fired: its number, and the path that changed. */
+  xenstore: { readonly id: number; readonly path: string };
   end: GuestEnd;
+}
+
+/**
+ * The store by which a guest of Xen and its Host tell each other things. Paths are absolute, or relative to the guest's own directory. All
+ * of it throws ConfigError for a path that cannot be one, UnsupportedError for a guest that is none of Xen's, StateError after the end.
+ */
+export interface GuestXenstore {
+  /** A node with all that is below it, each before what it holds, in the order in which they were made. Default "/". Empty for one that is not there. */
+  ls(path?: string): Promise<readonly StoreNode[]>;
+  /** A node's value, undefined for one that is not there. */
+  read(path: string): Promise<string | undefined>;
+  /**
+   * Sets a node's value (Latin-1 text of at most 4096 characters), making it and what is missing above it with the rights there. The change
+   * enters like all news from outside, between two instructions of the running guest, and is part of recordings.
+   */
+  write(path: string, value: string): Promise<void>;
+  /** Removes a node with everything below it, if it is there; enters like a write. */
+  rm(path: string): Promise<void>;
+  /**
+   * Calls `listener` once soon, and then after each change at `path` or below it, with the path that changed, until the returned function
+   * is called. It stays over reboots, where it is called once again.
+   */
+  watch(path: string, listener: (path: string) => void): Promise<() => void>;
 }
 
 /** One guest. */
@@ -59,6 +86,8 @@ export interface Guest extends AsyncDisposable {
      */
     readonly writable: WritableStream<Uint8Array>;
   };
+  /** Only for guests of Xen. */
+  readonly xenstore: GuestXenstore;
   /** Resolves once, however the guest ends; rejects on a mistake of ours only. */
   readonly ended: Promise<GuestEnd>;
   /** Starts or resumes the guest, and waits for its end. Rejects with the AbortSignal's reason when aborted. */

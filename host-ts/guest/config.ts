@@ -56,6 +56,7 @@ export interface GuestConfig {
   readonly xen: {
     readonly scramble: number;
     readonly fifo: boolean;
+    readonly storeAtEnd: boolean;
     readonly machine: string | undefined;
     readonly domid: number | undefined;
   };
@@ -178,6 +179,7 @@ export function resolveConfig(options: GuestOptions): GuestConfig {
     xen: {
       scramble: integer("scramble", options.xen?.scramble),
       fifo: options.xen?.fifo ?? true,
+      storeAtEnd: options.xen?.storeAtEnd ?? false,
       machine: options.xen?.machine,
       domid: options.xen?.domid === undefined ? undefined : integer("domid", options.xen.domid),
     },

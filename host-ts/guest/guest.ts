@@ -19,6 +19,7 @@ import { type Profile, Profiler } from "./profiler.ts";
 import { GuestRequests } from "./requests.ts";
 import { type LoopOutcome, runGuest } from "./run-loop.ts";
 import { collectStats, type GuestStats } from "./stats.ts";
+import { type StoreCall, XenstoreClient, XenstoreServer } from "./xenstore.ts";
 
 /** Longest turn of the run loop before the event loop gets its own, in milliseconds. */
 const TURN_MS = 10;
@@ -35,6 +36,7 @@ type Wish =
 export class InlineGuest implements Guest {
   readonly name: string;
   readonly console: ConsoleStreams;
+  readonly xenstore: XenstoreClient;
   readonly ended: Promise<GuestEnd>;
   readonly #config: GuestConfig;
   readonly #platform: Platform;
@@ -42,6 +44,7 @@ export class InlineGuest implements Guest {
   readonly #inputs: HostInputs;
   readonly #profiler: Profiler | undefined;
   readonly #requests: GuestRequests;
+  readonly #storeServer: XenstoreServer;
   readonly #closeHostSide: () => void;
   /** Guests that this one goes in step with, and its place among them. */
   readonly #lockstep: Lockstep | undefined;
@@ -70,6 +73,10 @@ export class InlineGuest implements Guest {
     this.#inputs.onPost(() => this.#lookAgain());
     this.#inputs.openSource();
     this.#requests = new GuestRequests(config.name, this.#inputs);
+    this.xenstore = new XenstoreClient((call) => this.storeCall(call), this.#events);
+    this.#storeServer = new XenstoreServer(config.name, this.#inputs, (id, path) =>
+      this.#events.emit("xenstore", { id, path }),
+    );
     this.console = new ConsoleStreams({
       accept: (bytes) => this.#acceptInput(bytes),
       end: () => this.#endInput(),
@@ -176,6 +183,11 @@ export class InlineGuest implements Guest {
   async suspend(options?: RequestOptions): Promise<void> {
     const { control } = this.#alive().personality;
     if (!control?.isSuspended) await this.#requests.ask(control, "suspend", "suspended", options);
+  }
+
+  /** One use of `xenstore`. */
+  async storeCall(call: StoreCall): Promise<unknown> {
+    return this.#storeServer.perform(this.#alive().personality.store, call);
   }
 
   async stats(): Promise<GuestStats> {
@@ -359,11 +371,13 @@ export class InlineGuest implements Guest {
 
   /** A fresh guest from the same options; disks keep what was written. */
   #reboot(): void {
+    this.#storeServer.detach();
     this.#machine.dispose();
     this.#inputs.startNextLife();
     this.#machine = new Machine(this.#config, this.#parts);
     this.#forStep((lockstep, stepper) => lockstep.stop(stepper));
     this.#startStep();
+    this.#storeServer.reattach(this.#machine.personality.store);
     this.#coreMs = 0;
     this.#startedMs = this.#platform.monotonicMs();
     this.#events.emit("reboot", ++this.#lives);
@@ -399,7 +413,10 @@ export class InlineGuest implements Guest {
       : undefined;
     const recording = this.#recording;
     const profile = this.#profiler?.profile;
-    const end: GuestEnd = { ...how, crash, digest, recording, profile, stats };
+    const xenstore = this.#config.xen.storeAtEnd
+      ? this.#machine.personality.store?.tree("/")
+      : undefined;
+    const end: GuestEnd = { ...how, crash, digest, recording, xenstore, profile, stats };
     this.#wish = { kind: "pause" };
     this.#finish();
     this.#endSettled.resolve(end);
@@ -409,6 +426,7 @@ export class InlineGuest implements Guest {
   #finish(): void {
     if (this.#state === "dead") return;
     this.#inputs.onPost(undefined);
+    this.#storeServer.detach();
     this.#forStep((lockstep, stepper) => lockstep.leave(stepper));
     this.#blockedWriter?.resolve();
     this.#requests.end();

@@ -58,7 +58,13 @@ const BARE: NamesOf<BareOptions> = {
   onTripleFault: true,
   onStuck: true,
 };
-const XEN: NamesOf<XenOptions> = { scramble: true, fifo: true, machine: true, domid: true };
+const XEN: NamesOf<XenOptions> = {
+  scramble: true,
+  fifo: true,
+  machine: true,
+  domid: true,
+  storeAtEnd: true,
+};
 const DEBUG: NamesOf<DebugOptions> = {
   chaosSeed: true,
   assertions: true,

@@ -91,6 +91,8 @@ export interface XenOptions {
   readonly machine?: string | undefined;
   /** Number of the domain on its machine, 1 to 32751. Default: the lowest that is free. */
   readonly domid?: number | undefined;
+  /** Puts all of xenstore as it was last into `GuestEnd`. Default false. */
+  readonly storeAtEnd?: boolean | undefined;
 }
 
 /** Switches for finding bugs; they never change what a guest computes. */

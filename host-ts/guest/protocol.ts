@@ -28,7 +28,8 @@ export type RemoteMethod =
   | "inspect"
   | "readMemory"
   | "recording"
-  | "profile";
+  | "profile"
+  | "storeCall";
 
 /** To the worker. `guest` numbers guests, `call` numbers calls. */
 export type Command =
@@ -72,5 +73,6 @@ export const FORWARDED: readonly (keyof GuestEvents)[] = [
   "output",
   "notify",
   "reboot",
+  "xenstore",
   "end",
 ];

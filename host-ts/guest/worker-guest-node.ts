@@ -14,6 +14,7 @@ import type { Profile } from "./profiler.ts";
 import type { NamedEvent, RemoteMethod } from "./protocol.ts";
 import type { GuestStats } from "./stats.ts";
 import { borrowWorker, type GuestWorker } from "./worker-pool-node.ts";
+import { XenstoreClient } from "./xenstore.ts";
 
 let nextGuest = 0;
 
@@ -21,6 +22,7 @@ let nextGuest = 0;
 export class WorkerGuest implements Guest {
   readonly name: string;
   readonly console: ConsoleStreams;
+  readonly xenstore: XenstoreClient;
   readonly ended: Promise<GuestEnd>;
   readonly #id = nextGuest++;
   readonly #worker: GuestWorker;
@@ -45,6 +47,7 @@ export class WorkerGuest implements Guest {
     this.name = config.name;
     this.#worker = worker;
     this.ended = this.#end.promise;
+    this.xenstore = new XenstoreClient((call) => this.#call("storeCall", call), this.#events);
     this.ended.catch(() => {});
     const feed = async (bytes: Uint8Array | undefined) => {
       if (this.#state !== "dead") await worker.ask({ type: "input", guest: this.#id, bytes });

@@ -44,6 +44,7 @@ import { setProcessor } from "./processor.ts";
 import type { XenMachine } from "./xen-machine.ts";
 import { Xenbus } from "./xenbus.ts";
 import { populateDomain, removeDomain } from "./xenstore/domain.ts";
+import { StoreAccess } from "./xenstore/host-access.ts";
 import { XenstoreRing } from "./xenstore/ring.ts";
 import type { Xenstore } from "./xenstore/xenstore.ts";
 
@@ -104,6 +105,7 @@ class XenPv implements Personality {
   readonly #storeRing: XenstoreRing;
   readonly #bus: Xenbus;
   readonly control: DomainControl;
+  readonly store: StoreAccess;
   readonly #consolePort: number;
   readonly #storePort: number;
   readonly #start: StartOfDay;
@@ -170,6 +172,7 @@ class XenPv implements Personality {
         host.core.exports.xenReturn(host.vcpu.ptr, answer);
       },
     });
+    this.store = new StoreAccess(this.#store, this.#domain.domid);
     home.machine.enter(this.#domain);
   }
 
@@ -227,6 +230,7 @@ class XenPv implements Personality {
   receive(input: HostInput): void {
     if (input.kind === "console") this.#console.receive(input.data);
     else if (input.kind === "request") this.control.receive(input);
+    else if (input.kind === "xenstore") this.store.receive(input);
     else this.#bus.receive(input);
     this.#domain.waiting.wakeReady();
   }
