@@ -10,6 +10,8 @@ import {
   KILL_XEN_BAD_HANDLER,
   KILL_XEN_BAD_STACK,
   KILL_XEN_UNHANDLED_TRAP,
+  PHASE_HANDLER,
+  PHASE_REFLECT,
   VCPU_BLOCK,
   VCPU_CPL,
   VCPU_CR2,
@@ -72,6 +74,7 @@ import {
 } from "../protect/segments.ts";
 import { kill } from "../state/faults.ts";
 import { flagsImage, setResume } from "../state/flags.ts";
+import { notePhase } from "../state/phases.ts";
 import { countTrap, reg, segSelector, setReg, updateMode } from "../state/vcpu.ts";
 import { isGuestRange } from "./guest-access.ts";
 import { settleStale } from "./page-types.ts";
@@ -210,7 +213,9 @@ function bounce(v: usize, cs: u32, eip: u32, masks: bool, hasError: bool, error:
   setResume(v, false);
   const flags = load<u32>(v, VCPU_EFLAGS) & ~CLEARED;
   const ss: u32 = fromUser ? load<u32>(v, VCPU_XEN_KERNEL_SS) : KEEP_STACK;
-  return land(v, cs, eip, flags, ss, sp) || failsafe(v, cs, eip, flags, ss, sp);
+  if (!land(v, cs, eip, flags, ss, sp) && !failsafe(v, cs, eip, flags, ss, sp)) return false;
+  notePhase(v, PHASE_HANDLER);
+  return true;
 }
 
 /** The way to `cs`:`eip` on `ss`:`esp` could not be gone: the guest is told through its failsafe callback. @returns false: EXIT_KILL. */
@@ -258,6 +263,7 @@ function hasErrorCode(vector: u32): bool {
  * @param isSoftware INT n: no error code @returns false: EXIT_KILL is recorded.
  */
 export function bounceTrap(v: usize, vector: u32, error: u32, isSoftware: bool): bool {
+  notePhase(v, PHASE_REFLECT);
   if (vector == VECTOR_PF && !isSoftware) {
     store<u32>(v, load<u32>(v, VCPU_FAULT_ADDRESS), VCPU_CR2);
     publishFaultAddress(v);
@@ -276,6 +282,7 @@ export function bounceTrap(v: usize, vector: u32, error: u32, isSoftware: bool):
 
 /** Calls the guest for an event. @returns false: EXIT_KILL is recorded. */
 export function bounceEvent(v: usize): bool {
+  notePhase(v, PHASE_REFLECT);
   const eip = load<u32>(v, VCPU_XEN_EVENT_EIP);
   return bounce(v, load<u32>(v, VCPU_XEN_EVENT_CS), eip, true, false, 0);
 }

@@ -7,6 +7,8 @@
 import {
   COUNTER_CORE_CALLS,
   EXIT_HYPERCALL,
+  PHASE_END,
+  PHASE_HYPERCALL,
   VCPU_EIP,
   VCPU_EXIT_ARG,
   VCPU_GPR,
@@ -47,6 +49,7 @@ import {
 } from "../../abi/xen.ts";
 import { MULTICALL_ARGS, MULTICALL_ENTRY_BYTES, MULTICALL_RESULT } from "../../abi/xen-layout.ts";
 import { leave } from "../state/faults.ts";
+import { notePhase } from "../state/phases.ts";
 import { count, reg, setReg } from "../state/vcpu.ts";
 import {
   callbackOp,
@@ -81,6 +84,7 @@ const COUNTED_CALLS: u32 = 64;
 
 /** INT 0x82 retired in ring 1. @returns true when the guest goes on; false with the exit record filled. */
 export function hypercall(v: usize): bool {
+  notePhase(v, PHASE_HYPERCALL);
   startWork(v);
   store<u32>(v, reg(v, REG_EAX), VCPU_XEN_CALL);
   setArg(v, 0, reg(v, REG_EBX));
@@ -89,7 +93,9 @@ export function hypercall(v: usize): bool {
   setArg(v, 3, reg(v, REG_ESI));
   setArg(v, 4, reg(v, REG_EDI));
   setArg(v, 5, reg(v, REG_EBP));
-  return finish(v, dispatch(v));
+  if (!finish(v, dispatch(v))) return false;
+  notePhase(v, PHASE_END);
+  return true;
 }
 
 /** @returns true when a multicall waited for the Host and has its answer. */

@@ -5,6 +5,8 @@
 import {
   KILL_XEN_BAD_IRET,
   NMI_BLOCKED,
+  PHASE_GUEST,
+  PHASE_RETURN,
   VCPU_GPR,
   VCPU_NMI,
   VCPU_XEN_IOPL,
@@ -27,6 +29,7 @@ import {
 } from "../../abi/x86.ts";
 import { kill } from "../state/faults.ts";
 import { setArithFlags, setResume } from "../state/flags.ts";
+import { notePhase } from "../state/phases.ts";
 import { reg } from "../state/vcpu.ts";
 import { bounceTrap, failsafe, hasArchitecturalIopl, KEEP_STACK, land } from "./bounce.ts";
 import { canRead, readGuest } from "./guest-access.ts";
@@ -40,6 +43,7 @@ const KEPT: u32 = EFLAGS_TF | EFLAGS_DF | EFLAGS_NT | EFLAGS_AC | EFLAGS_ID;
 
 /** @returns true when the guest goes on; false with EXIT_KILL recorded. */
 export function iretCall(v: usize): bool {
+  notePhase(v, PHASE_RETURN);
   const frame = reg(v, REG_ESP);
   if (!canRead(v, frame, INNER_BYTES)) return refuse(v, frame, 0);
   const eip = readGuest<u32>(v, frame + 4);
@@ -62,7 +66,9 @@ export function iretCall(v: usize): bool {
   setArithFlags(v, image & EFLAGS_ARITH);
   setResume(v, (image & EFLAGS_RF) != 0);
   const flags = (image & KEPT) | EFLAGS_FIXED | EFLAGS_IF;
-  return land(v, cs, eip, flags, ss, esp) || failsafe(v, cs, eip, flags, ss, esp);
+  if (!land(v, cs, eip, flags, ss, esp)) return failsafe(v, cs, eip, flags, ss, esp);
+  notePhase(v, PHASE_GUEST);
+  return true;
 }
 
 function refuse(v: usize, frame: u32, cs: u32): bool {

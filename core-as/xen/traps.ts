@@ -8,6 +8,7 @@ import {
   EVENT_FAULT,
   EXIT_TRAP,
   NMI_BLOCKED,
+  PHASE_END,
   VCPU_CPL,
   VCPU_EVENT,
   VCPU_FAULT_ADDRESS,
@@ -33,6 +34,7 @@ import { clearEvent } from "../mmu/fill.ts";
 import { isNull } from "../protect/segments.ts";
 import { leave, leavesTrap, rewind } from "../state/faults.ts";
 import { setResume } from "../state/flags.ts";
+import { notePhase } from "../state/phases.ts";
 import { count } from "../state/vcpu.ts";
 import { bounceTrap, gateCs, gateFlags } from "./bounce.ts";
 import { EMULATE_DONE, emulateForced, emulatePrivileged, setTaskSwitched } from "./emulate.ts";
@@ -55,7 +57,10 @@ export function xenFault(v: usize, vector: u32, error: u32): bool {
       if (load<u32>(v, VCPU_EVENT) != EVENT_FAULT) return false;
       clearEvent(v);
     }
-    if (tried) return true;
+    if (tried) {
+      notePhase(v, PHASE_END);
+      return true;
+    }
   }
   const then = load<u32>(v, VCPU_FAULT_VECTOR);
   const code = load<u32>(v, VCPU_FAULT_ERROR);
