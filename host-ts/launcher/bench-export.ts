@@ -8,6 +8,11 @@ import type { Measurement } from "./bench-run.ts";
 /** Distance of the made-up addresses that stand for names: a caller is looked up just before its own. Phases are named as such, for a scenario may be called the same. */
 const SPACING = 16;
 
+/** The frame of a row's system: fault paths are called so, for a phase may be called the same. */
+function frameOf({ path }: Measurement): string {
+  return path === "xen-pv" ? path : `${path} path`;
+}
+
 /** @returns a profile of one iteration of every scenario, its weights whole nanoseconds, and the names of its frames. */
 export function phaseProfile(rows: readonly Measurement[]): {
   readonly profile: Profile;
@@ -25,7 +30,7 @@ export function phaseProfile(rows: readonly Measurement[]): {
         frames: [
           addressOf(`phase: ${phase.name}`),
           addressOf(row.name) + 1,
-          addressOf(`${row.path} path`) + 1,
+          addressOf(frameOf(row)) + 1,
         ],
         cpl: 0,
         directory: 0,

@@ -1,13 +1,14 @@
 /** The report of `wasmvisor bench faults --html`: one self-contained page, its plots inline SVG, readable without scripts. */
 
-import { distribution, PARTS, pathAgainstPath, phaseBars } from "./bench-plots.ts";
+import { distribution, PARTS, phaseBars, SYSTEM_COLOURS, systemsCompared } from "./bench-plots.ts";
 import type { BenchResult } from "./bench-result.ts";
 import type { Measurement } from "./bench-run.ts";
-import { intervalText, pathRatios, timeText } from "./bench-table.ts";
+import { FAULT_SYSTEMS } from "./bench-systems.ts";
+import { intervalText, type PathRatio, pathRatios, timeText } from "./bench-table.ts";
 
 /** Renders the whole page. */
 export function renderHtml(result: BenchResult): string {
-  const { machine, versions, scenarios, date, method, phaseMethod } = result;
+  const { machine, versions, scenarios, date, method, systemsMethod, phaseMethod } = result;
   const names = [...new Set(scenarios.map(({ name }) => name))];
   const ratios = pathRatios(scenarios);
   return `<!doctype html>
@@ -38,16 +39,21 @@ ${
   ratios.length === 0
     ? ""
     : `<section>
-<h2>Path against path</h2>
-<p>Time of one iteration on a logarithmic scale; the bar between the two points is what the walker in the Switcher saves, the thin
-lines are 95 % confidence intervals.</p>
-<p class="legend"><span><i style="background:var(--own)"></i>switcher</span><span><i style="background:var(--host)"></i>host</span></p>
-${pathAgainstPath(scenarios, names)}
+<h2>System against system</h2>
+<p>Time of one iteration on a logarithmic scale, and at the end of each line how many times as long as with lguest's switcher path; the
+thin lines are 95 % confidence intervals.</p>
+<p class="legend">${FAULT_SYSTEMS.filter(({ name }) => scenarios.some(({ path }) => path === name))
+        .map(
+          ({ name, what }) =>
+            `<span><i style="background:var(--${SYSTEM_COLOURS[name]})"></i><b>${name}</b>${escapeHtml(what)}</span>`,
+        )
+        .join("")}</p>
+${systemsCompared(scenarios, names)}
 </section>`
 }
 <section>
 <h2>Where the time goes</h2>
-<p>Each bar is one iteration. Bars of one scenario share a scale, so that paths compare; scenarios do not. Pale parts are uncertain:
+<p>Each bar is one iteration. Bars of one scenario share a scale, so that systems compare; scenarios do not. Pale parts are uncertain:
 reading the clock takes about as long as they do. A line across a bar is the measured time, where the phases add up to more.</p>
 <p class="legend">${PARTS.map(
     (name, index) => `<span><i style="background:var(--p${index})"></i>${escapeHtml(name)}</span>`,
@@ -56,7 +62,7 @@ ${names.map((name) => phaseFigure(scenarios.filter((row) => row.name === name)))
 </section>
 <section>
 <h2>Distribution of the repeats</h2>
-<p>Every measurement is a dot, as a deviation from the median of its scenario and path; the band is the confidence interval, an arrow
+<p>Every measurement is a dot, as a deviation from the median of its scenario and system; the band is the confidence interval, an arrow
 stands for a repeat that lies beyond the edge.</p>
 ${distribution(scenarios)}
 </section>
@@ -67,6 +73,7 @@ ${distribution(scenarios)}
 <section>
 <h2>Method</h2>
 <p>${escapeHtml(method)}</p>
+<p>${escapeHtml(systemsMethod)}</p>
 <p>${escapeHtml(phaseMethod)}</p>
 </section>
 </main>
@@ -83,19 +90,34 @@ function summary({ scenarios }: BenchResult): string {
       ? "Guest page faults, system calls, traps and address-space switches."
       : `A page fault that the guest handles takes ${own.ns.toFixed(0)} ns and ${own.crossings.toFixed(0)} crossings out of Wasm ` +
         `when the walker in the Switcher reflects it.`;
-  const sorted = ratios
-    .flatMap(({ ratio, crossings }) => (ratio === undefined || crossings < 0.5 ? [] : ratio))
-    .sort((a, b) => a - b);
-  if (sorted.length === 0) return intro;
-  const alike = ratios.filter(({ crossings }) => crossings < 0.5).map(({ name }) => name);
+  return [intro, hostSummary(ratios), xenSummary(ratios)].join("");
+}
+
+/** The least and the greatest of numbers that are there, as text; undefined when there are none. */
+function rangeText(values: readonly (number | undefined)[]): string | undefined {
+  const sorted = values.filter((value) => value !== undefined).sort((a, b) => a - b);
+  if (sorted.length === 0) return undefined;
+  const [low, high] = [sorted[0]!.toFixed(1), sorted.at(-1)!.toFixed(1)];
+  return low === high ? low : `${low} to ${high}`;
+}
+
+function hostSummary(ratios: readonly PathRatio[]): string {
+  const crosses = ({ crossings }: PathRatio) => crossings !== undefined && crossings >= 0.5;
+  const range = rangeText(ratios.filter(crosses).map(({ host }) => host));
+  if (range === undefined) return "";
+  const alike = ratios.filter(({ crossings = 1 }) => crossings < 0.5).map(({ name }) => name);
   const exception =
     alike.length === 0
       ? ""
       : ` What crosses on neither path is the same on both: ${alike.join(", ")}.`;
-  return (
-    `${intro} The classic path, out to the Host and back for each step, takes ` +
-    `${sorted[0]!.toFixed(1)} to ${sorted.at(-1)!.toFixed(1)} times as long.${exception}`
-  );
+  return ` The classic path, out to the Host and back for each step, takes ${range} times as long.${exception}`;
+}
+
+function xenSummary(ratios: readonly PathRatio[]): string {
+  const range = rangeText(ratios.map(({ xen }) => xen));
+  return range === undefined
+    ? ""
+    : ` Under Xen PV, where a page table is the processor's own and every change of it is checked, the same takes ${range} times as long.`;
 }
 
 function phaseFigure(rows: readonly Measurement[]): string {
@@ -104,7 +126,15 @@ function phaseFigure(rows: readonly Measurement[]): string {
 }
 
 function numbers(rows: readonly Measurement[]): string {
-  const head = ["scenario", "path", "instructions", "crossings", "ns", "95 % interval", "repeats"];
+  const head = [
+    "scenario",
+    "system",
+    "instructions",
+    "crossings",
+    "ns",
+    "95 % interval",
+    "repeats",
+  ];
   const cells = (row: Measurement): string[] => [
     row.name,
     row.path,
@@ -134,10 +164,10 @@ export function escapeHtml(text: string): string {
 
 const STYLE = `
 :root{color-scheme:light dark;--bg:#fbfaf7;--card:#fff;--ink:#1d2127;--soft:#5b6470;--line:#dfe2e6;--grid:#e9ebee;
---own:#0b6e6e;--host:#b4532a;
+--own:#0b6e6e;--host:#b4532a;--xen:#5b57b8;
 --p0:#7ba3dd;--p1:#e0806c;--p2:#e2a23b;--p3:#5aa469;--p4:#8c6bb1;--p5:#4aa9b5;--p6:#c48ba3;--p7:#d5d8dc}
 @media(prefers-color-scheme:dark){:root{--bg:#14171b;--card:#1c2026;--ink:#e8eaed;--soft:#9aa3af;--line:#313740;--grid:#282d35;
---own:#4fc3b8;--host:#e8935f;
+--own:#4fc3b8;--host:#e8935f;--xen:#a5a1f5;
 --p0:#7aa6e6;--p1:#e0705b;--p2:#edb85c;--p3:#76c088;--p4:#ab8bd0;--p5:#66c3ce;--p6:#cf9ab1;--p7:#7d8590}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--bg);color:var(--ink);font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}

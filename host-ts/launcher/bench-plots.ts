@@ -9,13 +9,23 @@ const PALE = 0.45;
 
 const WIDTH = 900;
 const LABEL = 130;
-const VALUE = 90;
+const VALUE = 100;
 const PLOT = WIDTH - LABEL - VALUE;
 
-/** Both paths of every scenario on one logarithmic axis, with the ratio at the end of each line. */
-export function pathAgainstPath(rows: readonly Measurement[], names: readonly string[]): string {
-  const top = 26;
-  const step = 26;
+/** Colours of the systems, in the order in which they are shown. */
+export const SYSTEM_COLOURS: Readonly<Record<string, string>> = {
+  switcher: "own",
+  host: "host",
+  "xen-pv": "xen",
+};
+function colourOf({ path }: Measurement): string {
+  return SYSTEM_COLOURS[path] ?? "own";
+}
+
+/** Every scenario on one logarithmic axis, a point for each system, with the ratios to the switcher path at the end of each line. */
+export function systemsCompared(rows: readonly Measurement[], names: readonly string[]): string {
+  const top = 40;
+  const step = 30;
   const height = top + names.length * step + 8;
   const values = rows
     .flatMap(({ ns, ciLow, ciHigh }) => [ns, ciLow, ciHigh])
@@ -30,35 +40,63 @@ export function pathAgainstPath(rows: readonly Measurement[], names: readonly st
     parts.push(`<line class="grid" x1="${at}" y1="${top - 4}" x2="${at}" y2="${height - 6}"/>`);
     parts.push(`<text class="s m" x="${at}" y="${top - 10}">${duration(tick)}</text>`);
   }
+  const others = Object.keys(SYSTEM_COLOURS).filter(
+    (path) => path !== "switcher" && rows.some((row) => row.path === path),
+  );
+  const column = (index: number): number => WIDTH - VALUE + 40 + index * 48;
+  for (const [index, path] of others.entries()) {
+    parts.push(`<text class="s e" x="${column(index)}" y="${top - 26}">${path}</text>`);
+  }
   for (const [index, name] of names.entries()) {
     const y = top + index * step + step / 2;
     const own = rows.find((row) => row.name === name && row.path === "switcher");
-    const host = rows.find((row) => row.name === name && row.path === "host");
+    const points = rows.filter((row) => row.name === name).sort((a, b) => a.ns - b.ns);
     parts.push(`<text class="e" x="${LABEL - 12}" y="${y + 4}">${name}</text>`);
-    if (own !== undefined && host !== undefined) {
-      const [from, to] = [own.ns, host.ns].map(x).sort((a, b) => a - b) as [number, number];
+    if (points.length > 1) {
+      const [from, to] = [x(points[0]!.ns), x(points.at(-1)!.ns)];
       parts.push(
-        `<rect x="${from.toFixed(1)}" y="${y - 3}" width="${(to - from).toFixed(1)}" height="6" rx="3" fill="var(--line)"/>`,
-        `<text x="${WIDTH - VALUE + 14}" y="${y + 4}">${host.isCoarse || own.isCoarse ? "" : `${(host.ns / own.ns).toFixed(1)} ×`}</text>`,
+        `<rect x="${from.toFixed(1)}" y="${y - 2.5}" width="${(to - from).toFixed(1)}" height="5" rx="2.5" fill="var(--line)"/>`,
       );
     }
-    // Points that would hide each other stand one above the other.
-    const isTight =
-      own !== undefined && host !== undefined && Math.abs(x(own.ns) - x(host.ns)) < 11;
-    for (const [row, colour, side] of [
-      [own, "own", -1],
-      [host, "host", 1],
-    ] as const) {
-      if (row === undefined) continue;
-      const level = isTight ? y + side * 5.5 : y;
-      const title = `${name}, ${row.path}: ${duration(row.ns)}`;
+    for (const [at, path] of others.entries()) {
+      const other = points.find((row) => row.path === path);
+      if (own === undefined || other === undefined || own.isCoarse || other.isCoarse) continue;
       parts.push(
-        `<line x1="${x(row.ciLow).toFixed(1)}" x2="${x(row.ciHigh).toFixed(1)}" y1="${level}" y2="${level}" stroke="var(--${colour})" stroke-width="2"/>`,
-        `<circle cx="${x(row.ns).toFixed(1)}" cy="${level}" r="${isTight ? 4.5 : 5.5}" fill="var(--${colour})"><title>${title}</title></circle>`,
+        `<text class="e" x="${column(at)}" y="${y + 4}" style="fill:var(--${colourOf(other)})">${(other.ns / own.ns).toFixed(1)} ×</text>`,
+      );
+    }
+    for (const [row, level] of spread(points, x)) {
+      const title = `${name}, ${row.path}: ${duration(row.ns)}`;
+      const colour = colourOf(row);
+      const at = y + level * LEVEL;
+      parts.push(
+        `<line x1="${x(row.ciLow).toFixed(1)}" x2="${x(row.ciHigh).toFixed(1)}" y1="${at}" y2="${at}" stroke="var(--${colour})" stroke-width="2"/>`,
+        `<circle cx="${x(row.ns).toFixed(1)}" cy="${at}" r="${level === 0 ? 5.5 : 4.5}" fill="var(--${colour})"><title>${title}</title></circle>`,
       );
     }
   }
-  return svg(height, "Time per iteration on both fault paths", parts);
+  return svg(height, "Time per iteration on every system", parts);
+}
+
+/** Distance of points that stand one above the other. */
+const LEVEL = 5;
+/** Points nearer than this hide each other. */
+const NEAR = 11;
+
+/** Points in ascending order; those that would hide each other stand one above the other, around the line. */
+function spread(
+  points: readonly Measurement[],
+  x: (ns: number) => number,
+): (readonly [Measurement, number])[] {
+  const groups: Measurement[][] = [];
+  for (const point of points) {
+    const group = groups.at(-1);
+    if (group !== undefined && x(point.ns) - x(group.at(-1)!.ns) < NEAR) group.push(point);
+    else groups.push([point]);
+  }
+  return groups.flatMap((group) =>
+    group.map((row, index) => [row, 2 * index - (group.length - 1)] as const),
+  );
 }
 
 /** @returns 1, 2 and 5 times powers of ten, from the last at or below `low` to the first at or above `high`, two at least. */
@@ -72,7 +110,7 @@ function ticksAround(low: number, high: number): number[] {
   return all.slice(Math.max(0, first), Math.max(last, first + 1) + 1);
 }
 
-/** One scenario's bars, one for each path, stacked by phase on a common scale; a line marks the measured time that phases go beyond. */
+/** One scenario's bars, one for each system, stacked by phase on a common scale; a line marks the measured time that phases go beyond. */
 export function phaseBars(rows: readonly Measurement[]): string {
   const step = 30;
   const most = Math.max(...rows.flatMap((row) => [row.ns, phaseSum(row)]));
@@ -147,7 +185,7 @@ export function distribution(rows: readonly Measurement[]): string {
   for (const [index, row] of rows.entries()) {
     const y = top + index * step + step / 2;
     const percent = (ns: number): number => (ns / row.ns - 1) * 100;
-    const colour = row.path === "switcher" ? "own" : "host";
+    const colour = colourOf(row);
     const [from, to] = [x(percent(row.ciLow)), x(percent(row.ciHigh))];
     parts.push(
       `<text class="e s" x="${LABEL + 28}" y="${y + 4}">${row.name}, ${row.path}</text>`,

@@ -16,6 +16,7 @@ export interface BenchResult {
     readonly v8: string;
   };
   readonly method: string;
+  readonly systemsMethod: string;
   readonly phaseMethod: string;
   readonly scenarios: readonly Measurement[];
 }
@@ -34,9 +35,17 @@ export interface MachineDescription {
 export const METHOD =
   "Each scenario is one loop of the guest in guests/bench. Times are CPU time of the thread that runs the guest, per iteration: the " +
   "median of repeats, less a loop of the fewest iterations after which everything is as before, with an interval of order statistics " +
-  "that holds the true median with 95 % confidence. The repeats of all scenarios and paths take turns, on one thread and one core " +
+  "that holds the true median with 95 % confidence. The repeats of all scenarios and systems take turns, on one thread and one core " +
   "instance; the first round warms up. Instructions, crossings and the other counts are differences of the core's own counters, " +
   "exact and equal in every repeat.";
+
+/** What is the same on all systems, and what is not. */
+export const SYSTEMS_METHOD =
+  "One source runs on all systems. Under lguest a guest writes its page tables, of two levels, as memory and tells the Host, which fills a " +
+  "shadow on demand; calls may wait in an asynchronous ring. Under Xen PV the processor walks the guest's own tables, of three levels and " +
+  "in machine frames, which the guest may only read: each change is a call that checks it (update_va_mapping), and `ring` makes its 32 " +
+  "changes by one multicall when the fault comes. Where a whole table is written, in `fill` and `fork`, the Xen guest takes it out of its " +
+  "directory, writes it and puts it back, and Xen looks through its 512 entries both times. Handlers, stacks and returns are the same.";
 
 /** How phases come about. */
 export const PHASE_METHOD =
@@ -68,6 +77,7 @@ export function makeResult(scenarios: readonly Measurement[], wasmvisor: string)
     machine: describeMachine(),
     versions: { wasmvisor, node: process.versions.node, v8: process.versions.v8 },
     method: METHOD,
+    systemsMethod: SYSTEMS_METHOD,
     phaseMethod: PHASE_METHOD,
     scenarios,
   };

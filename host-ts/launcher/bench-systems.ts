@@ -10,18 +10,20 @@ export interface BenchSystem {
   /** As the rows of a result call it, in their field `path`. */
   readonly name: string;
   readonly abi: BenchAbi;
+  /** In a few words, for a legend. */
+  readonly what: string;
   readonly path: FaultPath;
 }
 
 /** Where round trips are measured: lguest on both fault paths, then Xen PV. */
 export const FAULT_SYSTEMS: readonly BenchSystem[] = [
-  { name: "switcher", abi: "lguest", path: "switcher" },
-  { name: "host", abi: "lguest", path: "host" },
-  { name: "xen-pv", abi: "xen-pv", path: "switcher" },
+  { name: "switcher", abi: "lguest", path: "switcher", what: "lguest, judged in Wasm" },
+  { name: "host", abi: "lguest", path: "host", what: "lguest, judged by the Host" },
+  { name: "xen-pv", abi: "xen-pv", path: "switcher", what: "Xen PV, judged in Wasm" },
 ];
 
 /** Where single calls are measured. */
 export const CALL_SYSTEMS: readonly BenchSystem[] = [
-  { name: "lguest", abi: "lguest", path: "switcher" },
-  { name: "xen-pv", abi: "xen-pv", path: "switcher" },
+  { name: "lguest", abi: "lguest", path: "switcher", what: "lguest" },
+  { name: "xen-pv", abi: "xen-pv", path: "switcher", what: "Xen PV, judged in Wasm" },
 ];

@@ -30,7 +30,7 @@ export function padTable(
   return [line(headings), ...rows.map(line)].join("\n");
 }
 
-/** The tables of `wasmvisor bench faults`: the measurements, their phases, and the paths' ratios. */
+/** The tables of `wasmvisor bench faults`: the measurements, their phases, and the systems' ratios. */
 export function renderMeasurements(rows: readonly Measurement[]): string {
   const parts = [
     padTable(
@@ -50,20 +50,7 @@ export function renderMeasurements(rows: readonly Measurement[]): string {
   const phased = rows.filter(({ phases }) => phases.length > 0);
   if (phased.length > 0) parts.push(renderPhases(phased));
   const ratios = pathRatios(rows);
-  if (ratios.length > 0) {
-    parts.push(
-      padTable(
-        ["scenario", "host / switcher", "saved crossings", "what one iteration is"],
-        ratios.map(({ name, ratio, crossings, what }) => [
-          name,
-          ratio === undefined ? "-" : `${ratio.toFixed(2)} x`,
-          crossings.toFixed(2),
-          what,
-        ]),
-        1,
-      ),
-    );
-  }
+  if (ratios.length > 0) parts.push(renderRatios(ratios));
   return parts.join("\n\n");
 }
 
@@ -104,15 +91,50 @@ export function intervalText({ ciLow, ciHigh, coverage, isCoarse }: Measurement)
   return coverage < COVERAGE || isCoarse ? "-" : `${ciLow.toFixed(0)}-${ciHigh.toFixed(0)}`;
 }
 
-/** How the two fault paths compare, for the scenarios measured on both; no ratio of times that are upper bounds. */
-export function pathRatios(
-  rows: readonly Measurement[],
-): { name: string; what: string; ratio: number | undefined; crossings: number }[] {
-  return rows.flatMap((host) => {
-    const own = rows.find(({ name, path }) => name === host.name && path === "switcher");
-    if (host.path !== "host" || own === undefined) return [];
-    const { name, what } = host;
-    const ratio = host.isCoarse || own.isCoarse ? undefined : host.ns / own.ns;
-    return { name, what, ratio, crossings: host.crossings - own.crossings };
+/** One scenario on the other systems, beside lguest with the walker in the Switcher. */
+export interface PathRatio {
+  readonly name: string;
+  readonly what: string;
+  /** Times over the switcher path's; undefined where one of the two is an upper bound, or was not measured. */
+  readonly host: number | undefined;
+  readonly xen: number | undefined;
+  /** Crossings that the switcher path saves over the host path. */
+  readonly crossings: number | undefined;
+}
+
+/** How the systems compare, for the scenarios that were measured on the switcher path and another one. */
+export function pathRatios(rows: readonly Measurement[]): PathRatio[] {
+  return rows.flatMap((own) => {
+    if (own.path !== "switcher") return [];
+    const on = (path: string) => rows.find((row) => row.name === own.name && row.path === path);
+    const [host, xen] = [on("host"), on("xen-pv")];
+    if (host === undefined && xen === undefined) return [];
+    const ratio = (row: Measurement | undefined) =>
+      row === undefined || row.isCoarse || own.isCoarse ? undefined : row.ns / own.ns;
+    const { name, what } = own;
+    const crossings = host && host.crossings - own.crossings;
+    return { name, what, host: ratio(host), xen: ratio(xen), crossings };
   });
+}
+
+function renderRatios(ratios: readonly PathRatio[]): string {
+  const times = (ratio: number | undefined) =>
+    ratio === undefined ? "-" : `${ratio.toFixed(2)} x`;
+  return padTable(
+    [
+      "scenario",
+      "what one iteration is",
+      "host / switcher",
+      "xen-pv / switcher",
+      "crossings saved",
+    ],
+    ratios.map(({ name, what, host, xen, crossings }) => [
+      name,
+      what,
+      times(host),
+      times(xen),
+      crossings?.toFixed(2) ?? "-",
+    ]),
+    2,
+  );
 }

@@ -17,7 +17,12 @@ import { SCENARIOS } from "../../../host-ts/launcher/bench-scenarios.ts";
 import { parseBench } from "../../../host-ts/launcher/bench-usage.ts";
 import { UsageError } from "../../../host-ts/launcher/usage-error.ts";
 
-function row(name: string, path: "switcher" | "host", ns: number, spread = 0.01): Measurement {
+function row(
+  name: string,
+  path: "switcher" | "host" | "xen-pv",
+  ns: number,
+  spread = 0.01,
+): Measurement {
   return {
     name,
     path,
@@ -68,19 +73,22 @@ test("the page shows every scenario, needs no script and nothing from elsewhere"
   const rows = SCENARIOS.flatMap(({ name }) => [
     row(name, "switcher", 100),
     row(name, "host", 300),
+    row(name, "xen-pv", 200),
   ]);
   const html = renderHtml(result(...rows));
   for (const { name } of SCENARIOS) expect(html).toContain(`<b>${name}</b>`);
   expect(html.match(/<svg/g)).toHaveLength(SCENARIOS.length + 2);
   expect(html).not.toMatch(/<script|src=|href=|NaN|undefined|Infinity/);
   expect(html).toContain("what fill &lt;is&gt;");
+  expect(html).toContain("takes 3.0 times as long");
+  expect(html).toContain("the same takes 2.0 times as long");
   expect(html).toContain("prefers-color-scheme:dark");
   expect(escapeHtml(`<&">`)).toBe("&lt;&amp;&quot;&gt;");
 });
 
 test("a page of one path or without phases is whole too", () => {
   const html = renderHtml(result({ ...row("trap", "host", 300), phases: [] }));
-  expect(html).not.toContain("Path against path");
+  expect(html).not.toContain("System against system");
   expect(html).not.toMatch(/NaN|undefined/);
 });
 
