@@ -531,9 +531,11 @@ export const GUEST_FRAMES_HELD = 0x14;
 export const GUEST_VCPUS = 0x18;
 /** u32, identifier unique within the shared memory, never 0. */
 export const GUEST_ID = 0x1c;
-/** Xen: pointers to u32[1024] pointers to leaves u32[1024], by machine frame: type words and reference counts of pages. 0 without them. */
-export const GUEST_PAGE_TYPES = 0x20;
-export const GUEST_PAGE_REFS = 0x24;
+/**
+ * Xen: pointers to u32[1024] pointers to leaves of 512 records {u32 type word, u32 reference count}, by machine frame; the second is for
+ * frames from 2 GiB on. 0 without them.
+ */
+export const GUEST_PAGE_INFO = 0x20;
 /** u32, Xen: first of the L1 tables that map the machine-to-physical table, and first frame of that table. */
 export const GUEST_M2P_TABLES_MFN = 0x28;
 export const GUEST_M2P_MFN = 0x2c;

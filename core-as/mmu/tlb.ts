@@ -289,12 +289,16 @@ export function flushDirectory(v: usize, cr3: u32): void {
   }
 }
 
+/** The two entries of a page in a context. */
+export class PageSlot {
+  @inline static drop(tlbs: usize, lin: u32): void {
+    const entry = tlbs + (((lin >>> 12) & (TLB_ENTRIES - 1)) << TLB_ENTRY_SHIFT);
+    v128.store(entry, i32x4.splat(-1));
+    v128.store(entry, i32x4.splat(-1), TLB_USER);
+  }
+}
 function invalidateEntry(tlbs: usize, lin: u32): void {
-  const entry = tlbs + (((lin >>> 12) & (TLB_ENTRIES - 1)) << TLB_ENTRY_SHIFT);
-  store<u64>(entry, ~(<u64>0));
-  store<u64>(entry, ~(<u64>0), 8);
-  store<u64>(entry, ~(<u64>0), TLB_USER);
-  store<u64>(entry, ~(<u64>0), TLB_USER + 8);
+  PageSlot.drop(tlbs, lin);
 }
 
 /** Remembers that `lin` lies in a large page of which some 4 KiB pieces are cached. */

@@ -14,7 +14,7 @@ export const COST_EVERYTHING: i32 = 512;
 export const COST_ENTRY: i32 = 4;
 
 /** Work after which a call stops for a while: some hundred entries. */
-const WORK_MAX: i32 = 1024;
+export const WORK_MAX: i32 = 1024;
 
 /** The guest makes a call. */
 export function startWork(v: usize): void {

@@ -76,6 +76,7 @@ import {
   done,
   setArg,
 } from "./outcome.ts";
+import { runUpdates } from "./runs.ts";
 import { setGdt, updateDescriptor } from "./segments.ts";
 
 const PAGE_OFFSET: u32 = 0xfff;
@@ -240,12 +241,17 @@ function performKnown(v: usize, number: u32): u32 {
 
 /** From VCPU_XEN_MC_ENTRY on, until an entry must go to the Host, it takes too long, or the list ends. */
 function runMulticall(v: usize): u32 {
+  const runsHere = !leaves(v, HYPERVISOR_UPDATE_VA_MAPPING);
   let first = true;
   while (load<u32>(v, VCPU_XEN_MC_LEFT) != 0) {
     if (!first && isSpent(v)) return postpone(v);
     first = false;
     const entry = load<u32>(v, VCPU_XEN_MC_ENTRY);
     if (!loadEntry(v, entry)) return stopMulticall(v, -XEN_EFAULT);
+    if (load<u32>(v, VCPU_XEN_CALL) == HYPERVISOR_UPDATE_VA_MAPPING && runsHere) {
+      if (!runUpdates(v)) return stopMulticall(v, -XEN_EFAULT);
+      if (load<u32>(v, VCPU_XEN_MC_ENTRY) != entry) continue;
+    }
     charge(v, COST_ENTRY);
     const outcome = dispatch(v);
     if (outcome == CALL_AGAIN) {

@@ -17,6 +17,7 @@ import { canRead, readGuest, writeGuest } from "./guest-access.ts";
 import { updateOne } from "./mmu-update.ts";
 import { extendedOperation } from "./mmuext.ts";
 import { arg, CALL_AGAIN, done, setArg } from "./outcome.ts";
+import { runRequests } from "./runs.ts";
 
 /** @returns 0 when `domid` names the caller's own frames, else a negative errno. */
 function checkOwner(domid: u32): i32 {
@@ -48,6 +49,15 @@ export function performList(v: usize, isUpdate: bool): u32 {
   while (left != 0) {
     if (!first && isSpent(v)) break;
     first = false;
+    if (isUpdate) {
+      const plain = runRequests(v, lin, left);
+      if (plain != 0) {
+        lin += plain * bytes;
+        left -= plain;
+        finished += plain;
+        continue;
+      }
+    }
     charge(v, COST_ENTRY);
     error = canRead(v, lin, bytes)
       ? isUpdate

@@ -34,7 +34,8 @@ import {
 import { COST_DIRECTORY, COST_EVERYTHING, charge } from "./cost.ts";
 import { canRead, readGuest } from "./guest-access.ts";
 import { pageType, typeCount, typeOf } from "./page-info.ts";
-import { getPageType, putPageType, replaceEntry } from "./page-types.ts";
+import { getPageType, putPageType, replaceEntry, tablesChanged } from "./page-types.ts";
+import { PlainEntry, plainTable, plainTableOf } from "./plain-entries.ts";
 
 /** Bits of a request's address that say what it is. */
 const REQUEST_KIND: u32 = 3;
@@ -76,6 +77,8 @@ function updateEntry(v: usize, gpa: u32, value: u64, keepUsed: bool): i32 {
   if ((bits & PAGE_OWNED) == 0) return -XEN_EINVAL;
   const type = pageType(bits);
   if (typeCount(bits) != 0 && type >= <u32>PGT_L1 && type <= <u32>PGT_L3) {
+    const table = plainTable(guest, mfn);
+    if (table != 0 && !keepUsed && replacePlain(guest, table + (gpa & 0xff8), value)) return 0;
     return replaceEntry(v, type, gpa & ~7, <u32>value, <u32>(value >> 32), keepUsed);
   }
   const refused = getPageType(v, mfn, PGT_WRITABLE);
@@ -84,6 +87,14 @@ function updateEntry(v: usize, gpa: u32, value: u64, keepUsed: bool): i32 {
   if (ptr != 0) store<u64>(ptr, value);
   putPageType(v, mfn);
   return ptr == 0 ? -XEN_EINVAL : 0;
+}
+
+/** @returns false, with nothing changed, when one of the entries is not plain. */
+function replacePlain(guest: usize, entry: usize, value: u64): bool {
+  const changes = (load<u32>(entry) & PTE_P) != 0;
+  if (!PlainEntry.replace(guest, entry, <u32>value, <u32>(value >> 32))) return false;
+  if (changes) tablesChanged(guest);
+  return true;
 }
 
 /** Sets what the machine-to-physical table says of a frame of the guest's. */
@@ -113,6 +124,12 @@ export function l1EntryGpa(v: usize, lin: u32): u32 {
 /** update_va_mapping. @returns 0 or a negative errno. */
 export function updateVaMapping(v: usize, lin: u32, low: u32, high: u32, flags: u32): i32 {
   if (lin >= <u32>HYPERVISOR_VIRT_START) return -XEN_EINVAL;
+  const table = plainTableOf(v, lin);
+  if (table != 0) {
+    const entry = table + (((lin >>> 12) & 511) << 3);
+    const value = <u64>low | ((<u64>high) << 32);
+    if (replacePlain(load<usize>(v, VCPU_GUEST), entry, value)) return flushAfter(v, lin, flags);
+  }
   const gpa = l1EntryGpa(v, lin);
   if (gpa == 0 || pageType(typeOf(load<usize>(v, VCPU_GUEST), gpa >>> 12)) != <u32>PGT_L1) {
     return -XEN_EINVAL;

@@ -41,6 +41,7 @@ import { dropWritesTo, flushGuestTranslations } from "../mmu/tlb.ts";
 import { COST_EVERYTHING, COST_TABLE, charge } from "./cost.ts";
 import { fixDescriptorPage } from "./descriptors.ts";
 import { isKnown, pageType, refWord, typeCount, typeOf, typeWord } from "./page-info.ts";
+import { FRAME_HIGH, L1_FORBIDDEN, PlainEntry, REFERENCE_BITS } from "./plain-entries.ts";
 
 /** Entries of a PAE page table, and of a page-directory-pointer table. */
 const ENTRIES: u32 = 512;
@@ -49,12 +50,9 @@ const L3_SLOTS: u32 = 4;
 const XEN_L3_SLOT: u32 = 3;
 
 /** Low-half flags that an entry may not have, by level; and what the high half of an L3 entry may not have. */
-const L1_FORBIDDEN: u32 = PTE_PWT | PTE_PCD | PTE_PS;
 const L2_FORBIDDEN: u32 = PTE_PWT | PTE_PCD | PTE_PS | PTE_G;
 const L3_FORBIDDEN: u32 = PTE_PWT | PTE_PCD | PTE_PS | PTE_G;
 const L3_FORBIDDEN_HIGH: u32 = 0xfff00000;
-/** High-half bits of a frame number that no domain here has. */
-const FRAME_HIGH: u32 = 0x000fffff;
 const NO_FRAME: u32 = 0xffffffff;
 /** What tells one use of a frame from another. */
 const USE_MASK: u32 = ((<u32>0xf) << PGT_SHIFT) | PAGE_XEN_L2;
@@ -108,7 +106,11 @@ export function settleStale(guest: usize): void {
 
 /** A present entry changed or went: cached directories that sleep must not come back with it. */
 export function tablesChanged(guest: usize): void {
-  store<u32>(guest, load<u32>(guest, GUEST_TABLES_EPOCH) + 1, GUEST_TABLES_EPOCH);
+  tablesChangedTimes(guest, 1);
+}
+/** So many present entries changed or went. */
+export function tablesChangedTimes(guest: usize, times: u32): void {
+  store<u32>(guest, load<u32>(guest, GUEST_TABLES_EPOCH) + times, GUEST_TABLES_EPOCH);
 }
 
 /**
@@ -177,9 +179,11 @@ function validate(v: usize, mfn: u32, type: u32, flags: u32): i32 {
   charge(v, COST_TABLE);
   if (type == PGT_SEG_DESC) return fixDescriptorPage(v, mfn);
   const slots = slotsOf(type, flags);
-  const frame = frameForRead(load<usize>(v, VCPU_GUEST), mfn);
+  const guest = load<usize>(v, VCPU_GUEST);
+  const frame = frameForRead(guest, mfn);
   for (let slot: u32 = 0; slot < slots; slot++) {
     const entry = frame + (slot << 3);
+    if (type == PGT_L1 && isTaken(guest, load<u64>(entry))) continue;
     const error = getEntry(v, type, mfn, slot, load<u32>(entry), load<u32>(entry, 4));
     if (error == 0) continue;
     release(v, mfn, type, slot);
@@ -187,6 +191,12 @@ function validate(v: usize, mfn: u32, type: u32, flags: u32): i32 {
   }
   if (type == PGT_L3) return finishL3(v, mfn, frame);
   return flags == 0 ? 0 : writeXenSlots(v, mfn);
+}
+
+/** @returns true when an entry of a table of the lowest level refers to nothing, or to plain RAM and that is taken. */
+function isTaken(guest: usize, entry: u64): bool {
+  if ((entry & PTE_P) == 0) return true;
+  return (<u32>(entry >> 32) & FRAME_HIGH) == 0 && PlainEntry.take(guest, <u32>entry);
 }
 
 function slotsOf(type: u32, flags: u32): u32 {
@@ -236,10 +246,15 @@ function devalidate(v: usize, mfn: u32, type: u32, flags: u32): void {
 
 /** Gives back what the first `slots` entries hold. */
 function release(v: usize, mfn: u32, type: u32, slots: u32): void {
-  const frame = frameForRead(load<usize>(v, VCPU_GUEST), mfn);
+  const guest = load<usize>(v, VCPU_GUEST);
+  const frame = frameForRead(guest, mfn);
   for (let slot: u32 = 0; slot < slots; slot++) {
     const entry = frame + (slot << 3);
-    putEntry(v, type, mfn, load<u32>(entry), load<u32>(entry, 4));
+    const low = load<u32>(entry);
+    if ((low & PTE_P) == 0) continue;
+    const held = type == PGT_L1 ? PlainEntry.held(guest, low) : 0;
+    if (held != 0) PlainEntry.drop(held, low);
+    else putEntry(v, type, mfn, low, load<u32>(entry, 4));
   }
 }
 
@@ -352,9 +367,6 @@ export function replaceL1WithGranted(v: usize, entryGpa: u32, low: u32, high: u3
   if ((oldLow & PTE_P) != 0) tablesChanged(guest);
   return 0;
 }
-
-/** Frame number, presence and the right to write: what references depend on. */
-const REFERENCE_BITS: u32 = 0xfffff000 | PTE_P | PTE_RW;
 
 function forbidden(type: u32): u32 {
   return type == PGT_L1 ? L1_FORBIDDEN : L2_FORBIDDEN;

@@ -21,6 +21,7 @@ import {
   HYPERVISOR_VM_ASSIST,
   HYPERVISOR_XEN_VERSION,
   MMU_UPDATE_PREEMPTED,
+  UVMF_INVLPG,
   XEN_EFAULT,
   XEN_EINVAL,
   XEN_ENODEV,
@@ -39,6 +40,7 @@ import {
   KERNEL_STACK,
   L1_PAGE,
   RO,
+  RW,
   STOP,
   UNMAPPED_PAGE,
 } from "./domain.ts";
@@ -115,6 +117,27 @@ describe("a multicall", () => {
   it("fails where the list cannot be reached", () => {
     expect(domain.call(HYPERVISOR_MULTICALL, HOLE, 1)).toBe(-XEN_EFAULT);
     expect(domain.call(HYPERVISOR_MULTICALL, HOLE, 0)).toBe(0);
+  });
+
+  it("goes on in the page that one of its entries maps in the place of its own", () => {
+    const other = FREE_PAGE + 1;
+    const here = LIST & ~0xfff;
+    entries(map(0), [HYPERVISOR_UPDATE_VA_MAPPING, here, entryOf(other, RW), 0, UVMF_INVLPG]);
+    // What follows stands in the other page, seen through its own address.
+    const rest = (other << 12) + (LIST & 0xfff) + 2 * ENTRY;
+    domain.write32(rest, HYPERVISOR_XEN_VERSION, 0xdeadbeef, 0);
+    expect(domain.call(HYPERVISOR_MULTICALL, LIST, 3)).toBe(0);
+    expect(domain.read32(rest + 4)).toBe(XEN_VERSION);
+    expect(domain.read32(rest - ENTRY + 4)).toBe(0);
+    expect(results(3)).toEqual([0, 0xdeadbeef | 0, 0]);
+  });
+
+  it("has done the update that takes its page away, and fails", () => {
+    entries(map(0), [HYPERVISOR_UPDATE_VA_MAPPING, LIST & ~0xfff, 0, 0, UVMF_INVLPG], map(1));
+    expect(domain.call(HYPERVISOR_MULTICALL, LIST, 3)).toBe(-XEN_EFAULT);
+    expect(domain.entry(L1_PAGE, LIST >>> 12)).toBe(0);
+    expect(domain.entry(L1_PAGE, UNMAPPED_PAGE)).not.toBe(0);
+    expect(domain.entry(L1_PAGE, UNMAPPED_PAGE + 1)).toBe(0);
   });
 
   it("is made again for what is left when it takes too long, whatever the slice", () => {
