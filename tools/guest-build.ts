@@ -76,7 +76,7 @@ function link(name: string, sources: string[], inputs: string[], args: string[])
 /** Builds the demonstration kernel: first its programs, then the kernel with them inside. @returns the image's path. */
 export function buildDemo(): string {
   const inputs = sourceFiles(["guests"], [".c", ".S", ".h", ".lds"]).filter(
-    (path) => !path.startsWith("guests/tests/") && !path.startsWith("guests/bench/"),
+    (path) => !/^guests\/(tests|bench|xen)\//.test(path),
   );
   const sourcesIn = (folder: string) =>
     inputs.filter((path) => path.startsWith(folder) && /\.[cS]$/.test(path));
@@ -125,6 +125,29 @@ export function buildMicrokernel(name: string, variant: Variant): string {
     [...main, relative(ROOT, library)],
     [...main, ...headers, script, relative(ROOT, library)],
     [...defines, `-Wl,-T,${script}`],
+  );
+}
+
+/**
+ * Builds one microkernel of guests/xen/tests. @returns the image's path. @throws with gcc's output when it does not compile.
+ */
+export function buildXenMicrokernel(name: string): string {
+  const options = ["-Iguests/xen/lib", "-fno-jump-tables"];
+  const headers = sourceFiles(["guests/include", "guests/xen/lib"], [".h"]);
+  const framework = [...sourceFiles(["guests/xen/lib"], [".c", ".S"]), "guests/lib/text.c"];
+  const library = link(
+    "framework-xen",
+    framework,
+    [...framework, ...headers],
+    [...options, "-r"],
+  );
+  const main = sourceFiles([`guests/xen/tests/${name}`], [".c", ".S"]);
+  const script = "guests/xen/lib/test.lds";
+  return link(
+    `xen-${name}`,
+    [...main, relative(ROOT, library)],
+    [...main, ...headers, script, relative(ROOT, library)],
+    [...options, `-Wl,-T,${script}`, "-Wl,--no-warn-rwx-segments"],
   );
 }
 
