@@ -135,12 +135,7 @@ export function buildXenMicrokernel(name: string): string {
   const options = ["-Iguests/xen/lib", "-fno-jump-tables"];
   const headers = sourceFiles(["guests/include", "guests/xen/lib"], [".h"]);
   const framework = [...sourceFiles(["guests/xen/lib"], [".c", ".S"]), "guests/lib/text.c"];
-  const library = link(
-    "framework-xen",
-    framework,
-    [...framework, ...headers],
-    [...options, "-r"],
-  );
+  const library = link("framework-xen", framework, [...framework, ...headers], [...options, "-r"]);
   const main = sourceFiles([`guests/xen/tests/${name}`], [".c", ".S"]);
   const script = "guests/xen/lib/test.lds";
   return link(

@@ -26,6 +26,7 @@ import {
   CALLBACKTYPE_SYSENTER,
   CALLBACKTYPE_SYSENTER_DEPRECATED,
   FLAT_RING1_CS,
+  TRAP_INFO_MASK_EVENTS,
   VMASST_CMD_DISABLE,
   VMASST_CMD_ENABLE,
   VMASST_TYPE_RUNSTATE_UPDATE_FLAG,
@@ -119,7 +120,7 @@ function callbackWords(type: u32): u32 {
 /** callback_op with its argument at `lin`. @returns 0 or a negative errno. */
 export function callbackOp(v: usize, command: u32, lin: u32): i32 {
   const registers = command == <u32>CALLBACKOP_REGISTER;
-  if (!registers && command != <u32>CALLBACKOP_UNREGISTER) return -XEN_ENOSYS;
+  if (!registers && command != <u32>CALLBACKOP_UNREGISTER) return -XEN_EINVAL;
   if (!canRead(v, lin, registers ? REGISTER_BYTES : 2)) return -XEN_EFAULT;
   const type: u32 = readGuest<u16>(v, lin);
   if (type == <u32>CALLBACKTYPE_NMI) {
@@ -138,9 +139,10 @@ export function callbackOp(v: usize, command: u32, lin: u32): i32 {
   return 0;
 }
 
-/** The handler of NMIs; 0 for none. */
+/** The handler of NMIs, which is entered with events masked; 0 for none. */
 function setNmiCallback(v: usize, eip: u32): void {
-  setGate(v, VECTOR_NMI, eip == 0 ? 0 : FLAT_RING1_CS, eip, 0);
+  if (eip == 0) setGate(v, VECTOR_NMI, 0, 0, 0);
+  else setGate(v, VECTOR_NMI, FLAT_RING1_CS, eip, TRAP_INFO_MASK_EVENTS);
 }
 /** nmi_op with its argument, struct xennmi_callback, at `lin`. @returns 0 or a negative errno. */
 export function nmiOp(v: usize, command: u32, lin: u32): i32 {

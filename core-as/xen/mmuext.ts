@@ -85,8 +85,9 @@ export function extendedOperation(v: usize, lin: u32): i32 {
     case MMUEXT_INVLPG_ALL:
       return flush(v, ALL_VCPUS, command == <u32>MMUEXT_TLB_FLUSH_ALL, arg1);
     case MMUEXT_FLUSH_CACHE:
-    case MMUEXT_FLUSH_CACHE_GLOBAL:
       return -XEN_EACCES;
+    case MMUEXT_FLUSH_CACHE_GLOBAL:
+      return -XEN_EINVAL;
     case MMUEXT_SET_LDT:
       return setLdt(v, arg1, arg2);
     case MMUEXT_CLEAR_PAGE:

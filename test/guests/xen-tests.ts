@@ -34,4 +34,33 @@ const dies = (name: string, reason: RegExp) => ends(name, "killed", reason);
 export const MICROKERNELS: readonly Microkernel[] = [
   // Start of day
   works("start-state"),
+
+  // Traps and callbacks
+  works("trap-table"),
+  works("trap-mask"),
+  dies("trap-table-cleared", /^no handler for trap 6 \(.*\) at 0x[0-9a-f]+ \(0x0\)$/),
+  dies("trap-null-handler", /^no handler for trap 6 /),
+  works("trap-frame"),
+  works("trap-from-ring3"),
+  works("stack-switch"),
+  dies("stack-gone", /^the kernel stack at 0x40000ffc cannot take a frame$/),
+  dies("stack-in-hole", /^the kernel stack at 0xf5800ffc cannot take a frame$/),
+  dies("stack-read-only", /^the kernel stack at 0x[0-9a-f]+7fc cannot take a frame$/),
+  works("error-codes"),
+  works("page-fault-codes"),
+  works("nested-traps"),
+  works("int-n"),
+  works("int80"),
+  works("callbacks"),
+  works("iret-ring1"),
+  dies("iret-ring0", /^the iret hypercall's frame at 0x[0-9a-f]+ leads to selector 0xe018$/),
+  dies("iret-no-frame", /^the iret hypercall's frame at 0x40000000 cannot be read$/),
+  works("iret-vm86"),
+  works("iret-native"),
+  works("failsafe"),
+  dies("failsafe-none", /^the handler at 0x103:0x[0-9a-f]+ cannot be entered$/),
+  works("fpu-taskswitch"),
+  works("debug-registers"),
+  works("breakpoints"),
+  works("nmi"),
 ];

@@ -9,7 +9,7 @@ import { sourceFiles } from "../../tools/files.ts";
 import { buildXenMicrokernel, findGcc } from "../../tools/guest-build.ts";
 import { type Expected, MICROKERNELS, type Microkernel } from "./xen-tests.ts";
 
-const MEMORY_BYTES = 16 << 20;
+const MEMORY_BYTES = 8 << 20;
 /** No microkernel needs so long; one that hangs is ended with this reason. */
 const PATIENCE_MS = 20_000;
 const SCRAMBLED = { xen: { scramble: 20_261_121 } };

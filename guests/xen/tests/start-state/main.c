@@ -19,7 +19,7 @@ static void check_registers(void) {
 
 static void check_start_info(void) {
   check(!strcmp(start_info->magic, START_MAGIC_TEXT), "the magic is %s", start_info->magic);
-  check_equal("nr_pages", start_info->nr_pages, 16u << 8);
+  check_equal("nr_pages", start_info->nr_pages, 8u << 8);
   check_equal("flags", start_info->flags, 0);
   check_equal("mod_start", start_info->mod_start, 0);
   check_equal("mod_len", start_info->mod_len, 0);
