@@ -2,7 +2,7 @@
  * mmu_update and update_va_mapping: checked changes of page-table entries, and of the machine-to-physical table.
  * Source: Xen's public xen.h, "HYPERVISOR_mmu_update". Errors are negative errno values.
  */
-import { GUEST_M2P_MFN, VCPU_CR3, VCPU_GUEST } from "../../abi/vcpu.ts";
+import { GUEST_M2P_MFN, GUEST_TABLES_EPOCH, VCPU_CR3, VCPU_GUEST } from "../../abi/vcpu.ts";
 import { PTE_P } from "../../abi/x86.ts";
 import {
   DOMID_SELF,
@@ -79,7 +79,14 @@ function updateEntry(v: usize, gpa: u32, value: u64, keepUsed: bool): i32 {
   if (typeCount(bits) != 0 && type >= <u32>PGT_L1 && type <= <u32>PGT_L3) {
     const table = plainTable(guest, mfn);
     if (table != 0 && !keepUsed && replacePlain(guest, table + (gpa & 0xff8), value)) return 0;
-    return replaceEntry(v, type, gpa & ~7, <u32>value, <u32>(value >> 32), keepUsed);
+    const epoch = load<u32>(guest, GUEST_TABLES_EPOCH);
+    const error = replaceEntry(v, type, gpa & ~7, <u32>value, <u32>(value >> 32), keepUsed);
+    // Where a whole table went, Xen flushes without being asked.
+    if (type != <u32>PGT_L1 && load<u32>(guest, GUEST_TABLES_EPOCH) != epoch) {
+      charge(v, COST_EVERYTHING);
+      flushVcpus(guest, ALL_VCPUS);
+    }
+    return error;
   }
   const refused = getPageType(v, mfn, PGT_WRITABLE);
   if (refused != 0) return refused;

@@ -63,4 +63,25 @@ export const MICROKERNELS: readonly Microkernel[] = [
   works("debug-registers"),
   works("breakpoints"),
   works("nmi"),
+
+
+  // Descriptors and segments
+  works("descriptors"),
+  works("gdt"),
+  works("ldt"),
+  works("call-gate"),
+  works("segment-limits"),
+
+  // Page tables
+  works("mmu-update"),
+  works("mmu-update-domains"),
+  works("machphys-update"),
+  works("preserve-ad"),
+  works("accessed-dirty"),
+  works("update-va-mapping"),
+  works("l1-entries"),
+  works("l2-entries"),
+  works("l3-entries"),
+  works("pinning"),
+  works("base-pointer"),
 ];
