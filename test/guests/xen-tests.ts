@@ -84,4 +84,23 @@ export const MICROKERNELS: readonly Microkernel[] = [
   works("l3-entries"),
   works("pinning"),
   works("base-pointer"),
+
+  works("page-types"),
+  works("linear-tables"),
+  works("tables-read-only"),
+  works("clear-copy-page"),
+  works("tlb-flush"),
+  works("writable-tables"),
+  works("vm-assist"),
+  works("hole"),
+
+  // Calls as such
+  works("hypercall-registers"),
+  works("hypercall-unknown"),
+  works("refused-calls"),
+  works("arguments-cross-pages"),
+  works("multicall"),
+  works("multicall-iret"),
+  works("multicall-long"),
+  works("multicall-events"),
 ];
