@@ -103,4 +103,28 @@ export const MICROKERNELS: readonly Microkernel[] = [
   works("multicall-iret"),
   works("multicall-long"),
   works("multicall-events"),
+
+
+  // Privileged instructions and what a domain may know
+  works("cpuid"),
+  works("control-registers"),
+  works("privileged"),
+  works("msr"),
+  works("time-stamp"),
+  works("iopl"),
+  works("iobitmap"),
+  works("iopl-assist"),
+  works("compat-calls"),
+  works("xen-version"),
+
+  // Events
+  works("event-virq"),
+  works("event-ipi"),
+  works("event-interdomain"),
+  works("event-errors"),
+  works("event-exhaustion"),
+  works("event-mask"),
+  works("event-upcall"),
+  works("event-selector"),
+  works("event-reset"),
 ];
