@@ -2,14 +2,14 @@
  * The microkernels of guests/xen/tests as a table: what each must come to. The rule itself is the comment at the head of
  * guests/xen/tests/<name>/main.c.
  */
-import type { GuestEndKind } from "../../host-ts/index.ts";
+import type { GuestEnd } from "../../host-ts/index.ts";
 
 /** How a run must end. */
 export type Expected =
   /** The guest reports SUCCESS and powers off. */
   | { readonly is: "success" }
   /** It ends so before it can report, for this reason. */
-  | { readonly is: "ends"; readonly kind: GuestEndKind; readonly reason: RegExp };
+  | { readonly is: "ends"; readonly kind: GuestEnd["kind"]; readonly reason: RegExp };
 
 /** One row. */
 export interface Microkernel {
@@ -24,7 +24,7 @@ const works = (name: string, input = ""): Microkernel => ({
   expected: { is: "success" },
   input,
 });
-const ends = (name: string, kind: GuestEndKind, reason: RegExp): Microkernel => ({
+const ends = (name: string, kind: GuestEnd["kind"], reason: RegExp): Microkernel => ({
   name,
   expected: { is: "ends", kind, reason },
   input: "",
@@ -64,7 +64,6 @@ export const MICROKERNELS: readonly Microkernel[] = [
   works("breakpoints"),
   works("nmi"),
 
-
   // Descriptors and segments
   works("descriptors"),
   works("gdt"),
@@ -103,7 +102,6 @@ export const MICROKERNELS: readonly Microkernel[] = [
   works("multicall-iret"),
   works("multicall-long"),
   works("multicall-events"),
-
 
   // Privileged instructions and what a domain may know
   works("cpuid"),

@@ -10,7 +10,7 @@ void test_main(void) {
     check_answer("send", event_channel_op(EVTCHNOP_SEND, op), -XEN_EINVAL);
     check_answer("bind_vcpu", event_channel_op(EVTCHNOP_BIND_VCPU, op), -XEN_EINVAL);
     s32 answer = event_channel_op(EVTCHNOP_UNMASK, op);
-    check(answer == -XEN_EINVAL || ports[i] == 900, "unmask answers %d", answer);
+    check(answer == -XEN_EINVAL || ports[i] < EVTCHN_2L_PORTS, "unmask answers %d", answer);
   }
   u32 port = bind_ipi();
   u32 op[6] = {port, 1};
