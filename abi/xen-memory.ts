@@ -5,6 +5,11 @@
 
 /** First mfn of a domain's RAM: below it nothing is, so that a pseudo-physical and a machine frame number never agree by accident. */
 export const XEN_RAM_MFN = 0x100;
+/**
+ * Frames behind the RAM that are nobody's, as a machine has them: a domain that exchanges frames for neighbouring ones finds some there. There is
+ * always one extent of the largest order among them.
+ */
+export const XEN_SPARE_FRAMES = 0x400;
 /** Frames of the grant table and of its status pages. */
 export const XEN_GRANT_FRAMES = 64;
 export const XEN_STATUS_FRAMES = 16;

@@ -304,8 +304,29 @@ export const XENMEM_MACHPHYS_MAPPING = 12;
 export const XENMEM_SET_MEMORY_MAP = 13;
 export const XENMEM_MAXIMUM_GPFN = 14;
 export const XENMEM_REMOVE_FROM_PHYSMAP = 15;
+export const XENMEM_SET_POD_TARGET = 16;
+export const XENMEM_GET_POD_TARGET = 17;
+export const XENMEM_GET_SHARING_FREED_PAGES = 18;
+export const XENMEM_GET_SHARING_SHARED_PAGES = 19;
+export const XENMEM_ACCESS_OP = 21;
 export const XENMEM_ADD_TO_PHYSMAP_BATCH = 23;
 export const XENMEM_MACHPHYS_COMPAT_MFN_LIST = 25;
+export const XENMEM_GET_VNUMAINFO = 26;
+export const XENMEM_RESERVED_DEVICE_MEMORY_MAP = 27;
+export const XENMEM_ACQUIRE_RESOURCE = 28;
+/** Above the sub-command in its word: extents that are done, where a call goes on. */
+export const MEMOP_EXTENT_SHIFT = 6;
+export const MEMOP_COMMAND_MASK = 0x3f;
+/** Flags of struct xen_memory_reservation: address bits, NUMA node plus 1, and single bits. */
+export const XENMEMF_ADDRESS_BITS_MASK = 0xff;
+export const XENMEMF_NODE_MASK = 0xff00;
+export const XENMEMF_POPULATE_ON_DEMAND = 0x10000;
+export const XENMEMF_EXACT_NODE_REQUEST = 0x20000;
+export const XENMEMF_VNODE = 0x40000;
+export const XENMAPSPACE_GMFN_RANGE = 3;
+export const XENMAPSPACE_GMFN_FOREIGN = 4;
+/** Entries of a memory map that a domain may set. */
+export const E820_MAX_ENTRIES = 1024;
 
 export const XENVER_VERSION = 0;
 export const XENVER_EXTRAVERSION = 1;
@@ -332,7 +353,9 @@ export const XENFEAT_HVM_CALLBACK_VECTOR = 8;
 export const XENFEAT_HVM_SAFE_PVCLOCK = 9;
 export const XENFEAT_HVM_PIRQS = 10;
 export const XENFEAT_DOM0 = 11;
+export const XENFEAT_MEMORY_OP_VNODE_SUPPORTED = 13;
 export const XENFEAT_NOT_DIRECT_MAPPED = 16;
+export const XENFEAT_DIRECT_MAPPED = 17;
 
 export const VMASST_CMD_ENABLE = 0;
 export const VMASST_CMD_DISABLE = 1;

@@ -56,7 +56,7 @@ import {
   unshareFrame,
 } from "./xen/domain.ts";
 import { mapGranted, unmapGranted } from "./xen/grant-map.ts";
-import { answerCall, performLeft } from "./xen/hypercalls.ts";
+import { answerCall, callAgain, performLeft } from "./xen/hypercalls.ts";
 import { createPageInfo, refWord, typeOf } from "./xen/page-info.ts";
 import { getPage, getPageAndType, putPage, putPageAndType } from "./xen/page-types.ts";
 import { newBasePointer, pinTable, unpinTable } from "./xen/pins.ts";
@@ -365,6 +365,10 @@ export function xenReturn(v: usize, value: u32): void {
 export function xenPerform(v: usize): bool {
   switchDirectory(v);
   return performLeft(v);
+}
+/** The hypercall that the vCPU left with is made again, with what the Host has put into VCPU_XEN_ARGS. No xenReturn then. */
+export function xenAgain(v: usize): void {
+  callAgain(v);
 }
 /** @returns 1 when an event waits and is not masked: a blocked vCPU wakes. */
 export function xenHasUpcall(v: usize): bool {

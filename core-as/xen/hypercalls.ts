@@ -133,11 +133,19 @@ export function performLeft(v: usize): bool {
   if (outcome == CALL_FOR_HOST || outcome == CALL_STOPPED) return false;
   if (load<u32>(v, VCPU_XEN_MC_LEFT) == 0) return finish(v, outcome);
   if (outcome == CALL_DONE) answerCall(v, load<u32>(v, VCPU_XEN_RESULT));
-  else if (outcome == CALL_AGAIN) {
-    keepArgs(v, load<u32>(v, VCPU_XEN_MC_ENTRY));
-    store<u32>(v, 1, VCPU_XEN_MC_ANSWERED);
-  } else store<u32>(v, 0, VCPU_XEN_MC_LEFT);
+  else if (outcome == CALL_AGAIN) callAgain(v);
+  else store<u32>(v, 0, VCPU_XEN_MC_LEFT);
   return true;
+}
+
+/** The call that left with EXIT_HYPERCALL, or that performLeft made, is made again with the arguments of VCPU_XEN_ARGS. */
+export function callAgain(v: usize): void {
+  if (load<u32>(v, VCPU_XEN_MC_LEFT) == 0) {
+    finish(v, CALL_AGAIN);
+    return;
+  }
+  keepArgs(v, load<u32>(v, VCPU_XEN_MC_ENTRY));
+  store<u32>(v, 1, VCPU_XEN_MC_ANSWERED);
 }
 
 /** What a call led to reaches the registers or the exit record. */

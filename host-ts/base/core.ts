@@ -113,6 +113,8 @@ export interface CoreExports {
   xenReturn(vcpu: number, value: number): void;
   /** Performs the call that left as the core would have, answer included; 0 when the Host must, or with EXIT_KILL recorded. */
   xenPerform(vcpu: number): number;
+  /** The hypercall that the vCPU left with is made again with the arguments of VCPU_XEN_ARGS. No xenReturn then. */
+  xenAgain(vcpu: number): void;
   /** 1 when an event waits and is not masked. */
   xenHasUpcall(vcpu: number): number;
   /** Gives back base pointer, GDT and LDT. */

@@ -8,6 +8,7 @@ import {
   XEN_GRANT_FRAMES,
   XEN_M2P_TABLES,
   XEN_RAM_MFN,
+  XEN_SPARE_FRAMES,
   XEN_STATUS_FRAMES,
 } from "../../abi/xen-memory.ts";
 
@@ -16,7 +17,7 @@ export const M2P_ENTRIES_PER_FRAME = PAGE_BYTES / 4;
 
 /** Where everything is; all numbers are machine frame numbers, or counts of them. */
 export interface MachineMap {
-  /** RAM is [ramMfn, ramMfn + ramFrames). */
+  /** RAM is [ramMfn, ramMfn + ramFrames), as the domain begins; up to sharedInfoMfn follow frames that nobody has. */
   readonly ramMfn: number;
   readonly ramFrames: number;
   readonly sharedInfoMfn: number;
@@ -34,7 +35,7 @@ export interface MachineMap {
 
 /** Draws the map of a domain with `ramFrames` frames of RAM. */
 export function drawMachineMap(ramFrames: number): MachineMap {
-  const sharedInfoMfn = XEN_RAM_MFN + ramFrames;
+  const sharedInfoMfn = XEN_RAM_MFN + ramFrames + XEN_SPARE_FRAMES;
   const grantMfn = sharedInfoMfn + 1;
   const statusMfn = grantMfn + XEN_GRANT_FRAMES;
   const m2pTablesMfn = statusMfn + XEN_STATUS_FRAMES;

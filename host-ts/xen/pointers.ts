@@ -55,6 +55,11 @@ export class GuestPointers {
     return true;
   }
 
+  /** Whether a range of any length lies below Xen's area. */
+  isInside(lin: number, length: number): boolean {
+    return lin + length <= GUEST_END;
+  }
+
   readU32(lin: number): number | undefined {
     return this.read(lin, 4)?.getUint32(0, true);
   }

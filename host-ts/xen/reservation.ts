@@ -5,6 +5,7 @@
 import { PAGE_BYTES } from "../../abi/memory.ts";
 import { PTE_A, PTE_P } from "../../abi/x86.ts";
 import { INVALID_M2P_ENTRY } from "../../abi/xen.ts";
+import { E820_BYTES, E820_RAM, E820_SIZE, E820_TYPE } from "../../abi/xen-layout.ts";
 import {
   PAGE_COUNT_MASK,
   PAGE_OWNED,
@@ -27,14 +28,18 @@ export class Reservation {
   readonly #map: MachineMap;
   /** Machine frames by pseudo-physical ones, as the domain begins. */
   readonly firstP2m: Uint32Array;
-  /** Machine frames that the domain gave back, free or still referred to. */
+  /** Machine frames that are not the domain's: spare ones, and those it gave back, free or still referred to. */
   #returned = new Set<number>();
+
+  /** Entries of the domain's map of pseudo-physical memory: at first one, for memory begins at 0 and has no holes. */
+  memoryMap: Uint8Array;
 
   /** Makes all of the machine map known to the core. Throws OutOfMemoryError. */
   constructor(host: PersonalityHost, map: MachineMap, seed: number) {
     this.#host = host;
     this.#map = map;
     this.firstP2m = assignFrames(map, seed);
+    this.memoryMap = oneRange(map.ramFrames * PAGE_BYTES);
     const { core, guest, memory } = host;
     core.exports.guestSetLimits(guest, map.limit, 0, 0);
     memory.setLimit(map.limit * PAGE_BYTES);
@@ -42,12 +47,15 @@ export class Reservation {
     this.#own(map.ramMfn, map.ramFrames, PAGE_OWNED);
     this.#own(map.sharedInfoMfn, map.m2pTablesMfn - map.sharedInfoMfn, PAGE_SHARED);
     this.#own(map.m2pMfn, map.m2pFrames, PAGE_READ_ONLY);
+    for (let mfn = map.ramMfn + map.ramFrames; mfn < map.sharedInfoMfn; mfn++) {
+      this.#returned.add(mfn);
+    }
     this.#buildM2p();
   }
 
   /** Frames that the domain holds. */
   get currentPages(): number {
-    return this.#map.ramFrames - this.#returned.size;
+    return this.#map.sharedInfoMfn - this.#map.ramMfn - this.#returned.size;
   }
 
   /** Frames that it may hold. */
@@ -64,14 +72,31 @@ export class Reservation {
     return true;
   }
 
+  /** Whether a frame is the domain's and nothing refers to it: it can be exchanged for another. */
+  isFree(mfn: number): boolean {
+    const { core, guest } = this.#host;
+    const isOwned = (core.exports.xenTypeOf(guest, mfn) & PAGE_OWNED) !== 0;
+    return isOwned && core.exports.xenReferencesOf(guest, mfn) === 0;
+  }
+
   /**
-   * `count` neighbouring frames at a multiple of `count`, zeroed, for the domain to hold. A frame that something still refers to is not free
-   * yet. @returns the first, undefined when there are none.
+   * As exchange() without giving anything, as long as the domain may hold more.
+   * @returns the first of `count` frames, undefined when there are none.
    */
-  take(count: number): number | undefined {
+  take(count: number, limitMfn: number): number | undefined {
+    const isAllowed = this.currentPages + count <= this.maximumPages;
+    return isAllowed ? this.exchange(count, limitMfn) : undefined;
+  }
+
+  /**
+   * `count` neighbouring frames at a multiple of `count` and below `limitMfn`, zeroed, for the domain to hold. A frame that something still
+   * refers to is not free yet. @returns the first, undefined when there are none.
+   */
+  exchange(count: number, limitMfn: number): number | undefined {
     const { core, guest } = this.#host;
     for (const first of this.#returned) {
-      if (first % count !== 0 || !this.#isReturned(first, count)) continue;
+      if (first % count !== 0 || first + count > limitMfn) continue;
+      if (!this.#isReturned(first, count)) continue;
       if (core.exports.xenAddFrames(guest, first, count, PAGE_OWNED) === 0) continue;
       for (let mfn = first; mfn < first + count; mfn++) this.#returned.delete(mfn);
       return first;
@@ -106,11 +131,12 @@ export class Reservation {
 
   /** Serialisable state besides guest memory. */
   save(): Record<string, unknown> {
-    return { returned: [...this.#returned] };
+    return { returned: [...this.#returned], memoryMap: [...this.memoryMap] };
   }
 
   restore(state: Record<string, unknown>): void {
     this.#returned = new Set(state.returned as number[]);
+    this.memoryMap = Uint8Array.from(state.memoryMap as number[]);
   }
 
   #isReturned(first: number, count: number): boolean {
@@ -136,6 +162,13 @@ export class Reservation {
     memory.write(m2pTablesMfn * PAGE_BYTES, new Uint8Array(entries.buffer));
     core.exports.xenSetMachineToPhysical(guest, m2pTablesMfn, m2pMfn);
   }
+}
+
+function oneRange(sizeBytes: number): Uint8Array {
+  const entry = new DataView(new ArrayBuffer(E820_BYTES));
+  entry.setBigUint64(E820_SIZE, BigInt(sizeBytes), true);
+  entry.setUint32(E820_TYPE, E820_RAM, true);
+  return new Uint8Array(entry.buffer);
 }
 
 function noRoom(): OutOfMemoryError {

@@ -1,0 +1,173 @@
+/**
+ * A Xen domain as the Host keeps it, on the real core, for tests of hypercalls: each is made by an `int 0x82` of the guest's, leaves the core or
+ * not, and is made again as often as it asks for. Pseudo-physical page p is mapped at linear address p << 12, up to 4 MiB.
+ */
+import { PAGE_BYTES } from "../../../abi/memory.ts";
+import {
+  EXIT_BUDGET,
+  EXIT_HYPERCALL,
+  POLICY_XEN,
+  VCPU_EIP,
+  VCPU_XEN_INFO,
+} from "../../../abi/vcpu.ts";
+import { REG_EAX, REG_EBP, REG_EBX, REG_ECX, REG_EDI, REG_EDX, REG_ESI } from "../../../abi/x86.ts";
+import { XEN_ELFNOTE_VIRT_BASE } from "../../../abi/xen-layout.ts";
+import { type Core, instantiateCore } from "../../../host-ts/base/core.ts";
+import { loadCoreImage } from "../../../host-ts/base/core-node.ts";
+import { FrameMemory } from "../../../host-ts/base/guest-memory.ts";
+import type { PersonalityHost } from "../../../host-ts/base/personality.ts";
+import { VcpuBlock } from "../../../host-ts/base/vcpu-block.ts";
+import { parseXenImage } from "../../../host-ts/boot/xen-notes.ts";
+import { buildDomain } from "../../../host-ts/xen/builder.ts";
+import { XenDomain } from "../../../host-ts/xen/domain.ts";
+import { performHypercall } from "../../../host-ts/xen/hypercall-table.ts";
+import { setProcessor } from "../../../host-ts/xen/processor.ts";
+import { buildElf } from "../boot/images.ts";
+import { intN, movImm } from "../protect/assembler.ts";
+
+export const RAM_FRAMES = 1024;
+/** Linear addresses: mapped memory of a test, where nothing is mapped, and Xen's own area. */
+export const DATA = 0x80000;
+export const HOLE = 0x700000;
+export const XEN_AREA = 0xf5800000;
+const CODE = 0x90000;
+const STOP = 0x1000;
+
+let core: Core | undefined;
+
+export class HostDomain {
+  readonly domain: XenDomain;
+  readonly host: PersonalityHost;
+  readonly core: Core;
+  readonly vcpu: VcpuBlock;
+  /** Reasons of shutdowns, in their order. */
+  readonly shutdowns: number[] = [];
+  /** Timers that are set, by name, with their deadlines. */
+  readonly timers = new Map<string, number>();
+  nowNs = 1_000_000;
+  /** Times that the last call left the core. */
+  exits = 0;
+  readonly #guest: number;
+
+  constructor({ vcpus = 1, fifo = true } = {}) {
+    core ??= instantiateCore(loadCoreImage(true));
+    this.core = core;
+    const verbs = core.exports;
+    this.#guest = verbs.guestCreate(RAM_FRAMES) >>> 0;
+    const memory = new FrameMemory(core, this.#guest, RAM_FRAMES * PAGE_BYTES, (kind, gpa) => {
+      throw new Error(`bad ${kind} at ${gpa.toString(16)}`);
+    });
+    const blocks = Array.from({ length: vcpus }, (_, id) => {
+      const block = new VcpuBlock(core!, verbs.vcpuCreate(this.#guest, POLICY_XEN) >>> 0);
+      if (block.id !== id) throw new Error(`vCPU ${id} is ${block.id}`);
+      return block;
+    });
+    this.vcpu = blocks[0]!;
+    const domain = () => this;
+    this.host = {
+      core,
+      guest: this.#guest,
+      vcpus: blocks,
+      vcpu: this.vcpu,
+      memory,
+      clock: {
+        get nowNs() {
+          return domain().nowNs;
+        },
+        wallClock: () => ({ seconds: 0, nanoseconds: 0 }),
+      },
+      timers: {
+        set: (name: string, ns: number) => this.timers.set(name, ns),
+        cancel: (name: string) => this.timers.delete(name),
+      },
+      devices: [],
+      endTurn: () => {},
+      raiseNmi: () => {},
+    } as unknown as PersonalityHost;
+    this.domain = new XenDomain(
+      this.host,
+      RAM_FRAMES,
+      0,
+      (reason) => {
+        this.shutdowns.push(reason);
+        return 0;
+      },
+      fifo,
+    );
+    for (const block of blocks) block.setU32(VCPU_XEN_INFO, this.domain.legacyInfoGpa(block.id));
+    const image = parseXenImage(
+      buildElf({
+        segments: [{ paddr: 0x100000, vaddr: 0x100000, bytes: Uint8Array.of(0x90), memsz: 16 }],
+        notes: [{ name: "Xen", type: XEN_ELFNOTE_VIRT_BASE, desc: new Uint8Array(4) }],
+      }),
+    );
+    const start = buildDomain(
+      memory,
+      { image, initrd: undefined, commandLine: "" },
+      {
+        p2m: this.domain.reservation.firstP2m,
+        sharedInfoMfn: this.domain.map.sharedInfoMfn,
+        storePort: 1,
+        consolePort: 2,
+      },
+    );
+    setProcessor(this.host, start);
+  }
+
+  destroy(): void {
+    for (const { ptr } of this.host.vcpus) this.core.exports.vcpuDestroy(ptr);
+    this.core.exports.guestDestroy(this.#guest);
+  }
+
+  /** Makes a hypercall. @returns what it gives, signed. */
+  call(number: number, ...args: number[]): number {
+    const code = [...intN(0x82), 0x89, 0xc5, ...movImm(REG_EAX, STOP), ...intN(0x82)];
+    this.write8(CODE, ...code);
+    this.vcpu.setU32(VCPU_EIP, CODE);
+    this.vcpu.setGpr(REG_EAX, number);
+    for (const [i, reg] of [REG_EBX, REG_ECX, REG_EDX, REG_ESI, REG_EDI].entries()) {
+      this.vcpu.setGpr(reg, (args[i] ?? 0) >>> 0);
+    }
+    for (this.exits = 0; ; ) {
+      const reason = this.core.exports.run(this.vcpu.ptr, 1000);
+      if (reason === EXIT_BUDGET) continue;
+      if (reason !== EXIT_HYPERCALL) throw new Error(`exit ${reason}`);
+      const asked = this.vcpu.exitArg(0);
+      if (asked === STOP) return this.vcpu.gpr(REG_EBP) | 0;
+      this.exits++;
+      const given = [1, 2, 3, 4, 5].map((i) => this.vcpu.exitArg(i));
+      const result = performHypercall(this.domain, asked, given);
+      if (result !== undefined) this.core.exports.xenReturn(this.vcpu.ptr, result);
+    }
+  }
+
+  /** Makes a call whose second argument points at these words. */
+  callWith(number: number, command: number, ...words: number[]): number {
+    this.write32(DATA, ...words);
+    return this.call(number, command, DATA);
+  }
+
+  write8(lin: number, ...bytes: number[]): void {
+    for (const [i, byte] of bytes.entries()) this.host.memory.writeU8(this.gpa(lin + i), byte);
+  }
+  write32(lin: number, ...words: number[]): void {
+    for (const [i, word] of words.entries()) {
+      this.host.memory.writeU32(this.gpa(lin + 4 * i), word >>> 0);
+    }
+  }
+  read32(lin: number): number {
+    return this.host.memory.readU32(this.gpa(lin));
+  }
+  readText(lin: number, bytes: number): string {
+    const text = Array.from({ length: bytes }, (_, i) =>
+      this.host.memory.readU8(this.gpa(lin + i)),
+    );
+    return Buffer.from(text).toString("latin1");
+  }
+  mfnOf(page: number): number {
+    return this.domain.reservation.firstP2m[page]!;
+  }
+  gpa(lin: number): number {
+    return this.mfnOf(lin >>> 12) * PAGE_BYTES + (lin & (PAGE_BYTES - 1));
+  }
+}
