@@ -1,12 +1,7 @@
 /** What the handlers of hypercalls reach: the domain they act on, and the parts of it that the Host keeps. */
 import { PAGE_BYTES } from "../../abi/memory.ts";
-<<<<<<< HEAD
-import { VCPU_XEN_INFO } from "../../abi/vcpu.ts";
-import { DOMID_SELF } from "../../abi/xen.ts";
-=======
 import { VCPU_XEN_ARGS, VCPU_XEN_INFO } from "../../abi/vcpu.ts";
 import { DOMID_SELF, XEN_EPERM, XEN_ESRCH } from "../../abi/xen.ts";
->>>>>>> cfa791b (xen: memory_op whole, in pieces, with Xen's errors; calls the Host goes on with)
 import { SI_VCPU_INFO, VCPU_INFO_BYTES } from "../../abi/xen-layout.ts";
 import type { PersonalityHost } from "../base/personality.ts";
 import type { VcpuBlock } from "../base/vcpu-block.ts";
@@ -114,19 +109,11 @@ export class XenDomain {
   isSelf(domid: number): boolean {
     return domid === DOMID_SELF || domid === this.domid;
   }
-<<<<<<< HEAD
-=======
-
-  /** What a call that needs rights over a domain answers: undefined for this one, which has them over itself. */
-  refusal(domid: number): number | undefined {
-    if (this.isSelf(domid)) return undefined;
-    return domid === HOST_DOMID ? -XEN_EPERM : -XEN_ESRCH;
-  }
 
   /** What a call about another domain answers for this one, or none; undefined for another that there is. */
   remoteRefusal(domid: number): number | undefined {
-    if (domid === HOST_DOMID) return undefined;
-    return domid === this.domid ? -XEN_EPERM : -XEN_ESRCH;
+    if (domid === this.domid) return -XEN_EPERM;
+    return this.machine.refusal(domid) === -XEN_ESRCH ? -XEN_ESRCH : undefined;
   }
 
   /** The call being performed has more to do than is good at once: the guest makes it again with these arguments. */
@@ -135,5 +122,4 @@ export class XenDomain {
     for (const [index, arg] of args.entries()) vcpu.setU32(VCPU_XEN_ARGS + 4 * index, arg);
     core.exports.xenAgain(vcpu.ptr);
   }
->>>>>>> cfa791b (xen: memory_op whole, in pieces, with Xen's errors; calls the Host goes on with)
 }

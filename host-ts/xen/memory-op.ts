@@ -14,14 +14,11 @@ import {
   XEN_ENOSYS,
   XEN_EOPNOTSUPP,
   XEN_EPERM,
-<<<<<<< HEAD
-=======
   XEN_ESRCH,
   XENMAPSPACE_GMFN_FOREIGN,
   XENMAPSPACE_GMFN_RANGE,
   XENMEM_ACCESS_OP,
   XENMEM_ACQUIRE_RESOURCE,
->>>>>>> cfa791b (xen: memory_op whole, in pieces, with Xen's errors; calls the Host goes on with)
   XENMEM_ADD_TO_PHYSMAP,
   XENMEM_ADD_TO_PHYSMAP_BATCH,
   XENMEM_CURRENT_RESERVATION,
@@ -77,14 +74,6 @@ import { M2P_ENTRIES_PER_FRAME } from "./machine-map.ts";
 import { giveMemoryMap, takeMemoryMap } from "./memory-map.ts";
 import { changeReservation, exchange } from "./memory-reservation.ts";
 
-<<<<<<< HEAD
-/** Above the sub-command in its word: where a call goes on that was preempted. */
-const COMMAND_MASK = 0x3f;
-/** log2 of the largest extent that a domain without hardware may ask for. */
-const MAX_ORDER = 9;
-const E820_RAM = 1;
-=======
->>>>>>> cfa791b (xen: memory_op whole, in pieces, with Xen's errors; calls the Host goes on with)
 /** Frames of the table behind one entry of its list: what a 2 MiB page holds. */
 const MFN_LIST_STRIDE = 512;
 /** XENMEM_reserved_device_memory_map: of all devices. */
@@ -159,93 +148,6 @@ export function memoryOp(domain: XenDomain, word: number, pointer: number): numb
 function ofDomain(domain: XenDomain, pointer: number): number | undefined {
   const domid = domain.pointers.read(pointer, 2)?.getUint16(0, true);
   return domid === undefined ? -XEN_EFAULT : domain.refusal(domid);
-<<<<<<< HEAD
-}
-
-function requestAt(view: DataView, at: number): Request {
-  return {
-    extents: view.getUint32(at + XENMEM_RESERVATION_EXTENTS, true),
-    count: view.getUint32(at + XENMEM_RESERVATION_NR, true),
-    order: view.getUint32(at + XENMEM_RESERVATION_ORDER, true),
-    domid: view.getUint16(at + XENMEM_RESERVATION_DOMID, true),
-  };
-}
-
-/** @returns the number of extents done, whatever stopped it. */
-function changeReservation(domain: XenDomain, command: number, pointer: number): number {
-  const view = domain.pointers.read(pointer, XENMEM_RESERVATION_BYTES);
-  if (view === undefined) return -XEN_EFAULT;
-  const request = requestAt(view, 0);
-  const refused = domain.refusal(request.domid);
-  if (refused !== undefined) return refused;
-  if (request.order > MAX_ORDER) return 0;
-  const change = CHANGES[command]!;
-  let done = 0;
-  while (done < request.count && change(domain, request.extents + 4 * done, request.order)) done++;
-  return done;
-}
-
-/** By command: changes one extent, whose number is at a linear address. @returns whether it could. */
-const CHANGES: Readonly<
-  Record<number, (domain: XenDomain, lin: number, order: number) => boolean>
-> = {
-  [XENMEM_DECREASE_RESERVATION]: ({ pointers, reservation }, lin, order) => {
-    const first = pointers.readU32(lin);
-    if (first === undefined) return false;
-    for (let mfn = first; mfn < first + 2 ** order; mfn++) {
-      if (!reservation.giveBack(mfn)) return false;
-    }
-    return true;
-  },
-  [XENMEM_INCREASE_RESERVATION]: ({ pointers, reservation }, lin, order) => {
-    const first = reservation.take(2 ** order);
-    if (first === undefined) return false;
-    return lin < 4 * PAGE_BYTES || pointers.writeU32(lin, first);
-  },
-  [XENMEM_POPULATE_PHYSMAP]: ({ pointers, reservation }, lin, order) => {
-    const pfn = pointers.readU32(lin);
-    const first = pfn === undefined ? undefined : reservation.take(2 ** order);
-    if (pfn === undefined || first === undefined) return false;
-    for (let i = 0; i < 2 ** order; i++) reservation.setPfn(first + i, pfn + i);
-    return pointers.writeU32(lin, first);
-  },
-};
-
-/** Frames for others that are neighbours: all or nothing. */
-function exchange(domain: XenDomain, pointer: number): number {
-  const { pointers, reservation } = domain;
-  const view = pointers.read(pointer, XENMEM_EXCHANGE_BYTES);
-  if (view === undefined) return -XEN_EFAULT;
-  const given = requestAt(view, XENMEM_EXCHANGE_IN);
-  const wanted = requestAt(view, XENMEM_EXCHANGE_OUT);
-  const refused = domain.refusal(given.domid) ?? domain.refusal(wanted.domid);
-  if (refused !== undefined) return refused;
-  if (given.order > MAX_ORDER || wanted.order > MAX_ORDER) return -XEN_EPERM;
-  const pages = given.count * 2 ** given.order;
-  if (pages !== wanted.count * 2 ** wanted.order || given.count > reservation.maximumPages) {
-    return -XEN_EINVAL;
-  }
-  if (view.getUint32(XENMEM_EXCHANGE_DONE, true) > given.count) return -XEN_EINVAL;
-  const inputs = pointers.read(given.extents, 4 * given.count);
-  const outputs = pointers.read(wanted.extents, 4 * wanted.count);
-  if (inputs === undefined || outputs === undefined) return -XEN_EFAULT;
-  for (let i = 0; i < given.count; i++) {
-    const first = inputs.getUint32(4 * i, true);
-    for (let mfn = first; mfn < first + 2 ** given.order; mfn++) {
-      if (!reservation.giveBack(mfn)) return -XEN_EINVAL;
-    }
-  }
-  for (let i = 0; i < wanted.count; i++) {
-    const pfn = outputs.getUint32(4 * i, true);
-    const first = reservation.take(2 ** wanted.order);
-    if (first === undefined) return -XEN_ENOMEM;
-    for (let page = 0; page < 2 ** wanted.order; page++) {
-      reservation.setPfn(first + page, pfn + page);
-    }
-    if (!pointers.writeU32(wanted.extents + 4 * i, first)) return -XEN_EFAULT;
-  }
-  return pointers.writeU32(pointer + XENMEM_EXCHANGE_DONE, given.count) ? 0 : -XEN_EFAULT;
-=======
 }
 
 function maximumGpfn(domain: XenDomain, pointer: number): number {
@@ -258,7 +160,6 @@ function machphysMapping({ pointers, map }: XenDomain, pointer: number): number 
   const last = map.m2pFrames * M2P_ENTRIES_PER_FRAME - 1;
   const mapping = Uint32Array.of(HYPERVISOR_VIRT_START, MACH2PHYS_VIRT_END, last);
   return pointers.write(pointer, new Uint8Array(mapping.buffer)) ? 0 : -XEN_EFAULT;
->>>>>>> cfa791b (xen: memory_op whole, in pieces, with Xen's errors; calls the Host goes on with)
 }
 
 function machphysList({ pointers, map }: XenDomain, pointer: number): number {

@@ -129,12 +129,9 @@ export class FakeCore {
       xenLoadSegment: never,
       xenReturn: never,
       xenPerform: never,
-<<<<<<< HEAD
       xenStart: never,
       xenSetDebugRegister: never,
-=======
       xenAgain: never,
->>>>>>> cfa791b (xen: memory_op whole, in pieces, with Xen's errors; calls the Host goes on with)
       xenHasUpcall: never,
       xenDropTables: never,
       xenRelinquish: never,

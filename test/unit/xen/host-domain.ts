@@ -11,7 +11,7 @@ import {
   VCPU_XEN_INFO,
 } from "../../../abi/vcpu.ts";
 import { REG_EAX, REG_EBP, REG_EBX, REG_ECX, REG_EDI, REG_EDX, REG_ESI } from "../../../abi/x86.ts";
-import { XEN_ELFNOTE_VIRT_BASE } from "../../../abi/xen-layout.ts";
+import { XEN_ELFNOTE_PAE_MODE, XEN_ELFNOTE_VIRT_BASE } from "../../../abi/xen-layout.ts";
 import { type Core, instantiateCore } from "../../../host-ts/base/core.ts";
 import { loadCoreImage } from "../../../host-ts/base/core-node.ts";
 import { FrameMemory } from "../../../host-ts/base/guest-memory.ts";
@@ -22,6 +22,7 @@ import { buildDomain } from "../../../host-ts/xen/builder.ts";
 import { XenDomain } from "../../../host-ts/xen/domain.ts";
 import { performHypercall } from "../../../host-ts/xen/hypercall-table.ts";
 import { setProcessor } from "../../../host-ts/xen/processor.ts";
+import { FIRST_DOMID, XenMachine } from "../../../host-ts/xen/xen-machine.ts";
 import { buildElf } from "../boot/images.ts";
 import { intN, movImm } from "../protect/assembler.ts";
 
@@ -86,6 +87,7 @@ export class HostDomain {
     } as unknown as PersonalityHost;
     this.domain = new XenDomain(
       this.host,
+      { machine: new XenMachine(), domid: FIRST_DOMID },
       RAM_FRAMES,
       0,
       (reason) => {
@@ -98,7 +100,10 @@ export class HostDomain {
     const image = parseXenImage(
       buildElf({
         segments: [{ paddr: 0x100000, vaddr: 0x100000, bytes: Uint8Array.of(0x90), memsz: 16 }],
-        notes: [{ name: "Xen", type: XEN_ELFNOTE_VIRT_BASE, desc: new Uint8Array(4) }],
+        notes: [
+          { name: "Xen", type: XEN_ELFNOTE_VIRT_BASE, desc: new Uint8Array(4) },
+          { name: "Xen", type: XEN_ELFNOTE_PAE_MODE, desc: Buffer.from("yes\0") },
+        ],
       }),
     );
     const start = buildDomain(
