@@ -44,6 +44,7 @@ import {
   BLKIF_SEGMENT_GREF,
   BLKIF_SEGMENT_LAST_SECTOR,
 } from "../../abi/xen-layout.ts";
+import { assertHost } from "../base/errors.ts";
 import type { BlockBackend, HostInput } from "../base/ports.ts";
 import { checkVersion } from "./records.ts";
 import type {
@@ -54,22 +55,19 @@ import type {
   SplitDevice,
 } from "./xen-ports.ts";
 import { BackRing, parseKey } from "./xen-ring.ts";
+import { virtualDevice } from "./xen-vdev.ts";
 
 const STATE_VERSION = 1;
 const PROTOCOL = "x86_32-abi";
 const RING_PAGE_ORDER_MAX = 4;
 const INDIRECT_SEGMENTS_MAX = 256;
-/** Major number of Xen's disks, with 16 minors each, and the form of the numbers past the 16th disk. */
-const XVD_MAJOR = 202;
-const XVD_DISKS = 16;
-const EXTENDED = 1 << 28;
 
 /** What a disk is made of. */
 export interface XenBlockOptions {
   /** Unique in the guest, such as "block0". */
   readonly name: string;
-  /** 0 is xvda. */
-  readonly index: number;
+  /** What the guest is to call it, such as "xvda": a name of which there is a number. */
+  readonly vdev: string;
   readonly backend: BlockBackend;
 }
 
@@ -78,11 +76,6 @@ interface Segment {
   readonly ref: number;
   readonly first: number;
   readonly last: number;
-}
-
-/** Number of the index-th disk among the guest's devices. */
-export function virtualDevice(index: number): number {
-  return index < XVD_DISKS ? (XVD_MAJOR << 8) | (index << 4) : EXTENDED | (index << 8);
 }
 
 /** See the file header. */
@@ -109,16 +102,18 @@ export class XenBlock implements SplitDevice {
   #grants: GrantAccess | undefined;
 
   constructor(options: XenBlockOptions) {
-    const { name, index, backend } = options;
+    const { name, vdev, backend } = options;
     this.name = name;
-    this.id = virtualDevice(index);
+    const id = virtualDevice(vdev);
+    assertHost(id !== undefined, "a disk has a name that stands for a number");
+    this.id = id;
     this.#backend = backend;
     this.frontendKeys = {
       "virtual-device": String(this.id),
       "device-type": "disk",
     };
     this.backendKeys = {
-      dev: `xvd${String.fromCharCode(0x61 + (index % 26))}`,
+      dev: vdev,
       mode: backend.readOnly ? "r" : "w",
       "device-type": "disk",
       "multi-queue-max-queues": "1",

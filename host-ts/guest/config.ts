@@ -9,6 +9,7 @@ import { START_CMD_LINE_BYTES } from "../../abi/xen-layout.ts";
 import { parseAddress } from "../backends/net-peer.ts";
 import { ConfigError, UnsupportedError } from "../base/errors.ts";
 import type { StampedInput } from "../base/inputs.ts";
+import { diskName, virtualDevice } from "../devices/xen-vdev.ts";
 import { FAULT_PATHS, type FaultPath } from "../lguest/trap-policy.ts";
 import { FIRST_DOMID, LAST_DOMID } from "../xen/xen-machine.ts";
 import { refuseUnknownOptions } from "./option-names.ts";
@@ -33,7 +34,10 @@ export interface GuestConfig {
   readonly cpu: Cpu;
   readonly vcpus: number;
   readonly name: string;
-  readonly block: readonly (BlockOptions & { readonly access: "rw" | "ro" | "overlay" })[];
+  readonly block: readonly (BlockOptions & {
+    readonly access: "rw" | "ro" | "overlay";
+    readonly vdev: string;
+  })[];
   readonly net: readonly (NetOptions & { readonly macBytes: Uint8Array })[];
   readonly rng: boolean;
   readonly terminal: { readonly columns: number; readonly rows: number } | undefined;
@@ -147,7 +151,7 @@ export function resolveConfig(options: GuestOptions): GuestConfig {
     cpu: choice("cpu", options.cpu ?? DEFAULT_CPUS[abi], CPU_NAMES),
     vcpus,
     name,
-    block: list("block", options.block, MAX_DISKS).map(disk),
+    block: disks(list("block", options.block, MAX_DISKS), abi),
     net: list("net", options.net, MAX_PORTS).map((port, index) => netPort(port, index, name)),
     rng: options.rng ?? true,
     terminal: options.terminal && terminalSize(options.terminal.columns, options.terminal.rows),
@@ -267,12 +271,41 @@ function text(name: string, value: string, maxBytes: number): string {
   return value;
 }
 
-function disk(options: BlockOptions): GuestConfig["block"][number] {
+/** No two disks of a Xen guest stand for the same number. */
+function disks(options: readonly BlockOptions[], abi: Abi): GuestConfig["block"] {
+  const taken = new Map<number, string>();
+  return options.map((each, index) => {
+    if (each.vdev !== undefined && abi !== "xen-pv") {
+      throw new ConfigError(`block[${index}].vdev is for Xen guests; abi is "${abi}"`);
+    }
+    const resolved = disk(each, index);
+    const number = virtualDevice(resolved.vdev);
+    if (number === undefined) {
+      throw new ConfigError(
+        `block[${index}].vdev is "${resolved.vdev}"; it must look like xvda, xvda1, hda, sda2 or d0p1`,
+      );
+    }
+    const other = taken.get(number);
+    if (other !== undefined) {
+      throw new ConfigError(
+        `block[${index}].vdev is "${resolved.vdev}", and so is that of "${other}"`,
+      );
+    }
+    taken.set(number, resolved.file ?? resolved.vdev);
+    return resolved;
+  });
+}
+
+function disk(options: BlockOptions, index: number): GuestConfig["block"][number] {
   const sources = [options.file, options.bytes, options.backend].filter((s) => s !== undefined);
   if (sources.length !== 1) {
     throw new ConfigError("a block entry must have exactly one of file, bytes and backend");
   }
-  return { ...options, access: choice("access", options.access, ["rw", "ro", "overlay"] as const) };
+  return {
+    ...options,
+    access: choice("access", options.access, ["rw", "ro", "overlay"] as const),
+    vdev: options.vdev ?? diskName(index),
+  };
 }
 
 function netPort(options: NetOptions, index: number, guest: string): GuestConfig["net"][number] {

@@ -425,7 +425,8 @@ export class Machine implements PersonalityHost {
   #createSplitDevices(): SplitDevice[] {
     const { block, net, inputs: sink } = this.#parts;
     const disks = block.map(
-      (backend, index) => new XenBlock({ name: `block${index}`, index, backend }),
+      (backend, index) =>
+        new XenBlock({ name: `block${index}`, vdev: this.#config.block[index]!.vdev, backend }),
     );
     const cards = net.map((backend, index) => {
       const mac = this.#config.net[index]!.macBytes;

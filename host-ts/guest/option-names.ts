@@ -44,7 +44,13 @@ const GUEST: NamesOf<GuestOptions> = {
   xen: true,
   debug: true,
 };
-const BLOCK: NamesOf<BlockOptions> = { file: true, bytes: true, backend: true, access: true };
+const BLOCK: NamesOf<BlockOptions> = {
+  file: true,
+  bytes: true,
+  backend: true,
+  access: true,
+  vdev: true,
+};
 const NET: NamesOf<NetOptions> = { hub: true, peer: true, backend: true, mac: true };
 const LGUEST: NamesOf<LguestOptions> = {
   bus: true,

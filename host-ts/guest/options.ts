@@ -18,6 +18,11 @@ export interface BlockOptions {
   readonly backend?: BlockBackend | undefined;
   /** "rw" writes through, "ro" refuses writes, "overlay" keeps writes in memory and drops them at the end. Default "rw". */
   readonly access?: "rw" | "ro" | "overlay" | undefined;
+  /**
+   * What a Xen guest calls the disk or partition: "xvda", "xvda1", "hda", "sda2", "d0p1". Default: xvda, xvdb and so on, by its place. Refused for
+   * other guests.
+   */
+  readonly vdev?: string | undefined;
 }
 
 /**

@@ -3,13 +3,14 @@
 const CTRL_A = 0x01;
 
 /** What a Ctrl-A command asks for. */
-export type EscapeCommand = "leave" | "help" | "stats" | "nmi";
+export type EscapeCommand = "leave" | "help" | "stats" | "store" | "nmi";
 
 const COMMANDS: Record<string, EscapeCommand> = {
   x: "leave",
   h: "help",
   "?": "help",
   s: "stats",
+  t: "store",
   n: "nmi",
 };
 
@@ -17,6 +18,7 @@ const COMMANDS: Record<string, EscapeCommand> = {
 export const ESCAPE_HELP = [
   "Ctrl-A X       leave",
   "Ctrl-A S       show statistics",
+  "Ctrl-A T       show the xenstore of a Xen guest",
   "Ctrl-A N       send the guest a non-maskable interrupt",
   "Ctrl-A Ctrl-A  send Ctrl-A to the guest",
   "Ctrl-A H       this help",

@@ -3,17 +3,25 @@ import { basename } from "node:path";
 import { BackendError } from "../base/errors.ts";
 import { isElf, parseElf } from "../boot/elf.ts";
 import { parseKernelImage } from "../boot/image.ts";
+import { unpackKernel } from "../boot/payload.ts";
 import { type CrashAids, renderCrashReport } from "../debug/crash-report.ts";
 import { loadDisassembler } from "../debug/disasm.ts";
 import { renderStats } from "../debug/stats-report.ts";
 import { parseSystemMap, SymbolTable } from "../debug/symbols.ts";
 import { createGuest, type Guest, type GuestEnd } from "../index.ts";
 import { ESCAPE_HELP, type EscapeCommand } from "./escape-keys.ts";
-import { type EndingSignal, exitCodeOfEnd, exitCodeOfSignal } from "./exit-codes.ts";
+import {
+  type EndingSignal,
+  EXIT_POWER_OFF,
+  exitCodeOfEnd,
+  exitCodeOfSignal,
+} from "./exit-codes.ts";
 import { embeddedGuest, readWhole } from "./files.ts";
 import { reportProfile } from "./profile.ts";
 import { Terminal } from "./terminal.ts";
 import type { RunCommand } from "./usage.ts";
+import { listStore, renderStore } from "./xenstore.ts";
+import { withConfigFile } from "./xl-command.ts";
 
 const ENDING_SIGNALS: readonly EndingSignal[] = ["SIGINT", "SIGTERM", "SIGHUP"];
 
@@ -22,9 +30,16 @@ const ENDING_SIGNALS: readonly EndingSignal[] = ["SIGINT", "SIGTERM", "SIGHUP"];
  * @returns the process's exit code
  * @throws HypervisorError when the guest cannot be made
  */
-export async function runVerb(command: RunCommand): Promise<number> {
-  const terminal = new Terminal(process.stdin, process.stdout);
-  const kernel = await readWhole("kernel", command.kernelFile ?? embeddedGuest());
+export async function runVerb(given: RunCommand): Promise<number> {
+  const command = await withConfigFile(given, say);
+  const { store } = command;
+  // A listing is the product then, and what the guest prints is beside it.
+  const terminal = new Terminal(
+    process.stdin,
+    store === undefined ? process.stdout : process.stderr,
+  );
+  const file = await readWhole("kernel", command.kernelFile ?? embeddedGuest());
+  const kernel = command.options.abi === "xen-pv" ? await unpackKernel(file) : file;
   const initrd =
     command.initrdFile === undefined ? undefined : await readWhole("initrd", command.initrdFile);
   const { symbolsFile } = command;
@@ -48,7 +63,11 @@ export async function runVerb(command: RunCommand): Promise<number> {
     time: command.options.time ?? (terminal.isInteractive ? "real" : "virtual"),
   });
   const session = new Session(guest, terminal);
+  const listing = store && listStore(guest, store);
+  // It fails where the run does, which tells of it.
+  listing?.catch(() => {});
   const end = await session.run();
+  if (listing !== undefined) process.stdout.write(await listing);
   if (end.crash !== undefined) {
     const aids = await crashAids(systemMap ?? symbolsOf(kernel));
     say(renderCrashReport(TITLES[end.kind], end.crash, aids));
@@ -62,6 +81,8 @@ export async function runVerb(command: RunCommand): Promise<number> {
     say(await reportProfile(end.profile, kernelSymbols, user, command.profile, title));
   }
   if (session.signal !== undefined) return exitCodeOfSignal(session.signal);
+  // The listing is what was asked for, whatever became of the guest.
+  if (store !== undefined) return EXIT_POWER_OFF;
   return end.kind === "exit" ? (end.exitCode ?? 0) : exitCodeOfEnd(end.kind);
 }
 
@@ -126,6 +147,16 @@ class Session {
     for await (const bytes of this.#guest.console.readable) await this.#terminal.write(bytes);
   }
 
+  /** Of a guest of another kind there is a sentence instead. */
+  async #store(): Promise<string> {
+    try {
+      const style = { hasFullPaths: false, hasPermissions: true };
+      return renderStore(await this.#guest.xenstore.ls(), style);
+    } catch (error) {
+      return (error as Error).message;
+    }
+  }
+
   /** The first signal ends tidily, the second one at once. */
   #stop(signal: EndingSignal): void {
     if (this.signal !== undefined) {
@@ -140,6 +171,7 @@ class Session {
     if (command === "leave") await this.#guest.shutdown();
     else if (command === "help") say(ESCAPE_HELP.join("\n"));
     else if (command === "nmi") await this.#guest.nmi();
+    else if (command === "store") say(await this.#store());
     else say(renderStats(await this.#guest.stats()));
   }
 }

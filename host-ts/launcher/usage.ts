@@ -15,9 +15,21 @@ import { EXIT_CODE_HELP } from "./exit-codes.ts";
 import type { ProfileOutputs } from "./profile.ts";
 import { UsageError } from "./usage-error.ts";
 
-/** A parsed `run`, `demo` or `profile` command: the guest's options but for the files' contents, and what the launcher itself does. */
+/** What `xenstore ls` shows, and when. */
+export interface StoreListing {
+  readonly path: string;
+  /** Whole paths on each line instead of names that are indented. */
+  readonly hasFullPaths: boolean;
+  readonly hasPermissions: boolean;
+  /** Milliseconds after which it is shown and the guest ended; undefined: when the guest has ended by itself. */
+  readonly afterMs: number | undefined;
+}
+
+/** A parsed `run`, `demo`, `profile` or `xenstore` command: the guest's options but for the files' contents, and what the launcher itself does. */
 export interface RunCommand {
-  readonly verb: "run" | "demo" | "profile";
+  readonly verb: "run" | "demo" | "profile" | "xenstore";
+  /** A configuration file of xl's, whose settings count where the command line says nothing else. */
+  readonly configFile: string | undefined;
   /** Path of the kernel image; undefined for the embedded guest. */
   readonly kernelFile: string | undefined;
   readonly initrdFile: string | undefined;
@@ -28,6 +40,8 @@ export interface RunCommand {
   readonly showTraces: boolean;
   /** What becomes of the samples; undefined for the other verbs. */
   readonly profile: ProfileOutputs | undefined;
+  /** With the verb xenstore. */
+  readonly store: StoreListing | undefined;
   /** What the embedded guest runs by itself when there is no terminal to type at. */
   readonly commandsWithoutTerminal: string | undefined;
 }
@@ -49,6 +63,10 @@ const OPTIONS = {
   module: { type: "string", multiple: true },
   "triple-fault": { type: "string" },
   "on-stuck": { type: "string" },
+  config: { type: "string", short: "c" },
+  full: { type: "boolean", short: "f" },
+  perms: { type: "boolean", short: "p" },
+  after: { type: "string" },
   kernel: { type: "string", short: "k" },
   initrd: { type: "string", short: "i" },
   append: { type: "string", short: "a" },
@@ -90,6 +108,7 @@ const PROFILE_OPTIONS = [
   "system-map",
   "user-elf",
 ] as const;
+const STORE_OPTIONS = ["full", "perms", "after"] as const;
 /** Rows of the profile's table. */
 const TOP = 20;
 /** Callers that --stacks follows. */
@@ -102,6 +121,8 @@ export const HELP = `wasmvisor: runs 32-bit x86 paravirtual guests in WebAssembl
   wasmvisor run --kernel FILE [options]      boot a kernel of yours
   wasmvisor profile --kernel FILE [options]  boot it and show where it spends its instructions
   wasmvisor bench faults|compare [options]   what a round trip costs; wasmvisor bench --help
+  wasmvisor run guest.cfg [options]          boot what a configuration file of xl's describes
+  wasmvisor xenstore ls [PATH] [options]     boot a Xen guest and show its xenstore
   wasmvisor trace --policy                   which traps and calls take which way on the two fault paths
 
 Guest
@@ -142,6 +163,15 @@ Run
       --no-worker          run the guest on the main thread
       --tour               demo without a terminal: show what there is to see, then power off
 
+Configuration files of xl's, or a name that ends in .cfg; what options say goes before what they say
+  -c, --config FILE        kernel, ramdisk, cmdline, root, extra, memory, vcpus, name, disk, vif and on_reboot
+                           of a Xen guest; what means nothing here is told, what cannot be had is refused
+
+xenstore ls, with the options of run; what the guest prints goes to the standard error
+      --after SECONDS      show it then, and end the guest; without it, when the guest has ended
+  -f, --full               whole paths
+  -p, --perms              who may read and write each node
+
 Profile, with the options of run; without --kernel the embedded guest shows what there is to see
       --every N            instructions between two samples (default ${LIMITS.everyInstructions.default.toLocaleString("en-US")})
       --stacks             follow frame pointers to the callers, where the kernel was built with them
@@ -160,7 +190,7 @@ Diagnosis
   -h, --help               this text
   -V, --version            the version
 
-In a terminal, Ctrl-A X leaves, Ctrl-A H lists the other keys.
+In a terminal, Ctrl-A X leaves, Ctrl-A T shows xenstore, Ctrl-A H lists the other keys.
 
 Exit codes
 ${EXIT_CODE_HELP.map(([code, text]) => `  ${String(code).padEnd(7)}${text}`).join("\n")}
@@ -175,22 +205,32 @@ export function parseCommandLine(args: string[]): Command {
   const { values, positionals } = parse(args);
   if (values.help) return { verb: "help" };
   if (values.version) return { verb: "version" };
-  const [verb, extra] = positionals;
+  const { verb, extra, configFile, storePath } = wordsOf(positionals, values.config);
   if (verb === undefined)
     throw new UsageError("a command is missing: wasmvisor run or wasmvisor demo");
   if (verb === "help") return { verb: "help" };
   if (verb === "trace" && values.policy && extra === undefined) return { verb };
   if (verb === "trace") throw new UsageError("trace takes --policy and nothing else");
-  if (verb !== "run" && verb !== "demo" && verb !== "profile") {
-    throw new UsageError(`"${verb}" is no command; there are run, demo, profile, bench and trace`);
+  if (verb !== "run" && verb !== "demo" && verb !== "profile" && verb !== "xenstore") {
+    throw new UsageError(
+      `"${verb}" is no command; there are run, demo, profile, xenstore, bench and trace`,
+    );
   }
   if (extra !== undefined) {
     throw new UsageError(
       `"${extra}" is one argument too many; files are given as --kernel ${extra}`,
     );
   }
-  if (verb === "run" && values.kernel === undefined)
+  const wantsKernel = verb === "run" || verb === "xenstore";
+  if (wantsKernel && values.kernel === undefined && configFile === undefined)
     throw new UsageError("--kernel FILE is missing");
+  if (verb === "demo" && configFile !== undefined) {
+    throw new UsageError("demo boots the embedded guest; use run for a configuration file");
+  }
+  const strayed = STORE_OPTIONS.find((name) => values[name] !== undefined);
+  if (verb !== "xenstore" && strayed !== undefined) {
+    throw new UsageError(`--${strayed} is for xenstore ls`);
+  }
   if (verb === "demo" && values.kernel !== undefined) {
     throw new UsageError("demo boots the embedded guest; use run for a kernel of yours");
   }
@@ -200,6 +240,16 @@ export function parseCommandLine(args: string[]): Command {
   const isEmbeddedProfile = verb === "profile" && values.kernel === undefined;
   return {
     verb,
+    configFile,
+    store:
+      verb !== "xenstore"
+        ? undefined
+        : {
+            path: storePath ?? "/",
+            hasFullPaths: values.full ?? false,
+            hasPermissions: values.perms ?? false,
+            afterMs: milliseconds("--after", values.after),
+          },
     kernelFile: values.kernel,
     initrdFile: values.initrd,
     moduleFiles: values.module ?? [],
@@ -217,7 +267,7 @@ export function parseCommandLine(args: string[]): Command {
             top: count("--top", values.top) ?? TOP,
           },
     options: {
-      abi: choice("--abi", values.abi, ABIS),
+      abi: choice("--abi", values.abi ?? (verb === "xenstore" ? "xen-pv" : undefined), ABIS),
       cpu: choice("--cpu", values.cpu, CPU_NAMES),
       vcpus: count("--cpus", values.cpus),
       commandLine: values.append,
@@ -230,7 +280,10 @@ export function parseCommandLine(args: string[]): Command {
       sliceInstructions: count("--slice", values.slice),
       nmiEvery: count("--nmi-every", values["nmi-every"]),
       mode: values["no-worker"] ? "inline" : undefined,
-      xen: { scramble: count("--scramble", values.scramble) },
+      xen: {
+        storeAtEnd: verb === "xenstore" ? true : undefined,
+        scramble: count("--scramble", values.scramble),
+      },
       bare: {
         onTripleFault: choice("--triple-fault", values["triple-fault"], ["kill", "restart"]),
         onStuck: choice("--on-stuck", values["on-stuck"], ["end", "wait"]),
@@ -250,6 +303,35 @@ export function parseCommandLine(args: string[]): Command {
       debug: { chaosSeed: count("--chaos", values.chaos) },
     },
   };
+}
+
+/** The words of a command line that are no options. */
+function wordsOf(
+  positionals: readonly string[],
+  config: string | undefined,
+): Record<"verb" | "extra" | "configFile" | "storePath", string | undefined> {
+  const [verb, ...rest] = positionals;
+  if (verb === "xenstore" && rest.shift() !== "ls") {
+    throw new UsageError("xenstore has one command: wasmvisor xenstore ls");
+  }
+  const isConfig = (word: string | undefined) => word?.endsWith(".cfg") === true;
+  const named = config === undefined ? rest.find(isConfig) : undefined;
+  if (named !== undefined) rest.splice(rest.indexOf(named), 1);
+  const storePath = verb === "xenstore" ? rest.shift() : undefined;
+  if (storePath !== undefined && !/^\/$|^(\/[-_@a-zA-Z0-9]+)+$/.test(storePath)) {
+    throw new UsageError(
+      `"${storePath}" is no path of xenstore; it must look like /local/domain/1`,
+    );
+  }
+  return { verb, extra: rest[0], configFile: config ?? named, storePath };
+}
+
+function milliseconds(name: string, value: string | undefined): number | undefined {
+  if (value === undefined) return undefined;
+  if (!/^\d{1,6}(\.\d{1,3})?$/.test(value)) {
+    throw new UsageError(`${name} is "${value}"; it must be a number of seconds`);
+  }
+  return Math.round(Number(value) * 1000);
 }
 
 function parse(args: string[]) {

@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { MAIN, type Outcome, type Started, start } from "../drivers/program.ts";
+import { xenQuitter, xenSleeper } from "../drivers/xen-sleeper.ts";
 import { buildElf } from "../unit/boot/images.ts";
 
 const SECONDS = 1000;
@@ -178,3 +179,46 @@ describe.skipIf(!existsSync(SCRIPT))(
   },
   60 * SECONDS,
 );
+
+describe("a Xen guest", () => {
+  const write = (name: string, content: string | Uint8Array): string => {
+    const file = join(folder, name);
+    writeFileSync(file, content);
+    return file;
+  };
+  const launch = (...args: string[]): Promise<Outcome> =>
+    start(process.execPath, [MAIN, ...args]).ended;
+
+  test("shows its store when it has ended, or after a while", async () => {
+    const quitter = write("quitter", xenQuitter);
+    const { code, stdout } = await launch("xenstore", "ls", "--kernel", quitter, "--memory", "8M");
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^tool|^local = ""\n domain = ""\n {2}1 = ""\n/m);
+    const sleeper = write("sleeper", xenSleeper);
+    const home = "/local/domain/1/memory";
+    const flags = ["-f", "-p", "--after", "0.2", "--kernel", sleeper, "--memory", "8M"];
+    const later = await launch("xenstore", "ls", home, ...flags);
+    expect([later.code, later.stdout]).toEqual([
+      0,
+      `${home}/target = "8192"  (n0,r1)\n${home}/static-max = "8192"  (n0,r1)\n`,
+    ]);
+    const missing = await launch("xenstore", "ls", "/nothing", "--kernel", quitter);
+    expect(missing.code).not.toBe(0);
+    expect(missing.stderr).toContain("there is no node /nothing in xenstore");
+  });
+
+  test("is made from a configuration file, and the command line goes before it", async () => {
+    const quitter = write("quitter", xenQuitter);
+    const file = write("guest.cfg", `kernel = "${quitter}"\nmemory = 8\nname = "web"; vnc = 1\n`);
+    const listing = await launch("xenstore", "ls", "/local/domain/1", file, "--memory", "16M");
+    expect(listing.code).toBe(0);
+    expect(listing.stdout).toContain('name = "web"\n');
+    expect(listing.stdout).toContain(' target = "16384"\n');
+    expect(listing.stderr).toContain(`${file}:3:15: "vnc" has no meaning here`);
+    const bad = write("bad.cfg", 'kernel = "k"\ntype = "hvm"\n');
+    const refused = await launch("run", bad);
+    expect(refused.code).toBe(2);
+    expect(refused.stderr).toContain(`${bad}:2:8: type = "hvm" cannot be had here`);
+    expect((await launch("run", file, "--abi", "lguest")).stderr).toContain("--abi is lguest");
+  });
+});

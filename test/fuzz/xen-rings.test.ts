@@ -21,7 +21,7 @@ const BLOCK_RING_SLOTS = 32;
 function newDevice(kind: "block" | "net"): SplitDevice {
   if (kind === "block") {
     const backend = new MemoryBlock(Uint8Array.from({ length: 64 << 10 }, (_, i) => i * 31));
-    return new XenBlock({ name: "block0", index: 0, backend });
+    return new XenBlock({ name: "block0", vdev: "xvda", backend });
   }
   const sink = { post: () => {} };
   return new XenNet({ name: "net0", index: 0, mac: MAC, backend: new NetHub().port(), sink });

@@ -39,7 +39,7 @@ const typeNumber = (name: string) => (layout as Record<string, unknown>)[`XS_${n
 
 function newDomain(): FakeDomain {
   const backend = new MemoryBlock(new Uint8Array(16384 * 512));
-  const domain = new FakeDomain(new XenBlock({ name: "block0", index: 0, backend }));
+  const domain = new FakeDomain(new XenBlock({ name: "block0", vdev: "xvda", backend }));
   const mac = Uint8Array.of(0, 0x16, 0x3e, 0, 0, 1);
   const net = { name: "net0", index: 0, mac, backend: new NetHub().port() };
   domain.bus.add(new XenNet({ ...net, sink: { post: () => {} } }));

@@ -143,3 +143,35 @@ test("trace shows the policy and nothing else yet", () => {
     expect(() => parseCommandLine(args)).toThrow(UsageError);
   }
 });
+
+test("a configuration file may stand in for the kernel, by option or by its name", () => {
+  const named = parseCommandLine(["run", "guest.cfg", "--memory", "32M"]);
+  expect(named).toMatchObject({ verb: "run", configFile: "guest.cfg", kernelFile: undefined });
+  expect(parseCommandLine(["run", "-c", "guest"])).toMatchObject({ configFile: "guest" });
+  expect(parseCommandLine(["profile", "guest.cfg"])).toMatchObject({ configFile: "guest.cfg" });
+  expect(run().configFile).toBeUndefined();
+  expect(() => parseCommandLine(["run", "a.cfg", "b.cfg"])).toThrow('"b.cfg" is one argument');
+  expect(() => parseCommandLine(["demo", "a.cfg"])).toThrow(UsageError);
+});
+
+test("xenstore ls takes a path, the options of run and its own", () => {
+  const listing = (...args: string[]) =>
+    parseCommandLine(["xenstore", "ls", ...args]) as RunCommand;
+  expect(listing("--kernel", "k")).toMatchObject({
+    verb: "xenstore",
+    kernelFile: "k",
+    store: { path: "/", hasFullPaths: false, hasPermissions: false, afterMs: undefined },
+    options: { abi: "xen-pv", xen: { storeAtEnd: true } },
+  });
+  expect(listing("/local/domain/1", "g.cfg", "-f", "-p", "--after", "2.5")).toMatchObject({
+    configFile: "g.cfg",
+    store: { path: "/local/domain/1", hasFullPaths: true, hasPermissions: true, afterMs: 2500 },
+  });
+  expect(() => listing()).toThrow("--kernel FILE is missing");
+  for (const path of ["local", "/a//b", "/a/", "/a b"]) {
+    expect(() => listing(path, "--kernel", "k")).toThrow("no path of xenstore");
+  }
+  expect(() => listing("--kernel", "k", "--after", "soon")).toThrow("a number of seconds");
+  expect(() => parseCommandLine(["xenstore", "--kernel", "k"])).toThrow("xenstore ls");
+  expect(() => run("--full")).toThrow("--full is for xenstore ls");
+});

@@ -17,7 +17,8 @@ import {
 import { MemoryBlock, OverlayBlock, ReadOnlyBlock } from "../../../host-ts/backends/block.ts";
 import { BackendError } from "../../../host-ts/base/errors.ts";
 import type { BlockBackend } from "../../../host-ts/base/ports.ts";
-import { virtualDevice, XenBlock } from "../../../host-ts/devices/xen-block.ts";
+import { XenBlock } from "../../../host-ts/devices/xen-block.ts";
+import { diskName, virtualDevice } from "../../../host-ts/devices/xen-vdev.ts";
 import {
   type BlockSegment,
   blockRequest,
@@ -38,7 +39,7 @@ class BlockFront {
   #id = 0;
 
   constructor(backend: BlockBackend, ringRefs = [RING]) {
-    this.device = new XenBlock({ name: "block0", index: 0, backend });
+    this.device = new XenBlock({ name: "block0", vdev: "xvda", backend });
     this.domain = new FakeDomain(this.device);
     this.ring = this.newRing(ringRefs);
   }
@@ -110,8 +111,23 @@ describe("handshake", () => {
     front.expectClean();
   });
 
-  it("numbers of disks follow Xen's scheme past the 16th", () => {
-    expect([0, 1, 15, 16].map(virtualDevice)).toEqual([51712, 51728, 51952, 0x10001000]);
+  it("disks and partitions have Xen's names and numbers", () => {
+    const names = ["xvda", "xvdb", "xvdp", "xvdq", "xvda1", "xvda16", "xvdaa"];
+    expect(names.map(virtualDevice)).toEqual([
+      ...[51712, 51728, 51952, 0x10001000, 51713, 0x10000010, 0x10001a00],
+    ]);
+    expect(["d0", "d0p1", "d16p3", "d1048575p255"].map(virtualDevice)).toEqual([
+      ...[51712, 51713, 0x10001003, 0x1fffffff],
+    ]);
+    expect(["hda", "hdb2", "hdc", "hdd63", "sda", "sdp15"].map(virtualDevice)).toEqual([
+      ...[0x300, 0x342, 0x1600, 0x167f, 0x800, 0x8ff],
+    ]);
+    for (const name of ["", "xvd", "xvda0", "xvda256", "hde", "hda64", "sdq", "vda", "d1048576"]) {
+      expect([name, virtualDevice(name)]).toEqual([name, undefined]);
+    }
+    expect([0, 25, 26, 701, 702].map(diskName)).toEqual([
+      ...["xvda", "xvdz", "xvdaa", "xvdzz", "xvdaaa"],
+    ]);
   });
 
   it.each([
