@@ -300,6 +300,11 @@ export const VCPU_XEN_WORK = 0x680;
 /** u32, GUEST_TABLES_EPOCH when this vCPU was left; and 1 while what others changed then may still be cached for its directory. */
 export const VCPU_XEN_TABLES_SEEN = 0x684;
 export const VCPU_XEN_TABLES_MISSED = 0x688;
+/**
+ * u32, 1 when the guest is to be called if an event waits: after a trap or call of its own, and when the Host has raised one or begins its
+ * turn. What the guest opens by a store alone waits until then, so that a slice may end anywhere.
+ */
+export const VCPU_XEN_LOOK = 0x68c;
 
 // ---------------------------------------------------------------------------------------------------------------
 // vCPU block: which way traps and calls take (how a guest is run, and no part of its state)

@@ -38,6 +38,7 @@ import {
   VCPU_POLICY,
   VCPU_RETIRED,
   VCPU_SHADOW,
+  VCPU_XEN_LOOK,
   VCPU_XEN_MC_LEFT,
 } from "../../abi/vcpu.ts";
 import {
@@ -84,6 +85,7 @@ export function noteTrap(v: usize): void {
   const isIdle = load<u64>(v, VCPU_IDLE_TRAPS_AT) == now;
   store<u32>(v, isIdle ? load<u32>(v, VCPU_IDLE_TRAPS) + 1 : 0, VCPU_IDLE_TRAPS);
   store<u64>(v, now, VCPU_IDLE_TRAPS_AT);
+  if (load<u32>(v, VCPU_POLICY) == POLICY_XEN) store<u32>(v, 1, VCPU_XEN_LOOK);
 }
 
 /** What an instruction touched before it faulted, it will touch again. */

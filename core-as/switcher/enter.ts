@@ -47,6 +47,7 @@ import {
   VCPU_SHADOW,
   VCPU_SHADOW_FAULTS,
   VCPU_WANT_WINDOW,
+  VCPU_XEN_LOOK,
 } from "../../abi/vcpu.ts";
 
 import { DR6_BS, DR7_ENABLES, EFLAGS_IF, EFLAGS_TF, SEG_CS, VECTOR_PF } from "../../abi/x86.ts";
@@ -190,14 +191,15 @@ function runSlice(v: usize, afterMiss: bool): u32 {
       alone = true;
     }
     if (load<i32>(v, VCPU_BUDGET) <= 0) return exit(v, EXIT_BUDGET);
-    if (isXen && hasUpcall(v)) {
+    if (isXen && load<u32>(v, VCPU_XEN_LOOK) != 0) {
+      if (!hasUpcall(v)) store<u32>(v, 0, VCPU_XEN_LOOK);
       // Between a load of SS and the one of ESP no frame may come.
-      if (load<u64>(v, VCPU_SHADOW) != load<u64>(v, VCPU_RETIRED)) {
+      else if (load<u64>(v, VCPU_SHADOW) == load<u64>(v, VCPU_RETIRED)) alone = true;
+      else {
         if (!bounceEvent(v)) return leaveGuest(v);
         noteTrap(v);
         continue;
       }
-      alone = true;
     }
     if (load<u32>(v, VCPU_WANT_WINDOW) != 0 && windowIsOpen(v))
       return exit(v, EXIT_INTERRUPT_WINDOW);

@@ -1,6 +1,6 @@
 /** What the handlers of hypercalls reach: the domain they act on, and the parts of it that the Host keeps. */
 import { PAGE_BYTES } from "../../abi/memory.ts";
-import { VCPU_XEN_ARGS, VCPU_XEN_INFO } from "../../abi/vcpu.ts";
+import { VCPU_XEN_ARGS, VCPU_XEN_INFO, VCPU_XEN_LOOK } from "../../abi/vcpu.ts";
 import { DOMID_SELF, XEN_EPERM, XEN_ESRCH } from "../../abi/xen.ts";
 import { SI_VCPU_INFO, VCPU_INFO_BYTES } from "../../abi/xen-layout.ts";
 import type { PersonalityHost } from "../base/personality.ts";
@@ -71,7 +71,10 @@ export class XenDomain {
       holdFrame: (mfn) => this.reservation.hold(mfn),
       releaseFrame: (mfn) => this.reservation.release(mfn),
       peer: (domid) => machine.find(domid)?.channels,
-      onRaise: machine.isShared ? () => host.nudge() : undefined,
+      onRaise: () => {
+        host.vcpu.setU32(VCPU_XEN_LOOK, 1);
+        if (machine.isShared) host.nudge();
+      },
     });
     this.vcpus = new Vcpus(this);
     this.timers = new XenTimers(this);

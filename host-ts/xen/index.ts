@@ -10,6 +10,7 @@ import {
   VCPU_EXIT_REASON,
   VCPU_HALTED,
   VCPU_XEN_INFO,
+  VCPU_XEN_LOOK,
 } from "../../abi/vcpu.ts";
 import {
   GNTTAB_RESERVED_CONSOLE,
@@ -240,6 +241,7 @@ class XenPv implements Personality {
     const { runstates } = this.#domain;
     runstates.update(before);
     runstates.update(this.#host.vcpu);
+    this.#host.vcpu.setU32(VCPU_XEN_LOOK, 1);
   }
 
   get pendingInputBytes(): number {

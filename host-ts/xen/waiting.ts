@@ -1,5 +1,5 @@
 /** Which vCPUs of a Xen domain wait, for what, and until when; and the domain's watchdogs. */
-import { NMI_PENDING, VCPU_HALTED, VCPU_NMI } from "../../abi/vcpu.ts";
+import { NMI_PENDING, VCPU_HALTED, VCPU_NMI, VCPU_XEN_LOOK } from "../../abi/vcpu.ts";
 import { SHUTDOWN_WATCHDOG, XEN_EEXIST, XEN_EINVAL, XEN_ENOSPC } from "../../abi/xen.ts";
 import { VI_UPCALL_MASK } from "../../abi/xen-layout.ts";
 import type { PersonalityHost } from "../base/personality.ts";
@@ -69,9 +69,14 @@ export class Waiting {
     this.#domain.runstates.update(vcpu);
   }
 
-  /** After whatever may have raised events: who waited for one is ready for its turn from now on. */
+  /**
+   * After whatever may have raised events: who waited for one is ready for its turn from now on, and the one that runs is called for what it
+   * has opened meanwhile.
+   */
   wakeReady(): void {
-    for (const vcpu of this.#domain.host.vcpus) {
+    const { vcpu: current, vcpus } = this.#domain.host;
+    current.setU32(VCPU_XEN_LOOK, 1);
+    for (const vcpu of vcpus) {
       if (vcpu.u32(VCPU_HALTED) !== 0 && this.canWake(vcpu)) this.wake(vcpu);
     }
   }

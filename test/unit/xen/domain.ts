@@ -9,6 +9,7 @@ import {
   VCPU_EIP,
   VCPU_EXIT_REASON,
   VCPU_XEN_INFO,
+  VCPU_XEN_LOOK,
 } from "../../../abi/vcpu.ts";
 import {
   EFLAGS_FIXED,
@@ -81,7 +82,7 @@ export const STOP_EVENT = 0x3000;
 export const STOP_FAILSAFE = 0x3001;
 export const EVENT_HANDLER = HANDLERS + 256 * HANDLER_STRIDE;
 export const FAILSAFE_HANDLER = EVENT_HANDLER + HANDLER_STRIDE;
-const SHARED_INFO_MFN = XEN_RAM_MFN + RAM_FRAMES;
+export const SHARED_INFO_MFN = XEN_RAM_MFN + RAM_FRAMES;
 const M2P_TABLES_MFN = SHARED_INFO_MFN + 1;
 export const M2P_MFN = M2P_TABLES_MFN + XEN_M2P_TABLES;
 /** First frame of the window for pages of others. */
@@ -218,6 +219,7 @@ export class Domain {
     const info = SHARED_INFO_MFN << 12;
     if (flags.masked !== undefined) this.poke(info + VI_UPCALL_MASK, flags.masked ? 1 : 0);
     if (flags.pending !== undefined) this.poke(info + VI_UPCALL_PENDING, flags.pending ? 1 : 0);
+    this.vcpu.setU32(VCPU_XEN_LOOK, 1);
   }
   get upcallMasked(): boolean {
     return this.peek((SHARED_INFO_MFN << 12) + VI_UPCALL_MASK) !== 0;

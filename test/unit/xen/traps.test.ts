@@ -45,7 +45,7 @@ import {
   TRAP_INFO_MASK_EVENTS,
   XENNMI_REGISTER_CALLBACK,
 } from "../../../abi/xen.ts";
-import { VI_CR2 } from "../../../abi/xen-layout.ts";
+import { VI_CR2, VI_UPCALL_MASK } from "../../../abi/xen-layout.ts";
 import { intN, load, movImm, nop, store, ud2 } from "../protect/assembler.ts";
 import {
   CODE,
@@ -57,6 +57,7 @@ import {
   KERNEL_STACK,
   M2P_MFN,
   mfnOf,
+  SHARED_INFO_MFN,
   STOP,
   STOP_EVENT,
   STOP_FAILSAFE,
@@ -262,6 +263,19 @@ describe("an event", () => {
     domain.setUpcall({ masked: false });
     expect(domain.stop()).toBe(STOP_EVENT);
     expect(domain.frame(3)).toEqual([CODE, FLAT_RING1_CS, 2 | EFLAGS_IF]);
+  });
+
+  it("that a store opens comes after the next call, wherever a slice ends", () => {
+    setCallbacks();
+    domain.setUpcall({ pending: true, masked: true });
+    domain.enter(1);
+    domain.assemble(CODE, nop, nop, nop, movImm(REG_EAX, STOP), intN(0x82));
+    domain.core.exports.run(domain.vcpu.ptr, 1);
+    domain.poke((SHARED_INFO_MFN << 12) + VI_UPCALL_MASK, 0);
+    domain.core.exports.run(domain.vcpu.ptr, 1);
+    expect(domain.vcpu.eip).toBe(CODE + 2);
+    expect(domain.stop()).toBe(STOP);
+    expect(domain.stop()).toBe(STOP_EVENT);
   });
 });
 
