@@ -6,7 +6,7 @@
  * With `--fault-path switcher --fault-path host` the two paths take turns: computing costs the same on both.
  */
 import { parseArgs } from "node:util";
-import { FAULT_PATHS } from "../host-ts/lguest/trap-policy.ts";
+import { FAULT_PATHS } from "../host-ts/base/fault-path.ts";
 import { buildImages, NoCompilerError } from "./images.ts";
 import { KERNELS, type Measurement, type Step } from "./kernels.ts";
 import { geometricMean, median } from "./report.ts";

@@ -33,7 +33,14 @@ import { loadSegment } from "./protect/segments.ts";
 import { setArithFlags } from "./state/flags.ts";
 import { setArena } from "./state/thread.ts";
 import { updateMode as recomputeMode } from "./state/vcpu.ts";
-import { canTakeNmi, deliver, deliverPageFault, onInterrupt, onNmi } from "./switcher/classify.ts";
+import {
+  canTakeNmi,
+  deliver,
+  deliverPageFault,
+  noteTrap,
+  onInterrupt,
+  onNmi,
+} from "./switcher/classify.ts";
 import { enter, resume as goOn } from "./switcher/enter.ts";
 import { pinPage as pin } from "./switcher/lguest-calls.ts";
 import {
@@ -62,6 +69,7 @@ import { getPage, getPageAndType, putPage, putPageAndType } from "./xen/page-typ
 import { newBasePointer, pinTable, unpinTable } from "./xen/pins.ts";
 import { setGdtFrame, setLdt } from "./xen/segments.ts";
 import { start } from "./xen/start.ts";
+import { FAULT_SETTLED, settleFault } from "./xen/traps.ts";
 import { hasUpcall } from "./xen/upcall.ts";
 
 /** Prepares the shared memory; once, before any thread starts. */
@@ -369,6 +377,15 @@ export function xenPerform(v: usize): bool {
 /** The hypercall that the vCPU left with is made again, with what the Host has put into VCPU_XEN_ARGS. No xenReturn then. */
 export function xenAgain(v: usize): void {
   callAgain(v);
+}
+/**
+ * Settles what is the hypervisor's of the fault that the vCPU left with: an instruction is carried out, a page of the LDT promoted.
+ * @returns FAULT_SETTLED (1); FAULT_IS_GUESTS (0), to be delivered as VCPU_FAULT_* say; FAULT_KILLED (2) with EXIT_KILL recorded.
+ */
+export function xenSettleFault(v: usize): u32 {
+  const outcome = settleFault(v);
+  if (outcome == FAULT_SETTLED) noteTrap(v);
+  return outcome;
 }
 /** @returns 1 when an event waits and is not masked: a blocked vCPU wakes. */
 export function xenHasUpcall(v: usize): bool {

@@ -106,7 +106,7 @@ export function answeredMulticall(v: usize): bool {
 /** Goes on with it. @returns as hypercall() does. */
 export function continueMulticall(v: usize): bool {
   store<u32>(v, 0, VCPU_XEN_MC_ANSWERED);
-  return finish(v, runMulticall(v));
+  return finish(v, runMulticall(v, false));
 }
 
 /** The Host has performed the call that left with EXIT_HYPERCALL. */
@@ -129,7 +129,7 @@ export function answerCall(v: usize, value: u32): void {
  * @returns true when it is done, also in the registers; false when the core does not know the call, or with the guest's death recorded.
  */
 export function performLeft(v: usize): bool {
-  const outcome = perform(v);
+  const outcome = performKnown(v, load<u32>(v, VCPU_XEN_CALL));
   if (outcome == CALL_FOR_HOST || outcome == CALL_STOPPED) return false;
   if (load<u32>(v, VCPU_XEN_MC_LEFT) == 0) return finish(v, outcome);
   if (outcome == CALL_DONE) answerCall(v, load<u32>(v, VCPU_XEN_RESULT));
@@ -195,7 +195,9 @@ function dispatch(v: usize): u32 {
 function perform(v: usize): u32 {
   const number = load<u32>(v, VCPU_XEN_CALL);
   const outcome = performKnown(v, number);
-  const isDone = outcome == CALL_DONE || outcome == CALL_GONE;
+  // A multicall is counted where it ends, which may be after an answer of the Host's.
+  const isDone =
+    (outcome == CALL_DONE || outcome == CALL_GONE) && number != <u32>HYPERVISOR_MULTICALL;
   if (isDone && number < COUNTED_CALLS) count(v, COUNTER_CORE_CALLS + number * 8);
   return outcome;
 }
@@ -228,7 +230,7 @@ function performKnown(v: usize, number: u32): u32 {
       if (load<u32>(v, VCPU_XEN_MC_LEFT) != 0) return done(v, -XEN_EINVAL);
       store<u32>(v, arg(v, 0), VCPU_XEN_MC_ENTRY);
       store<u32>(v, arg(v, 1), VCPU_XEN_MC_LEFT);
-      return runMulticall(v);
+      return runMulticall(v, true);
     }
     case HYPERVISOR_UPDATE_VA_MAPPING:
       return done(v, updateVaMapping(v, arg(v, 0), arg(v, 1), arg(v, 2), arg(v, 3)));
@@ -247,10 +249,13 @@ function performKnown(v: usize, number: u32): u32 {
   }
 }
 
-/** From VCPU_XEN_MC_ENTRY on, until an entry must go to the Host, it takes too long, or the list ends. */
-function runMulticall(v: usize): u32 {
+/**
+ * From VCPU_XEN_MC_ENTRY on, until an entry must go to the Host, it takes too long, or the list ends.
+ * @param begins the first entry of all: it is performed however much work was done before
+ */
+function runMulticall(v: usize, begins: bool): u32 {
   const runsHere = !leaves(v, HYPERVISOR_UPDATE_VA_MAPPING);
-  let first = true;
+  let first = begins;
   while (load<u32>(v, VCPU_XEN_MC_LEFT) != 0) {
     if (!first && isSpent(v)) return postpone(v);
     first = false;
@@ -268,7 +273,7 @@ function runMulticall(v: usize): u32 {
     }
     if (outcome == CALL_FOR_HOST) return outcome;
     if (outcome != CALL_DONE) {
-      store<u32>(v, 0, VCPU_XEN_MC_LEFT);
+      stopMulticall(v, 0);
       return outcome;
     }
     if (!writeGuest<u32>(v, entry + MULTICALL_RESULT, load<u32>(v, VCPU_XEN_RESULT))) {
@@ -306,6 +311,7 @@ function keepArgs(v: usize, entry: u32): void {
 }
 
 function stopMulticall(v: usize, result: i32): u32 {
+  count(v, COUNTER_CORE_CALLS + <u32>HYPERVISOR_MULTICALL * 8);
   store<u32>(v, 0, VCPU_XEN_MC_LEFT);
   store<u32>(v, HYPERVISOR_MULTICALL, VCPU_XEN_CALL);
   return done(v, result);

@@ -45,30 +45,38 @@ import { emulateTableWrite } from "./table-write.ts";
 /** The guest's kernel runs here. */
 const KERNEL_CPL: u32 = 1;
 
+/** What became of a faulting instruction: its fault is the guest's, as VCPU_FAULT_* say; it was carried out; the guest is dead. */
+export const FAULT_IS_GUESTS: u32 = 0;
+export const FAULT_SETTLED: u32 = 1;
+export const FAULT_KILLED: u32 = 2;
+
 /** A fault was recorded, EIP is at the instruction. @returns true when the guest goes on. */
 export function xenFault(v: usize, vector: u32, error: u32): bool {
-  if (load<u32>(v, VCPU_XEN_LDT_MISS) != 0) {
-    if (settleLdtMiss(v)) return true;
-    clearEvent(v);
-  } else {
-    const tried = emulate(v, vector, error);
-    if (load<u32>(v, VCPU_EVENT) != 0) {
-      // What the instruction touched while it was carried out faulted itself, or took the guest's life.
-      if (load<u32>(v, VCPU_EVENT) != EVENT_FAULT) return false;
-      clearEvent(v);
-    }
-    if (tried) {
-      notePhase(v, PHASE_END);
-      return true;
-    }
-  }
-  const then = load<u32>(v, VCPU_FAULT_VECTOR);
-  const code = load<u32>(v, VCPU_FAULT_ERROR);
-  if (leavesTrap(v, then)) {
-    leave(v, EXIT_TRAP, then, code, load<u32>(v, VCPU_FAULT_ADDRESS));
+  if (leavesTrap(v, vector)) {
+    leave(v, EXIT_TRAP, vector, error, load<u32>(v, VCPU_FAULT_ADDRESS));
     return false;
   }
-  return deliverXen(v, then, code);
+  const outcome = settleFault(v);
+  if (outcome != FAULT_IS_GUESTS) return outcome == FAULT_SETTLED;
+  return deliverXen(v, load<u32>(v, VCPU_FAULT_VECTOR), load<u32>(v, VCPU_FAULT_ERROR));
+}
+
+/** What of the recorded fault is the hypervisor's: a page of the LDT to promote, an instruction to carry out. @returns FAULT_*. */
+export function settleFault(v: usize): u32 {
+  if (load<u32>(v, VCPU_XEN_LDT_MISS) != 0) {
+    if (settleLdtMiss(v)) return FAULT_SETTLED;
+    clearEvent(v);
+    return FAULT_IS_GUESTS;
+  }
+  const tried = emulate(v, load<u32>(v, VCPU_FAULT_VECTOR), load<u32>(v, VCPU_FAULT_ERROR));
+  if (load<u32>(v, VCPU_EVENT) != 0) {
+    // What the instruction touched while it was carried out faulted itself, or took the guest's life.
+    if (load<u32>(v, VCPU_EVENT) != EVENT_FAULT) return FAULT_KILLED;
+    clearEvent(v);
+  }
+  if (!tried) return FAULT_IS_GUESTS;
+  notePhase(v, PHASE_END);
+  return FAULT_SETTLED;
 }
 
 /** @returns true when the instruction was carried out instead; else VCPU_FAULT_* say what its fault is. */
@@ -92,16 +100,11 @@ export function xenInterrupt(v: usize, vector: u32, checked: bool): bool {
   if (vector == <u32>TRAP_HYPERCALL && level == KERNEL_CPL && checked) return hypercall(v);
   const isOpen = !checked || vector == VECTOR_BP || vector == VECTOR_OF;
   const dpl = gateFlags(v, vector) & TRAP_INFO_DPL;
-  if (isOpen || dpl >= level) return reflectOrLeave(v, vector);
+  if (isOpen || dpl >= level) return bounceTrap(v, vector, 0, true);
   rewind(v);
   store<u32>(v, VECTOR_GP, VCPU_FAULT_VECTOR);
   store<u32>(v, (vector << 3) | ERR_IDT, VCPU_FAULT_ERROR);
   return xenFault(v, VECTOR_GP, (vector << 3) | ERR_IDT);
-}
-function reflectOrLeave(v: usize, vector: u32): bool {
-  if (!leavesTrap(v, vector) || vector >= 32) return bounceTrap(v, vector, 0, true);
-  leave(v, EXIT_TRAP, vector, 0, 0);
-  return false;
 }
 
 /** Takes the NMI that waits; a guest without a handler loses it. @returns true when the guest goes on. */

@@ -115,6 +115,7 @@ export interface CoreExports {
   xenPerform(vcpu: number): number;
   /** The hypercall that the vCPU left with is made again with the arguments of VCPU_XEN_ARGS. No xenReturn then. */
   xenAgain(vcpu: number): void;
+  xenSettleFault(vcpu: number): number;
   /** 1 when an event waits and is not masked. */
   xenHasUpcall(vcpu: number): number;
   /** Gives back base pointer, GDT and LDT. */

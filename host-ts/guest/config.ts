@@ -8,9 +8,9 @@ import { PAGE_BYTES } from "../../abi/memory.ts";
 import { START_CMD_LINE_BYTES } from "../../abi/xen-layout.ts";
 import { parseAddress } from "../backends/net-peer.ts";
 import { ConfigError, UnsupportedError } from "../base/errors.ts";
+import { FAULT_PATHS, type FaultPath } from "../base/fault-path.ts";
 import type { StampedInput } from "../base/inputs.ts";
 import { diskName, virtualDevice } from "../devices/xen-vdev.ts";
-import { FAULT_PATHS, type FaultPath } from "../lguest/trap-policy.ts";
 import { FIRST_DOMID, LAST_DOMID } from "../xen/xen-machine.ts";
 import { refuseUnknownOptions } from "./option-names.ts";
 import {
@@ -59,6 +59,7 @@ export interface GuestConfig {
   };
   readonly xen: {
     readonly scramble: number;
+    readonly faultPath: FaultPath;
     readonly fifo: boolean;
     readonly storeAtEnd: boolean;
     readonly machine: string | undefined;
@@ -121,9 +122,10 @@ export function resolveConfig(options: GuestOptions): GuestConfig {
     throw new ConfigError('abi "bare" has no disks and no network; leave block and net out');
   }
   const vcpus = integer("vcpus", options.vcpus);
-  if (options.abi === "bare" && options.lguest?.faultPath !== undefined) {
+  const faultPath = options.lguest?.faultPath ?? options.xen?.faultPath;
+  if (options.abi === "bare" && faultPath !== undefined) {
     throw new ConfigError(
-      'lguest.faultPath is for guests whose faults a paravirtual Host judges; abi "bare" has its own page tables and handlers',
+      'faultPath is for guests whose faults a paravirtual Host judges; abi "bare" has its own page tables and handlers',
     );
   }
   if (abi !== "xen-pv" && options.xen?.machine !== undefined) {
@@ -182,6 +184,7 @@ export function resolveConfig(options: GuestOptions): GuestConfig {
     },
     xen: {
       scramble: integer("scramble", options.xen?.scramble),
+      faultPath: choice("xen.faultPath", options.xen?.faultPath, FAULT_PATHS),
       fifo: options.xen?.fifo ?? true,
       storeAtEnd: options.xen?.storeAtEnd ?? false,
       machine: options.xen?.machine,

@@ -66,6 +66,7 @@ const BARE: NamesOf<BareOptions> = {
 };
 const XEN: NamesOf<XenOptions> = {
   scramble: true,
+  faultPath: true,
   fifo: true,
   machine: true,
   domid: true,

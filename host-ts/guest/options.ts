@@ -7,9 +7,9 @@ import {
   CPU_MODEL_PENTIUM3,
   CPU_MODEL_PENTIUM4,
 } from "../../abi/vcpu.ts";
+import type { FaultPath } from "../base/fault-path.ts";
 import type { StampedInput } from "../base/inputs.ts";
 import type { BlockBackend, NetBackend } from "../base/ports.ts";
-import type { FaultPath } from "../lguest/trap-policy.ts";
 
 /** A disk: a raw image file (Node only), bytes in memory, or a backend of the embedder's own (inline mode only). */
 export interface BlockOptions {
@@ -87,6 +87,11 @@ export interface XenOptions {
    * the other. Default 0: in order, and still no two numbers agree.
    */
   readonly scramble?: number | undefined;
+  /**
+   * Where exceptions and hypercalls that only touch page tables, descriptors and the vCPU are judged: "switcher", inside Wasm, or "host", the
+   * classic path, out to TypeScript and back for each. The guest cannot tell. Default "switcher".
+   */
+  readonly faultPath?: FaultPath | undefined;
   /** Whether the guest may have its events in queues by priority, as Xen offers since 4.4. Default true. */
   readonly fifo?: boolean | undefined;
   /**

@@ -9,13 +9,13 @@ import {
   EXIT_REASONS,
 } from "../../abi/vcpu.ts";
 import type { Core } from "../base/core.ts";
+import type { FaultPath } from "../base/fault-path.ts";
 import { HostInputs } from "../base/inputs.ts";
 import { resolveConfig } from "../guest/config.ts";
 import { Machine } from "../guest/machine.ts";
 import type { Abi } from "../guest/options.ts";
 import { openHostSide, type Platform } from "../guest/platform.ts";
 import { runGuest } from "../guest/run-loop.ts";
-import type { FaultPath } from "../lguest/trap-policy.ts";
 import { MarkReader } from "./bench-marks.ts";
 import { threadCpuMs } from "./thread-clock.ts";
 
@@ -91,6 +91,7 @@ export class BenchGuest {
       abi: job.abi ?? "lguest",
       commandLine: `rounds=${job.rounds ?? 1} plan=${job.plan}`,
       lguest: (job.abi ?? "lguest") === "lguest" ? { faultPath: job.path } : {},
+      xen: { faultPath: job.path },
     });
     const inputs = new HostInputs([]);
     const marks = new MarkReader({

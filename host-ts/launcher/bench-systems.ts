@@ -1,5 +1,5 @@
 /** What a program of guests/bench runs on: an interface, and which way its traps go. The names are those of the rows of a result. */
-import type { FaultPath } from "../lguest/trap-policy.ts";
+import type { FaultPath } from "../base/fault-path.ts";
 
 /** Interfaces that the programs are built for and that are compared. */
 export const BENCH_ABIS = ["lguest", "xen-pv"] as const;

@@ -1,6 +1,6 @@
 /** The command line of `wasmvisor bench`: its grammar and its help text. */
 import { parseArgs } from "node:util";
-import { FAULT_PATHS } from "../lguest/trap-policy.ts";
+import { FAULT_PATHS } from "../base/fault-path.ts";
 import { CALLS } from "./bench-calls.ts";
 import { SCENARIOS, type Scenario } from "./bench-scenarios.ts";
 import { BENCH_ABIS, type BenchSystem, CALL_SYSTEMS, FAULT_SYSTEMS } from "./bench-systems.ts";

@@ -18,7 +18,7 @@ async function perform(command: Command): Promise<number> {
   if (command.verb === "help") process.stdout.write(HELP);
   else if (command.verb === "version")
     process.stdout.write(`wasmvisor ${await packageVersion()}\n`);
-  else if (command.verb === "trace") process.stdout.write(`${renderPolicy()}\n`);
+  else if (command.verb === "trace") process.stdout.write(`${renderPolicy(command.abi)}\n`);
   else if (command.verb === "bench") return await runBench(command);
   else return await runVerb(command);
   return EXIT_POWER_OFF;

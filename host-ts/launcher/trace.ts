@@ -1,26 +1,32 @@
 /** `wasmvisor trace --policy`: the table of policies as text. */
 
 import { LGUEST_TRAP_ENTRY, LHCALL_COUNT } from "../../abi/lguest.ts";
-import {
-  CALLS,
-  FAULT_PATHS,
-  OTHERS,
-  type Policy,
-  type Side,
-  TRAPS,
-  type TrapPolicy,
-  UNUSED_CALLS,
-} from "../lguest/trap-policy.ts";
+import { FAULT_PATHS, type Policy, type Side, type TrapPolicy } from "../base/fault-path.ts";
+import { CALLS, OTHERS, TRAPS, UNUSED_CALLS } from "../lguest/trap-policy.ts";
+import * as xen from "../xen/trap-policy.ts";
+
+/** Interfaces whose traps have policies. */
+export const TRACED_ABIS = ["lguest", "xen-pv"] as const;
+export type TracedAbi = (typeof TRACED_ABIS)[number];
 
 const SIDES: Readonly<Record<Side, string>> = { Wasm: "Wasm", Host: "Host", gate: "by gate" };
-const COLUMNS = [26, 12, 11, 10] as const;
+const COLUMNS = [30, 12, 11, 10] as const;
+const LEGEND = [
+  "Wasm: completes without a crossing. Host: leaves to TypeScript, and the guest goes on after.",
+];
 
-/** Renders the table, without a final newline. */
-export function renderPolicy(): string {
-  const traps = [...TRAPS].sort((a, b) => a.first - b.first || b.last - a.last);
+/** Renders the table of an interface, without a final newline. */
+export function renderPolicy(abi: TracedAbi): string {
+  return (abi === "lguest" ? lguestPolicy() : xenPolicy()).join("\n");
+}
+
+function lguestPolicy(): string[] {
+  const traps = [...TRAPS]
+    .filter(({ first }) => first !== LGUEST_TRAP_ENTRY)
+    .sort((a, b) => a.first - b.first || b.last - a.last);
   return [
     "What an lguest guest's traps and calls come to on the two fault paths (--fault-path).",
-    "Wasm: completes without a crossing. Host: leaves to TypeScript, and the guest goes on after.",
+    ...LEGEND,
     "by gate: Wasm through a trap gate, which a processor enters by itself; Host through any other.",
     "",
     line("trap", "vector", ...FAULT_PATHS, "why"),
@@ -32,7 +38,24 @@ export function renderPolicy(): string {
     "",
     line("else", "", ...FAULT_PATHS, "why"),
     ...OTHERS.map((row) => policyLine(row, "")),
-  ].join("\n");
+  ];
+}
+
+function xenPolicy(): string[] {
+  return [
+    "What a Xen guest's traps and hypercalls come to on the two fault paths (--fault-path).",
+    ...LEGEND,
+    "",
+    line("trap", "vector", ...FAULT_PATHS, "why"),
+    ...collapse(xen.TRAPS).map((row) => policyLine(row, vectors(row))),
+    "",
+    line("hypercall", "number", ...FAULT_PATHS, "arguments"),
+    ...xen.CALLS.map((row) => policyLine(row, String(row.number))),
+    line("unused numbers", "", "Host", "Host", "-ENOSYS"),
+    "",
+    line("else", "", ...FAULT_PATHS, "why"),
+    ...xen.OTHERS.map((row) => policyLine(row, "")),
+  ];
 }
 
 /** The numbers that CALLS does not have, up to the first past its last. */
@@ -43,10 +66,10 @@ function unusedCalls(): string {
   return [...gaps, `${LHCALL_COUNT}-`].join(",");
 }
 
-/** Neighbours that say the same become one row. The hypercall's own vector is not a trap. */
+/** Neighbours that say the same become one row. */
 function collapse(rows: readonly TrapPolicy[]): TrapPolicy[] {
   const merged: TrapPolicy[] = [];
-  for (const row of rows.filter(({ first }) => first !== LGUEST_TRAP_ENTRY)) {
+  for (const row of rows) {
     const last = merged.at(-1);
     const isSame = last?.name === row.name && last.host === row.host && last.last + 1 === row.first;
     if (isSame) merged[merged.length - 1] = { ...last, last: row.last };

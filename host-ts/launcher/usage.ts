@@ -1,6 +1,7 @@
 /** The command line: its grammar, its help text, and the sentences for what is wrong with it. */
 import { parseArgs } from "node:util";
 import { PEER_ADDRESS } from "../backends/net-peer.ts";
+import { FAULT_PATHS } from "../base/fault-path.ts";
 import { LIMITS } from "../guest/config.ts";
 import {
   ABIS,
@@ -9,10 +10,10 @@ import {
   type GuestOptions,
   type NetOptions,
 } from "../guest/options.ts";
-import { FAULT_PATHS } from "../lguest/trap-policy.ts";
 import { type BenchCommand, parseBench } from "./bench-usage.ts";
 import { EXIT_CODE_HELP } from "./exit-codes.ts";
 import type { ProfileOutputs } from "./profile.ts";
+import { TRACED_ABIS, type TracedAbi } from "./trace.ts";
 import { UsageError } from "./usage-error.ts";
 
 /** What `xenstore ls` shows, and when. */
@@ -53,7 +54,7 @@ export type Command =
   | { readonly verb: "help" }
   | { readonly verb: "version" }
   /** What goes which way on the two fault paths. */
-  | { readonly verb: "trace" };
+  | { readonly verb: "trace"; readonly abi: TracedAbi };
 
 const OPTIONS = {
   abi: { type: "string" },
@@ -120,10 +121,10 @@ export const HELP = `wasmvisor: runs 32-bit x86 paravirtual guests in WebAssembl
   wasmvisor demo [options]                   boot the embedded guest
   wasmvisor run --kernel FILE [options]      boot a kernel of yours
   wasmvisor profile --kernel FILE [options]  boot it and show where it spends its instructions
-  wasmvisor bench faults|compare [options]   what a round trip costs; wasmvisor bench --help
+  wasmvisor bench WHAT [options]             what round trips and hypercalls cost; wasmvisor bench --help
   wasmvisor run guest.cfg [options]          boot what a configuration file of xl's describes
   wasmvisor xenstore ls [PATH] [options]     boot a Xen guest and show its xenstore
-  wasmvisor trace --policy                   which traps and calls take which way on the two fault paths
+  wasmvisor trace --policy [--abi xen-pv]    which traps and calls take which way on the two fault paths
 
 Guest
   -k, --kernel FILE        vmlinux (ELF) or bzImage; with --abi bare a Multiboot 1 kernel, an ELF with a
@@ -143,8 +144,8 @@ Guest
                            (bare)
       --bus auto|page|pci  lguest devices: descriptor page (Linux up to 4.0), PCI (4.1 and later), or
                            found out at boot (the default)
-      --fault-path WHERE   switcher (the default): traps, TLB misses and page-table calls of lguest complete
-                           inside Wasm; host: the classic path, out to the Host and back for each
+      --fault-path WHERE   switcher (the default): traps, TLB misses and page-table calls complete inside
+                           Wasm (lguest, xen-pv); host: the classic path, out to the Host and back for each
       --pae auto|on|off    page tables of an lguest guest; told by its first table by default
   -b, --block FILE[,HOW]   disk, a raw image; HOW is ro (read-only) or overlay (writes are dropped at the
                            end); may be repeated
@@ -209,8 +210,9 @@ export function parseCommandLine(args: string[]): Command {
   if (verb === undefined)
     throw new UsageError("a command is missing: wasmvisor run or wasmvisor demo");
   if (verb === "help") return { verb: "help" };
-  if (verb === "trace" && values.policy && extra === undefined) return { verb };
-  if (verb === "trace") throw new UsageError("trace takes --policy and nothing else");
+  if (verb === "trace" && values.policy && extra === undefined)
+    return { verb, abi: choice("--abi", values.abi, TRACED_ABIS) ?? TRACED_ABIS[0] };
+  if (verb === "trace") throw new UsageError("trace takes --policy and --abi, and nothing else");
   if (verb !== "run" && verb !== "demo" && verb !== "profile" && verb !== "xenstore") {
     throw new UsageError(
       `"${verb}" is no command; there are run, demo, profile, xenstore, bench and trace`,
@@ -237,6 +239,7 @@ export function parseCommandLine(args: string[]): Command {
   const stray = PROFILE_OPTIONS.find((name) => values[name] !== undefined);
   if (verb !== "profile" && stray !== undefined) throw new UsageError(`--${stray} is for profile`);
   if (verb === "run" && values.tour) throw new UsageError("--tour is for demo");
+  const faultPath = choice("--fault-path", values["fault-path"], FAULT_PATHS);
   const isEmbeddedProfile = verb === "profile" && values.kernel === undefined;
   return {
     verb,
@@ -283,6 +286,7 @@ export function parseCommandLine(args: string[]): Command {
       xen: {
         storeAtEnd: verb === "xenstore" ? true : undefined,
         scramble: count("--scramble", values.scramble),
+        faultPath,
       },
       bare: {
         onTripleFault: choice("--triple-fault", values["triple-fault"], ["kill", "restart"]),
@@ -290,7 +294,7 @@ export function parseCommandLine(args: string[]): Command {
       },
       lguest: {
         bus: choice("--bus", values.bus, ["auto", "page", "pci"]),
-        faultPath: choice("--fault-path", values["fault-path"], FAULT_PATHS),
+        faultPath,
         pae: choice("--pae", values.pae, ["auto", "on", "off"]),
       },
       profile:

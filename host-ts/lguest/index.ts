@@ -20,6 +20,7 @@ import {
   VCPU_NMI,
 } from "../../abi/vcpu.ts";
 import { BugError } from "../base/errors.ts";
+import type { FaultPath } from "../base/fault-path.ts";
 import type { Personality, PersonalityHost } from "../base/personality.ts";
 import type { VcpuBlock } from "../base/vcpu-block.ts";
 import { checkVersion } from "../devices/records.ts";
@@ -31,7 +32,7 @@ import { LguestInterrupts } from "./interrupts.ts";
 import { readPort, writePort } from "./io-ports.ts";
 import { coreDeathText, DEATHS } from "./kill-reasons.ts";
 import { type Domain, startOfDay } from "./start-of-day.ts";
-import { CALL_NAMES, type FaultPath, setFaultPath } from "./trap-policy.ts";
+import { CALL_NAMES, setFaultPath } from "./trap-policy.ts";
 
 const STATE_VERSION = 1;
 

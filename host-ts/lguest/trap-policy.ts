@@ -30,27 +30,9 @@ import {
 } from "../../abi/lguest.ts";
 import { VCPU_LEAVING_CALLS, VCPU_LEAVING_TRAPS } from "../../abi/vcpu.ts";
 import { VECTOR_DF, VECTOR_NMI, VECTOR_PF } from "../../abi/x86.ts";
+import type { FaultPath, Policy, Side, TrapPolicy } from "../base/fault-path.ts";
 import type { VcpuBlock } from "../base/vcpu-block.ts";
 import { VECTOR_NAMES } from "../base/vector-names.ts";
-
-/** The two fault paths of a guest. */
-export const FAULT_PATHS = ["switcher", "host"] as const;
-export type FaultPath = (typeof FAULT_PATHS)[number];
-
-/** Where something is judged; "gate" is Wasm when the guest's gate is a trap gate, else the Host. */
-export type Side = "Wasm" | "Host" | "gate";
-
-/** Which way each path sends something, and why. */
-export interface Policy extends Readonly<Record<FaultPath, Side>> {
-  readonly name: string;
-  readonly why: string;
-}
-
-/** The way of the vectors from `first` to `last`. A later row stands above an earlier one. */
-export interface TrapPolicy extends Policy {
-  readonly first: number;
-  readonly last: number;
-}
 
 const VECTORS = 256;
 const EXCEPTIONS = 32;

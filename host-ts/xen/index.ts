@@ -29,12 +29,14 @@ import {
   XEN_LEGACY_MAX_VCPUS,
 } from "../../abi/xen-layout.ts";
 import { BugError } from "../base/errors.ts";
+import type { FaultPath } from "../base/fault-path.ts";
 import type { GuestEndKind, Personality, PersonalityHost } from "../base/personality.ts";
 import type { HostInput } from "../base/ports.ts";
 import type { VcpuBlock } from "../base/vcpu-block.ts";
 import { checkVersion } from "../devices/records.ts";
 import { MemoryPage, type SplitDevice } from "../devices/xen-ports.ts";
 import { buildDomain, type Domain, type StartOfDay } from "./builder.ts";
+import { ClassicPath } from "./classic-path.ts";
 import { ConsoleRing } from "./console-ring.ts";
 import { DomainControl } from "./control.ts";
 import { type Residence, XenDomain } from "./domain.ts";
@@ -42,6 +44,7 @@ import { GrantedPages } from "./granted-pages.ts";
 import { CALL_NAMES, performHypercall } from "./hypercall-table.ts";
 import { coreDeathText } from "./kill-reasons.ts";
 import { setProcessor } from "./processor.ts";
+import { setFaultPath } from "./trap-policy.ts";
 import type { XenMachine } from "./xen-machine.ts";
 import { Xenbus } from "./xenbus.ts";
 import { populateDomain, removeDomain } from "./xenstore/domain.ts";
@@ -60,6 +63,7 @@ export interface XenSettings {
   readonly scramble: number;
   /** Whether the domain may have its events in queues. */
   readonly fifo: boolean;
+  readonly faultPath: FaultPath;
   /** Of the guest, for the store. */
   readonly name: string;
   /** Disks and network cards, in the order of the options. */
@@ -110,6 +114,8 @@ class XenPv implements Personality {
   readonly #consolePort: number;
   readonly #storePort: number;
   readonly #start: StartOfDay;
+  /** On the host path: runs the guest in place of the core's own verb. */
+  readonly run?: (budget: number) => number;
 
   constructor(host: PersonalityHost, domain: Domain, settings: XenSettings, home: Residence) {
     this.#host = host;
@@ -165,6 +171,11 @@ class XenPv implements Personality {
     });
     for (const device of settings.devices) this.#bus.add(device);
     setProcessor(host, this.#start);
+    for (const vcpu of host.vcpus) setFaultPath(vcpu, settings.faultPath);
+    if (settings.faultPath === "host") {
+      const classic = new ClassicPath(host);
+      this.run = (budget) => classic.run(budget);
+    }
     this.control = new DomainControl({
       store: this.#store,
       domid: this.#domain.domid,

@@ -129,6 +129,7 @@ export class FakeCore {
       xenLoadSegment: never,
       xenReturn: never,
       xenPerform: never,
+      xenSettleFault: never,
       xenStart: never,
       xenSetDebugRegister: never,
       xenAgain: never,

@@ -99,7 +99,7 @@ for (const variable of ["WASMVISOR_XEN_KERNEL_3_10", "WASMVISOR_XEN_KERNEL_4_1"]
     );
 
     test(
-      "the same run again ends in the same state: in other slices, and with translations dropped at random",
+      "the same run again ends in the same state: in other slices, with translations dropped at random, on the classic path",
       async () => {
         const digestOf = async (options: Partial<GuestOptions>, chaosSeed = 0) =>
           (await run(file, "nothing", { ...options, debug: { digestAtEnd: true, chaosSeed } })).end
@@ -107,6 +107,9 @@ for (const variable of ["WASMVISOR_XEN_KERNEL_3_10", "WASMVISOR_XEN_KERNEL_4_1"]
         const once = await digestOf({});
         expect(await digestOf({ sliceInstructions: 3_331 })).toBe(once);
         expect(await digestOf({}, 7)).toBe(once);
+        const host = { xen: { faultPath: "host" as const } };
+        expect(await digestOf(host)).toBe(once);
+        expect(await digestOf({ ...host, sliceInstructions: 1_009 }, 8)).toBe(once);
       },
       2 * MINUTE,
     );

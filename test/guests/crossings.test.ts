@@ -14,9 +14,9 @@ import {
   EXIT_TRAP,
 } from "../../abi/vcpu.ts";
 import { loadCoreImage } from "../../host-ts/base/core-node.ts";
+import type { FaultPath } from "../../host-ts/base/fault-path.ts";
 import { createPlatform } from "../../host-ts/guest/platform-node.ts";
 import { BenchGuest } from "../../host-ts/launcher/bench-guest.ts";
-import type { FaultPath } from "../../host-ts/lguest/trap-policy.ts";
 import { digestState } from "../../host-ts/state/digest.ts";
 import { ROOT } from "../../tools/files.ts";
 

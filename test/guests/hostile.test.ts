@@ -5,8 +5,8 @@
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import type { FaultPath } from "../../host-ts/base/fault-path.ts";
 import { createGuest, type GuestEnd } from "../../host-ts/index.ts";
-import type { FaultPath } from "../../host-ts/lguest/trap-policy.ts";
 import { buildMicrokernel, findGcc, type Variant } from "../../tools/guest-build.ts";
 import { HOSTILE } from "./lguest-tests.ts";
 

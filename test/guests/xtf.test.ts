@@ -5,6 +5,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
+import { FAULT_PATHS } from "../../host-ts/base/fault-path.ts";
 import { createGuest } from "../../host-ts/index.ts";
 
 const FOLDER = process.env.WASMVISOR_XTF;
@@ -22,27 +23,32 @@ const title = "the Xen Test Framework, pv32pae";
 const why = FOLDER === undefined ? "WASMVISOR_XTF is not set" : undefined;
 describe.skipIf(why)(why ? `${title} (${why})` : title, () => {
   test.each(TESTS)(
-    "%s ends with %s %s",
+    "%s ends with %s %s, in the same state on both fault paths",
     async (name = "", expected = "SUCCESS", commandLine = "", vcpus = "1") => {
       const file = join(FOLDER ?? "", "tests", name, `test-pv32pae-${name}`);
       expect(existsSync(file), `${file} is there`).toBe(true);
-      const guest = await createGuest({
-        kernel: readFileSync(file),
-        abi: "xen-pv",
-        commandLine,
-        vcpus: Number(vcpus),
-        memoryBytes: 128 << 20,
-      });
-      onTestFinished(() => guest[Symbol.asyncDispose]());
-      let text = "";
-      guest.on("output", (bytes) => {
-        text += Buffer.from(bytes).toString("latin1");
-      });
-      const end = await guest.run();
-      expect([/^Test result: (.*?)\r?$/m.exec(text)?.[1], end.kind]).toEqual([
-        expected,
-        "power-off",
-      ]);
+      const digests: (string | undefined)[] = [];
+      for (const faultPath of FAULT_PATHS) {
+        const guest = await createGuest({
+          kernel: readFileSync(file),
+          abi: "xen-pv",
+          commandLine,
+          vcpus: Number(vcpus),
+          memoryBytes: 128 << 20,
+          xen: { faultPath },
+          debug: { digestAtEnd: true },
+        });
+        onTestFinished(() => guest[Symbol.asyncDispose]());
+        let text = "";
+        guest.on("output", (bytes) => {
+          text += Buffer.from(bytes).toString("latin1");
+        });
+        const end = await guest.run();
+        const verdict = /^Test result: (.*?)\r?$/m.exec(text)?.[1];
+        expect([verdict, end.kind]).toEqual([expected, "power-off"]);
+        digests.push(end.digest);
+      }
+      expect(digests[1]).toBe(digests[0]);
     },
   );
 });

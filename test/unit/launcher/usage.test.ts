@@ -137,9 +137,17 @@ test("the help text names every option and fits 110 columns", () => {
   expect(Math.max(...HELP.split("\n").map((line) => line.length))).toBeLessThanOrEqual(110);
 });
 
-test("trace shows the policy and nothing else yet", () => {
-  expect(parseCommandLine(["trace", "--policy"])).toEqual({ verb: "trace" });
-  for (const args of [["trace"], ["trace", "--policy", "vmlinux"]]) {
+test("trace shows the policy of an interface and nothing else", () => {
+  expect(parseCommandLine(["trace", "--policy"])).toEqual({ verb: "trace", abi: "lguest" });
+  expect(parseCommandLine(["trace", "--policy", "--abi", "xen-pv"])).toEqual({
+    verb: "trace",
+    abi: "xen-pv",
+  });
+  for (const args of [
+    ["trace"],
+    ["trace", "--policy", "vmlinux"],
+    ["trace", "--policy", "--abi", "bare"],
+  ]) {
     expect(() => parseCommandLine(args)).toThrow(UsageError);
   }
 });

@@ -2,8 +2,9 @@ import { expect, test } from "vitest";
 import { LHCALL_COUNT, LHCALL_SET_PTE, LHCALL_SHUTDOWN } from "../../../abi/lguest.ts";
 import { VCPU_LEAVING_CALLS, VCPU_LEAVING_TRAPS } from "../../../abi/vcpu.ts";
 import { VECTOR_PF } from "../../../abi/x86.ts";
+import type { FaultPath } from "../../../host-ts/base/fault-path.ts";
 import { renderPolicy } from "../../../host-ts/launcher/trace.ts";
-import { CALLS, type FaultPath, TRAPS } from "../../../host-ts/lguest/trap-policy.ts";
+import { CALLS, TRAPS } from "../../../host-ts/lguest/trap-policy.ts";
 import { TestGuest } from "../../drivers/lguest-guest.ts";
 
 function masks(faultPath: FaultPath): { traps: number[]; calls: number } {
@@ -38,7 +39,7 @@ test("the table covers every vector, and shows as one line each", () => {
     ),
   );
   expect(vectors.size).toBe(256);
-  const lines = renderPolicy().split("\n");
+  const lines = renderPolicy("lguest").split("\n");
   expect(lines).toContainEqual(expect.stringMatching(/^#PF page fault +0x0e +Wasm +Host +\S/));
   expect(lines).toContainEqual(expect.stringMatching(/^SET_PTE +14 +Wasm +Host +\S/));
   expect(lines).toContainEqual(expect.stringMatching(/^TLB miss +Wasm +Host +\S/));

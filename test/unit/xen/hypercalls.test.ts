@@ -1,5 +1,10 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { EXIT_BUDGET, VCPU_EIP, VCPU_XEN_LEAVING_CALLS } from "../../../abi/vcpu.ts";
+import {
+  COUNTER_CORE_CALLS,
+  EXIT_BUDGET,
+  VCPU_EIP,
+  VCPU_XEN_LEAVING_CALLS,
+} from "../../../abi/vcpu.ts";
 import { REG_EAX, REG_EBP, REG_EBX, REG_ECX, REG_EDX, REG_ESP } from "../../../abi/x86.ts";
 import {
   CALLBACKOP_REGISTER,
@@ -201,6 +206,33 @@ describe("a call that the policy sends to the Host", () => {
     expect(domain.core.exports.xenPerform(domain.vcpu.ptr)).toBe(1);
     expect(domain.stop()).toBe(STOP);
     expect(results(3)).toEqual([XEN_VERSION, 0, XEN_VERSION]);
+  });
+
+  it("changes nothing of a long multicall: it is made again as often, and counted once where it was performed", () => {
+    const count = 600;
+    const counter = (number: number) => domain.vcpu.counter(COUNTER_CORE_CALLS + 8 * number);
+    const runs = [0, 1 << HYPERVISOR_UPDATE_VA_MAPPING].map((mask) => {
+      domain.destroy();
+      domain = new Domain();
+      domain.vcpu.setU32(VCPU_XEN_LEAVING_CALLS, mask);
+      entries(...Array.from({ length: count }, (_, i) => map(i % 16)));
+      domain.assemble(CODE, intN(0x82), movImm(REG_EAX, STOP), intN(0x82));
+      domain.enter(1);
+      domain.vcpu.setGpr(REG_EAX, HYPERVISOR_MULTICALL);
+      domain.vcpu.setGpr(REG_EBX, LIST);
+      domain.vcpu.setGpr(REG_ECX, count);
+      let left = 0;
+      while (domain.stop() !== STOP) {
+        expect(domain.core.exports.xenPerform(domain.vcpu.ptr)).toBe(1);
+        left++;
+      }
+      expect(results(count)).toEqual(Array(count).fill(0));
+      const inCore = counter(HYPERVISOR_UPDATE_VA_MAPPING);
+      expect([left, inCore]).toEqual(mask === 0 ? [0, count] : [count, 0]);
+      return [domain.vcpu.retired, counter(HYPERVISOR_MULTICALL)];
+    });
+    expect(runs[1]).toEqual(runs[0]);
+    expect(runs[0]![1]).toBe(1);
   });
 });
 
