@@ -20,5 +20,5 @@ void test_main(void) {
   }
   check_answer("more than there may be", reserve(XENMEM_POPULATE_PHYSMAP, extents, 2, 9, DOMID_SELF), 0);
   check_answer("adding to a map that there is not", memory_op(XENMEM_ADD_TO_PHYSMAP, (void *)FREE_LIN), -XEN_EFAULT);
-  check_answer("the machine's map", memory_op(XENMEM_MACHINE_MEMORY_MAP, (void *)FREE_LIN), -XEN_EPERM);
+  check_answer("the machine's map", memory_op(XENMEM_MACHINE_MEMORY_MAP, extents), -XEN_EPERM);
 }

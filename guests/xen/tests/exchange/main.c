@@ -29,9 +29,9 @@ void test_main(void) {
   op.out.nr_extents = 1;
   check_answer("two for one", memory_op(XENMEM_EXCHANGE, &op), -XEN_EINVAL);
   op.out.nr_extents = 2;
-  op.in.domid = 0x7123;
+  op.in.domid = op.out.domid = 0x7123;
   check_answer("for a domain that is none", memory_op(XENMEM_EXCHANGE, &op), -XEN_ESRCH);
-  op.in.domid = DOMID_SELF;
+  op.in.domid = op.out.domid = DOMID_SELF;
   op.in.extents = (u32 *)FREE_LIN;
   check_answer("an unmapped list", memory_op(XENMEM_EXCHANGE, &op), -XEN_EFAULT);
   check_answer("an unmapped request", memory_op(XENMEM_EXCHANGE, (void *)FREE_LIN), -XEN_EFAULT);

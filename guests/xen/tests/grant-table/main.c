@@ -9,7 +9,7 @@ struct setup {
   u32 *list;
 };
 
-static void check_status(const char *what, s16 found, s16 wanted) { check_answer(what, found, wanted); }
+static void check_status(const char *what, s16 found, s32 wanted) { check_answer(what, found, wanted); }
 
 void test_main(void) {
   setup();
