@@ -126,7 +126,6 @@ export const MICROKERNELS: readonly Microkernel[] = [
   works("event-selector"),
   works("event-reset"),
 
-
   // Time
   works("timer-oneshot"),
   works("timer-singleshot"),
