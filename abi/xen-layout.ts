@@ -309,6 +309,12 @@ export const GRANT_V1_DOMID = 2;
 export const GRANT_V1_FRAME = 4;
 export const GRANT_V2_BYTES = 16;
 export const GRANT_V2_FRAME = 8;
+/** With GTF_SUB_PAGE: which bytes of the page. */
+export const GRANT_V2_OFFSET = 4;
+export const GRANT_V2_LENGTH = 6;
+/** Of type GTF_TRANSITIVE: whose grant is passed on. */
+export const GRANT_V2_TRANS_DOMID = 4;
+export const GRANT_V2_TRANS_REF = 8;
 
 export const GNTTAB_SETUP_BYTES = 0x10;
 export const GNTTAB_SETUP_DOM = 0x00;
@@ -330,14 +336,29 @@ export const GNTTAB_STATUS_FRAMES_DOM = 0x04;
 export const GNTTAB_STATUS_FRAMES_STATUS = 0x06;
 export const GNTTAB_STATUS_FRAMES_LIST = 0x08;
 export const GNTTAB_MAP_BYTES = 0x20;
+export const GNTTAB_MAP_HOST_ADDR = 0x00;
+export const GNTTAB_MAP_FLAGS = 0x08;
+export const GNTTAB_MAP_REF = 0x0c;
+export const GNTTAB_MAP_DOM = 0x10;
 export const GNTTAB_MAP_STATUS = 0x12;
+export const GNTTAB_MAP_HANDLE = 0x14;
+export const GNTTAB_MAP_DEV_BUS_ADDR = 0x18;
 export const GNTTAB_UNMAP_BYTES = 0x18;
+export const GNTTAB_UNMAP_HOST_ADDR = 0x00;
+export const GNTTAB_UNMAP_DEV_BUS_ADDR = 0x08;
+export const GNTTAB_UNMAP_HANDLE = 0x10;
 export const GNTTAB_UNMAP_STATUS = 0x14;
 export const GNTTAB_UNMAP_REPLACE_BYTES = 0x18;
-export const GNTTAB_UNMAP_REPLACE_STATUS = 0x14;
-export const GNTTAB_TRANSFER_BYTES = 0x0c;
-export const GNTTAB_TRANSFER_STATUS = 0x08;
+/** The rest as in struct gnttab_unmap_grant_ref. */
+export const GNTTAB_UNMAP_REPLACE_NEW_ADDR = 0x08;
+export const GNTTAB_TRANSFER_BYTES = 0x10;
+export const GNTTAB_TRANSFER_MFN = 0x00;
+export const GNTTAB_TRANSFER_DOMID = 0x04;
+export const GNTTAB_TRANSFER_REF = 0x08;
+export const GNTTAB_TRANSFER_STATUS = 0x0c;
 export const GNTTAB_SWAP_BYTES = 0x0c;
+export const GNTTAB_SWAP_REF_A = 0x00;
+export const GNTTAB_SWAP_REF_B = 0x04;
 export const GNTTAB_SWAP_STATUS = 0x08;
 export const GNTTAB_COPY_BYTES = 0x18;
 export const GNTTAB_COPY_SOURCE = 0x00;
@@ -348,6 +369,11 @@ export const GNTTAB_COPY_PTR_OFFSET = 6;
 export const GNTTAB_COPY_LEN = 0x10;
 export const GNTTAB_COPY_FLAGS = 0x12;
 export const GNTTAB_COPY_STATUS = 0x14;
+export const GNTTAB_CACHE_FLUSH_BYTES = 0x10;
+export const GNTTAB_CACHE_FLUSH_ADDR = 0x00;
+export const GNTTAB_CACHE_FLUSH_OFFSET = 0x08;
+export const GNTTAB_CACHE_FLUSH_LENGTH = 0x0a;
+export const GNTTAB_CACHE_FLUSH_OP = 0x0c;
 
 export const XENMEM_RESERVATION_BYTES = 0x14;
 export const XENMEM_RESERVATION_EXTENTS = 0x00;

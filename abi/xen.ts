@@ -422,9 +422,15 @@ export const GNTMAP_HOST_MAP = 2;
 export const GNTMAP_READONLY = 4;
 export const GNTMAP_APPLICATION_MAP = 8;
 export const GNTMAP_CONTAINS_PTE = 16;
+/** Bits from here on go into those of the entry that are the guest's. */
+export const GNTMAP_GUEST_AVAIL_SHIFT = 16;
+/** A sub-command's number; above it, where a call goes on that was preempted. */
+export const GNTTABOP_CMD_MASK = 0xfff;
 
 export const GNTCOPY_SOURCE_GREF = 1;
 export const GNTCOPY_DEST_GREF = 2;
+export const GNTTAB_CACHE_CLEAN = 1;
+export const GNTTAB_CACHE_INVAL = 2;
 
 export const GNTTAB_RESERVED_CONSOLE = 0;
 export const GNTTAB_RESERVED_XENSTORE = 1;

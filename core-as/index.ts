@@ -57,6 +57,7 @@ import { setDebugRegister } from "./xen/debug-registers.ts";
 import {
   addFrames,
   dropVcpuTables,
+  moveFrame,
   relinquish,
   shareFrame,
   takeFrame,
@@ -295,19 +296,29 @@ export function xenMapGranted(v: usize, entryGpa: u32, lin: u32, low: u32, high:
   if (error == 0) flushGuestTranslations(load<usize>(v, VCPU_GUEST));
   return error;
 }
-/** Replaces an entry that maps frame `mfn` of PAGE_FOREIGN, named as for xenMapGranted, by another. @returns 0, or -EINVAL: it maps another. */
+/**
+ * Ends what xenMapGranted made: clears the entry, named as there, if it maps `mfn` with `rights` (PTE_RW or 0), or gives it what the entry of `newLin` has,
+ * which is cleared then (0: there is none). @returns 0, or -EINVAL: it maps something else.
+ */
 export function xenUnmapGranted(
   v: usize,
   entryGpa: u32,
   lin: u32,
   mfn: u32,
-  low: u32,
-  high: u32,
+  rights: u32,
+  newLin: u32,
 ): i32 {
   switchDirectory(v);
-  const error = unmapGranted(v, entryGpa, lin, mfn, low, high);
-  if (error == 0) flushGuestTranslations(load<usize>(v, VCPU_GUEST));
+  const error = unmapGranted(v, entryGpa, lin, mfn, rights, newLin);
+  flushGuestTranslations(load<usize>(v, VCPU_GUEST));
   return error;
+}
+/**
+ * Moves a frame of the vCPU's domain, contents and all, to `other`, whose frame `otherMfn` it is from now on. @returns 0 when the
+ * frame is not RAM of the domain's or something refers to it, or `otherMfn` is not free.
+ */
+export function xenMoveFrame(v: usize, mfn: u32, other: usize, otherMfn: u32): bool {
+  return moveFrame(load<usize>(v, VCPU_GUEST), mfn, other, otherMfn);
 }
 /** Pins (checks) a table of type PGT_L1 to PGT_L3. @returns 0 or a negative errno. */
 export function xenPin(v: usize, mfn: u32, type: u32): i32 {

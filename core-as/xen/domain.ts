@@ -6,6 +6,7 @@ import {
   FRAME_PTR_MASK,
   GUEST_FRAMES_HELD,
   GUEST_LIMIT_FRAMES,
+  GUEST_XEN_STALE,
   VCPU_GUEST,
 } from "../../abi/vcpu.ts";
 import {
@@ -15,8 +16,10 @@ import {
   PAGE_OWNER_MASK,
   PAGE_PINNED,
 } from "../../abi/xen-memory.ts";
-import { frameEntry, frameForWrite } from "../mmu/frames.ts";
+import { dropCode } from "../mmu/code-pages.ts";
+import { frameEntry, frameForRead, frameForWrite } from "../mmu/frames.ts";
 import { retainFrame } from "../mmu/pool.ts";
+import { dropWritesTo, flushGuestTranslations } from "../mmu/tlb.ts";
 import { isKnown, refWord, reservePageInfo, typeOf, typeWord } from "./page-info.ts";
 import { forgetFrame } from "./page-types.ts";
 import { dropBasePointer, unpinTable } from "./pins.ts";
@@ -60,8 +63,11 @@ export function shareFrame(guest: usize, mfn: u32, other: usize, otherMfn: u32, 
   if (!reservePageInfo(guest, mfn) || isKnown(typeOf(guest, mfn))) return false;
   const entry = frameEntry(guest, mfn);
   if (entry == 0 || load<u32>(entry) != 0 || load<u32>(refWord(guest, mfn)) != 0) return false;
+  const before = frameForRead(other, otherMfn);
   const frame = frameForWrite(other, otherMfn);
   if (frame == 0) return false;
+  // What the other has cached may still lead to the page of zeros, or to one that it shared.
+  if (frame != before) flushGuestTranslations(other);
   retainFrame(frame);
   store<u32>(entry, (frame & FRAME_PTR_MASK) | FRAME_DIRTY);
   store<u32>(guest, load<u32>(guest, GUEST_FRAMES_HELD) + 1, GUEST_FRAMES_HELD);
@@ -72,6 +78,32 @@ export function shareFrame(guest: usize, mfn: u32, other: usize, otherMfn: u32, 
 export function unshareFrame(guest: usize, mfn: u32): bool {
   if ((typeOf(guest, mfn) & PAGE_FOREIGN) == 0 || load<u32>(refWord(guest, mfn)) != 0) return false;
   forgetFrame(guest, mfn);
+  return true;
+}
+
+/**
+ * Moves a frame of RAM with its contents from `guest` to `other`, as whose frame `otherMfn` it goes on.
+ * @returns false when it is not RAM of the domain's or something refers to it, or `otherMfn` is not free.
+ */
+export function moveFrame(guest: usize, mfn: u32, other: usize, otherMfn: u32): bool {
+  const bits = typeOf(guest, mfn);
+  if ((bits & PAGE_OWNED) == 0 || load<u32>(refWord(guest, mfn)) != 0) return false;
+  const from = frameEntry(guest, mfn);
+  const to = frameEntry(other, otherMfn);
+  if (from == 0 || to == 0 || !addFrames(other, otherMfn, 1, PAGE_OWNED)) return false;
+  const entry = load<u32>(from);
+  const frame = entry & FRAME_PTR_MASK;
+  if (frame != 0) {
+    dropWritesTo(frame);
+    dropCode(0, frame);
+    store<u32>(from, 0);
+    store<u32>(to, entry);
+    store<u32>(guest, load<u32>(guest, GUEST_FRAMES_HELD) - 1, GUEST_FRAMES_HELD);
+    store<u32>(other, load<u32>(other, GUEST_FRAMES_HELD) + 1, GUEST_FRAMES_HELD);
+  }
+  store<u32>(typeWord(guest, mfn), 0);
+  store<u32>(guest, 1, GUEST_XEN_STALE);
+  store<u32>(other, 1, GUEST_XEN_STALE);
   return true;
 }
 

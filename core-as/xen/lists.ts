@@ -2,35 +2,19 @@
  * mmu_update and mmuext_op as lists of requests: how many were done, where one failed, and what is left when it takes too long.
  * Source: Xen's public xen.h, "HYPERVISOR_mmu_update" and "HYPERVISOR_mmuext_op".
  */
-import {
-  DOMID_IO,
-  DOMID_SELF,
-  DOMID_XEN,
-  MMU_UPDATE_PREEMPTED,
-  XEN_EFAULT,
-  XEN_EPERM,
-  XEN_ESRCH,
-} from "../../abi/xen.ts";
+import { DOMID_SELF, MMU_UPDATE_PREEMPTED, XEN_EFAULT } from "../../abi/xen.ts";
 import { MMU_UPDATE_BYTES, MMUEXT_OP_BYTES } from "../../abi/xen-layout.ts";
 import { COST_ENTRY, charge, isSpent } from "./cost.ts";
 import { canRead, readGuest, writeGuest } from "./guest-access.ts";
 import { updateOne } from "./mmu-update.ts";
 import { extendedOperation } from "./mmuext.ts";
-import { arg, CALL_AGAIN, done, setArg } from "./outcome.ts";
+import { arg, CALL_AGAIN, CALL_FOR_HOST, done, setArg } from "./outcome.ts";
 import { runRequests } from "./runs.ts";
-
-/** @returns 0 when `domid` names the caller's own frames, else a negative errno. */
-function checkOwner(domid: u32): i32 {
-  const owner = domid & 0xffff;
-  const tables = domid >>> 16;
-  if (tables != 0 && tables - 1 != <u32>DOMID_SELF) return -XEN_ESRCH;
-  if (owner == <u32>DOMID_SELF) return 0;
-  return owner == <u32>DOMID_IO || owner == <u32>DOMID_XEN ? -XEN_EPERM : -XEN_ESRCH;
-}
 
 /**
  * Performs the list of VCPU_XEN_ARGS: pointer, count, pointer to the number done (or 0), domain.
- * @param isUpdate requests are struct mmu_update, else struct mmuext_op @returns CALL_DONE or CALL_AGAIN.
+ * @param isUpdate requests are struct mmu_update, else struct mmuext_op @returns CALL_DONE or CALL_AGAIN; CALL_FOR_HOST when frames of
+ * another domain are meant, of which the Host knows whether there is one.
  */
 export function performList(v: usize, isUpdate: bool): u32 {
   const bytes: u32 = isUpdate ? MMU_UPDATE_BYTES : MMUEXT_OP_BYTES;
@@ -43,8 +27,8 @@ export function performList(v: usize, isUpdate: bool): u32 {
     left &= ~before;
     if (doneLin != 0 && canRead(v, doneLin, 4)) finished = readGuest<u32>(v, doneLin);
   }
-  let error = checkOwner(arg(v, 3));
-  if (error != 0) return done(v, error);
+  if (arg(v, 3) != <u32>DOMID_SELF) return CALL_FOR_HOST;
+  let error: i32 = 0;
   let first = true;
   while (left != 0) {
     if (!first && isSpent(v)) break;

@@ -273,7 +273,7 @@ export function getEntry(v: usize, type: u32, table: u32, slot: u32, low: u32, h
 
 function getL1Entry(v: usize, mfn: u32, low: u32): i32 {
   // Pages of others are mapped by grant, not by writing an entry.
-  if ((typeOf(load<usize>(v, VCPU_GUEST), mfn) & PAGE_FOREIGN) != 0) return -XEN_EPERM;
+  if ((typeOf(load<usize>(v, VCPU_GUEST), mfn) & PAGE_FOREIGN) != 0) return -XEN_EBUSY;
   return getL1Target(v, mfn, low);
 }
 function getL1Target(v: usize, mfn: u32, low: u32): i32 {

@@ -84,15 +84,17 @@ export interface CoreExports {
   xenUnshareFrame(guest: number, mfn: number): number;
   /** Makes the entry at `entryGpa` (0: the one that maps `lin`) map a frame of PAGE_FOREIGN. 0 or a negative errno. */
   xenMapGranted(vcpu: number, entryGpa: number, lin: number, low: number, high: number): number;
-  /** Replaces an entry that maps `mfn` of PAGE_FOREIGN. 0 or a negative errno. */
+  /** Clears an entry that maps `mfn` with `rights`, or moves the entry of `newLin` (not 0) there. 0 or a negative errno. */
   xenUnmapGranted(
     vcpu: number,
     entryGpa: number,
     lin: number,
     mfn: number,
-    low: number,
-    high: number,
+    rights: number,
+    newLin: number,
   ): number;
+  /** Moves a frame of RAM that nothing refers to, with its contents, to another domain's number `otherMfn`; 0 when that cannot be. */
+  xenMoveFrame(vcpu: number, mfn: number, other: number, otherMfn: number): number;
   /** Pins (checks) a table of type PGT_L1 to PGT_L3. 0 or a negative errno. */
   xenPin(vcpu: number, mfn: number, type: number): number;
   xenUnpin(vcpu: number, mfn: number): number;

@@ -6,6 +6,7 @@ import { SI_VCPU_INFO, VCPU_INFO_BYTES } from "../../abi/xen-layout.ts";
 import type { PersonalityHost } from "../base/personality.ts";
 import type { VcpuBlock } from "../base/vcpu-block.ts";
 import { EventChannels } from "./event-channels.ts";
+import { GrantMaps } from "./grant-maps.ts";
 import { GrantTable } from "./grants.ts";
 import { drawMachineMap, type MachineMap } from "./machine-map.ts";
 import { GuestPointers } from "./pointers.ts";
@@ -33,6 +34,8 @@ export class XenDomain {
   readonly channels: EventChannels;
   readonly timers: XenTimers;
   readonly grants: GrantTable;
+  /** Pages of others that this one has mapped. */
+  readonly grantMaps: GrantMaps;
   readonly reservation: Reservation;
   readonly vcpus: Vcpus;
   readonly runstates: Runstates;
@@ -79,6 +82,7 @@ export class XenDomain {
     this.vcpus = new Vcpus(this);
     this.timers = new XenTimers(this);
     this.grants = new GrantTable(host, this.map, this.domid);
+    this.grantMaps = new GrantMaps(this);
     this.runstates = new Runstates(this);
     this.waiting = new Waiting(this);
   }
@@ -86,6 +90,8 @@ export class XenDomain {
   /** The domain is gone: what it had bound, mapped and granted is given up. Before its memory goes. */
   destroy(): void {
     this.channels.closeAll();
+    this.grantMaps.releaseAll();
+    this.grants.close();
   }
 
   /** Machine address of struct shared_info. */

@@ -2,7 +2,7 @@
  * The hypercalls as data: number, name, kinds of arguments, where each is performed, and the Host's handler. A number that is not here
  * does not exist: -ENOSYS.
  */
-import { VCPU_XEN_CALL } from "../../abi/vcpu.ts";
+import { VCPU_XEN_ARGS, VCPU_XEN_CALL } from "../../abi/vcpu.ts";
 import * as xen from "../../abi/xen.ts";
 import type { XenDomain } from "./domain.ts";
 import { eventChannelOp, eventChannelOpCompat } from "./event-ops.ts";
@@ -38,12 +38,16 @@ export interface Hypercall {
   readonly args: readonly ArgumentKind[];
   /** "core": completes inside Wasm. "host": leaves for the handler. */
   readonly where: "core" | "host";
-  /** With where "host". */
+  /** With where "host"; with "core" for what the core leaves to the Host. */
   readonly handler?: HypercallHandler;
 }
 
 function core(number: number, name: string, ...args: ArgumentKind[]): Hypercall {
   return { number, name, args, where: "core" };
+}
+/** Performed by the core, but for a domain that names the frames of another one. */
+function coreOr(handler: HypercallHandler, number: number, name: string, ...args: ArgumentKind[]) {
+  return { ...core(number, name, ...args), handler };
 }
 function host(
   number: number,
@@ -58,7 +62,7 @@ function host(
 // biome-ignore format: a table
 export const HYPERCALLS: readonly Hypercall[] = [
   core(xen.HYPERVISOR_SET_TRAP_TABLE, "set_trap_table", "in"),
-  core(xen.HYPERVISOR_MMU_UPDATE, "mmu_update", "list", "count", "out", "domid"),
+  coreOr(foreignUpdate, xen.HYPERVISOR_MMU_UPDATE, "mmu_update", "list", "count", "out", "domid"),
   core(xen.HYPERVISOR_SET_GDT, "set_gdt", "list", "count"),
   core(xen.HYPERVISOR_STACK_SWITCH, "stack_switch", "value", "lin"),
   core(xen.HYPERVISOR_SET_CALLBACKS, "set_callbacks", "value", "lin", "value", "lin"),
@@ -81,7 +85,7 @@ export const HYPERCALLS: readonly Hypercall[] = [
   host(xen.HYPERVISOR_UPDATE_VA_MAPPING_OTHERDOMAIN, "update_va_mapping_otherdomain", updateOtherDomain, "lin", "value", "value", "value", "domid"),
   core(xen.HYPERVISOR_IRET, "iret"),
   host(xen.HYPERVISOR_VCPU_OP, "vcpu_op", vcpuOp, "cmd", "value", "inout"),
-  core(xen.HYPERVISOR_MMUEXT_OP, "mmuext_op", "list", "count", "out", "domid"),
+  coreOr(foreignOperation, xen.HYPERVISOR_MMUEXT_OP, "mmuext_op", "list", "count", "out", "domid"),
   host(xen.HYPERVISOR_XSM_OP, "xsm_op", refused.notBuiltIn, "inout"),
   core(xen.HYPERVISOR_NMI_OP, "nmi_op", "cmd", "in"),
   host(xen.HYPERVISOR_SCHED_OP, "sched_op", schedOp, "cmd", "inout"),
@@ -130,6 +134,40 @@ function refuseFrames(domain: XenDomain, domid: number): number {
   if (domid === domain.domid) return -xen.XEN_ESRCH;
   const isXens = domid === xen.DOMID_IO || domid === xen.DOMID_XEN;
   return isXens ? -xen.XEN_EPERM : domain.machine.refusal(domid);
+}
+
+/** mmu_update for frames of another domain: the list is looked at before rights are. */
+function foreignUpdate(
+  domain: XenDomain,
+  _list = 0,
+  count = 0,
+  donePointer = 0,
+  domid = 0,
+): number | undefined {
+  const tables = domid >>> 16;
+  const owner = domid & 0xffff;
+  if (tables !== 0 && !domain.machine.isThere(tables - 1)) return -xen.XEN_ESRCH;
+  const isOwnTable = tables === 0 || tables - 1 === domain.domid;
+  if (isOwnTable && owner === xen.DOMID_SELF) {
+    domain.host.vcpu.setU32(VCPU_XEN_ARGS + 12, owner);
+    domain.host.core.exports.xenPerform(domain.host.vcpu.ptr);
+    return undefined;
+  }
+  const refused = owner === xen.DOMID_SELF ? -xen.XEN_EPERM : refuseFrames(domain, owner);
+  if (refused === -xen.XEN_ESRCH) return refused;
+  if (donePointer !== 0 && !domain.pointers.writeU32(donePointer, 0)) return -xen.XEN_EFAULT;
+  return count === 0 ? 0 : refused;
+}
+
+/** mmuext_op for frames of another domain. */
+function foreignOperation(
+  domain: XenDomain,
+  _list = 0,
+  _count = 0,
+  _donePointer = 0,
+  domid = 0,
+): number {
+  return refuseFrames(domain, domid & 0xffff);
 }
 
 /** set_timer_op: the deadline is system time in two halves; 0 stops the timer. */

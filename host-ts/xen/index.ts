@@ -52,7 +52,7 @@ import { StoreAccess } from "./xenstore/host-access.ts";
 import { XenstoreRing } from "./xenstore/ring.ts";
 import type { Xenstore } from "./xenstore/xenstore.ts";
 
-const STATE_VERSION = 2;
+const STATE_VERSION = 3;
 /** Arguments that a hypercall has at most. */
 const MAX_ARGS = 5;
 const NO_ANSWER = 0xffffffff;
@@ -296,6 +296,7 @@ class XenPv implements Personality {
       channels: channels.save(),
       timers: timers.save(),
       grants: grants.save(),
+      grantMaps: this.#domain.grantMaps.save(),
       reservation: reservation.save(),
       runstates: runstates.save(),
       waiting: waiting.save(),
@@ -316,6 +317,7 @@ class XenPv implements Personality {
     channels.restore(part("channels"));
     timers.restore(part("timers"));
     grants.restore(part("grants"));
+    this.#domain.grantMaps.restore(part("grantMaps"));
     reservation.restore(part("reservation"));
     runstates.restore(part("runstates"));
     waiting.restore(part("waiting"));

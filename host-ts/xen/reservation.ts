@@ -104,6 +104,29 @@ export class Reservation {
     return undefined;
   }
 
+  /** Whether a frame is RAM of the domain's that nothing refers to. */
+  isIdle(mfn: number): boolean {
+    const { core, guest } = this.#host;
+    const isOwned = (core.exports.xenTypeOf(guest, mfn) & PAGE_OWNED) !== 0;
+    return isOwned && core.exports.xenReferencesOf(guest, mfn) === 0;
+  }
+
+  /**
+   * An idle frame of this domain's goes to another one, contents and all. @returns its number there; undefined when the other holds all
+   * that it may, and the frame stays.
+   */
+  moveTo(other: Reservation, mfn: number): number | undefined {
+    const { core, vcpu } = this.#host;
+    for (const otherMfn of other.#returned) {
+      if (core.exports.xenMoveFrame(vcpu.ptr, mfn, other.#host.guest, otherMfn) === 0) continue;
+      other.#returned.delete(otherMfn);
+      this.#returned.add(mfn);
+      this.setPfn(mfn, INVALID_M2P_ENTRY);
+      return otherMfn;
+    }
+    return undefined;
+  }
+
   /** Whether `mfn` is RAM of the domain that may be read, or written: not a page table or descriptors. */
   isUsable(mfn: number, isWrite: boolean): boolean {
     const { core, guest } = this.#host;
@@ -122,6 +145,11 @@ export class Reservation {
   release(mfn: number): void {
     const { core, vcpu } = this.#host;
     core.exports.xenPutFrame(vcpu.ptr, mfn, 1);
+  }
+
+  /** What the machine-to-physical table says of a frame of the domain's. */
+  pfnOf(mfn: number): number {
+    return this.#host.memory.readU32(this.#map.m2pMfn * PAGE_BYTES + 4 * mfn);
   }
 
   /** Writes what the machine-to-physical table says of a frame. */

@@ -2,10 +2,19 @@
  * What the Xen domains of one machine share: who is there, by domain identifier, and the store that all of them reach. Domain 0 is the
  * Host, which is always there. A domain that was not told to share a machine has one to itself.
  */
-import { DOMID_FIRST_RESERVED, XEN_EPERM, XEN_ESRCH } from "../../abi/xen.ts";
+import {
+  DOMID_FIRST_RESERVED,
+  GNTST_BAD_GNTREF,
+  GNTST_GENERAL_ERROR,
+  GRANT_ENTRIES_PER_FRAME,
+  XEN_EPERM,
+  XEN_ESRCH,
+} from "../../abi/xen.ts";
 import { ConfigError } from "../base/errors.ts";
 import type { PersonalityHost } from "../base/personality.ts";
 import type { EventChannels } from "./event-channels.ts";
+import type { GrantTable } from "./grants.ts";
+import type { Reservation } from "./reservation.ts";
 import { HOST_DOMID } from "./xenstore/paths.ts";
 import { Xenstore } from "./xenstore/xenstore.ts";
 
@@ -19,6 +28,13 @@ export interface Neighbour {
   readonly domid: number;
   readonly host: PersonalityHost;
   readonly channels: EventChannels;
+  readonly grants: GrantTable;
+  readonly reservation: Reservation;
+}
+
+/** What using a grant of the Host's comes to: it has a table like everybody, of one frame, and grants nothing. */
+export function hostGrantStatus(ref: number): number {
+  return ref < GRANT_ENTRIES_PER_FRAME ? GNTST_GENERAL_ERROR : GNTST_BAD_GNTREF;
 }
 
 /** See the file header. */
@@ -64,8 +80,13 @@ export class XenMachine {
     return this.#domains.get(domid);
   }
 
+  /** Whether there is a domain of this number, the Host included. */
+  isThere(domid: number): boolean {
+    return domid === HOST_DOMID || this.find(domid) !== undefined;
+  }
+
   /** How Xen refuses a domain without privileges that names another one: -EPERM, or -ESRCH when there is none. */
   refusal(domid: number): number {
-    return domid === HOST_DOMID || this.find(domid) !== undefined ? -XEN_EPERM : -XEN_ESRCH;
+    return this.isThere(domid) ? -XEN_EPERM : -XEN_ESRCH;
   }
 }

@@ -119,6 +119,8 @@ export class FakeCore {
       xenShareFrame: never,
       xenUnshareFrame: never,
       xenMapGranted: never,
+      xenMoveFrame: never,
+      xenAgain: never,
       xenUnmapGranted: never,
       xenPin: never,
       xenUnpin: never,

@@ -1,11 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
-import { REG_EBP, SEG_DS, VECTOR_PF } from "../../../abi/x86.ts";
-import {
-  HYPERVISOR_UPDATE_VA_MAPPING,
-  XEN_EBUSY,
-  XEN_EINVAL,
-  XEN_EPERM,
-} from "../../../abi/xen.ts";
+import { PTE_RW, REG_EBP, SEG_DS, VECTOR_PF } from "../../../abi/x86.ts";
+import { HYPERVISOR_UPDATE_VA_MAPPING, XEN_EBUSY, XEN_EINVAL } from "../../../abi/xen.ts";
 import { PAGE_OWNED, PAGE_READ_ONLY, PGT_L1 } from "../../../abi/xen-memory.ts";
 import { load, movImm, store } from "../protect/assembler.ts";
 import {
@@ -90,7 +85,7 @@ describe("a page of another domain", () => {
     grant(0);
     const { exports } = domain.core;
     const v = domain.vcpu.ptr;
-    expect(map(HOLE, (WINDOW_MFN << 12) | RW)).toBe(-XEN_EPERM);
+    expect(map(HOLE, (WINDOW_MFN << 12) | RW)).toBe(-XEN_EBUSY);
     expect(exports.xenMapGranted(v, 0, HOLE, (WINDOW_MFN << 12) | RW, 0)).toBe(0);
     expect(domain.execute(1, load(SEG_DS, HOLE), keep, movImm(0, 0x77), store(SEG_DS, HOLE))).toBe(
       STOP,
@@ -98,8 +93,9 @@ describe("a page of another domain", () => {
     expect(domain.vcpu.gpr(REG_EBP)).toBe(0x1234);
     expect(other.read32(FREE_PAGE << 12)).toBe(0x77);
     expect(exports.xenUnshareFrame(domain.guest, WINDOW_MFN)).toBe(0);
-    expect(exports.xenUnmapGranted(v, 0, HOLE, WINDOW_MFN + 1, 0, 0)).toBe(-XEN_EINVAL);
-    expect(exports.xenUnmapGranted(v, 0, HOLE, WINDOW_MFN, 0, 0)).toBe(0);
+    expect(exports.xenUnmapGranted(v, 0, HOLE, WINDOW_MFN + 1, PTE_RW, 0)).toBe(-XEN_EINVAL);
+    expect(exports.xenUnmapGranted(v, 0, HOLE, WINDOW_MFN, 0, 0)).toBe(-XEN_EINVAL);
+    expect(exports.xenUnmapGranted(v, 0, HOLE, WINDOW_MFN, PTE_RW, 0)).toBe(0);
     expect(exports.xenUnshareFrame(domain.guest, WINDOW_MFN)).toBe(1);
     expect(domain.execute(1, load(SEG_DS, HOLE))).toBe(STOP_HANDLER + VECTOR_PF);
     expect(other.relinquish()).toBe(2);

@@ -14,9 +14,11 @@ test("numbers ascend, fit the hypercall page, and have a name of their own each"
   for (const { number, name } of HYPERCALLS) expect(CALL_NAMES[number]).toBe(name);
 });
 
-test("the Host has a handler for every call that leaves, and for no other", () => {
+test("the Host has a handler for every call that leaves, if only for what names other domains", () => {
+  const both = ["mmu_update", "mmuext_op"];
   for (const { name, where, handler } of HYPERCALLS) {
-    expect([name, handler !== undefined]).toEqual([name, where === "host"]);
+    const isHosts = where === "host" || both.includes(name);
+    expect([name, handler !== undefined]).toEqual([name, isHosts]);
   }
 });
 
