@@ -27,7 +27,6 @@ import {
   XEN_ENOSYS,
   XEN_EOPNOTSUPP,
   XEN_EPERM,
-  XEN_ESRCH,
 } from "../../../abi/xen.ts";
 import {
   PAGE_COUNT_MASK,
