@@ -120,7 +120,6 @@ export class FakeCore {
       xenUnshareFrame: never,
       xenMapGranted: never,
       xenMoveFrame: never,
-      xenAgain: never,
       xenUnmapGranted: never,
       xenPin: never,
       xenUnpin: never,

@@ -22,9 +22,9 @@ import { buildDomain } from "../../../host-ts/xen/builder.ts";
 import { XenDomain } from "../../../host-ts/xen/domain.ts";
 import { performHypercall } from "../../../host-ts/xen/hypercall-table.ts";
 import { setProcessor } from "../../../host-ts/xen/processor.ts";
-import { FIRST_DOMID, XenMachine } from "../../../host-ts/xen/xen-machine.ts";
+import { XenMachine } from "../../../host-ts/xen/xen-machine.ts";
 import { buildElf } from "../boot/images.ts";
-import { intN, movImm } from "../protect/assembler.ts";
+import { type Code, intN, movImm } from "../protect/assembler.ts";
 
 export const RAM_FRAMES = 1024;
 /** Linear addresses: mapped memory of a test, where nothing is mapped, and Xen's own area. */
@@ -50,7 +50,8 @@ export class HostDomain {
   exits = 0;
   readonly #guest: number;
 
-  constructor({ vcpus = 1, fifo = true } = {}) {
+  /** @param machine where it lives, alone by default; domains of one machine are numbered from 1 */
+  constructor({ vcpus = 1, fifo = true, machine = new XenMachine() } = {}) {
     core ??= instantiateCore(loadCoreImage(true));
     this.core = core;
     const verbs = core.exports;
@@ -84,10 +85,11 @@ export class HostDomain {
       devices: [],
       endTurn: () => {},
       raiseNmi: () => {},
+      nudge: () => {},
     } as unknown as PersonalityHost;
     this.domain = new XenDomain(
       this.host,
-      { machine: new XenMachine(), domid: FIRST_DOMID },
+      { machine, domid: machine.reserve() },
       RAM_FRAMES,
       0,
       (reason) => {
@@ -117,22 +119,31 @@ export class HostDomain {
       },
     );
     setProcessor(this.host, start);
+    machine.enter(this.domain);
   }
 
+  /** As a domain dies: what it shares is let go, then vCPUs and memory go. */
   destroy(): void {
+    this.domain.destroy();
+    this.domain.machine.leave(this.domain.domid);
     for (const { ptr } of this.host.vcpus) this.core.exports.vcpuDestroy(ptr);
     this.core.exports.guestDestroy(this.#guest);
   }
 
   /** Makes a hypercall. @returns what it gives, signed. */
   call(number: number, ...args: number[]): number {
-    const code = [...intN(0x82), 0x89, 0xc5, ...movImm(REG_EAX, STOP), ...intN(0x82)];
-    this.write8(CODE, ...code);
-    this.vcpu.setU32(VCPU_EIP, CODE);
     this.vcpu.setGpr(REG_EAX, number);
     for (const [i, reg] of [REG_EBX, REG_ECX, REG_EDX, REG_ESI, REG_EDI].entries()) {
       this.vcpu.setGpr(reg, (args[i] ?? 0) >>> 0);
     }
+    return this.execute(intN(0x82));
+  }
+
+  /** Executes instructions in ring 1. @returns what they leave in EAX, signed. */
+  execute(...code: Code[]): number {
+    const stop = [0x89, 0xc5, ...movImm(REG_EAX, STOP), ...intN(0x82)];
+    this.write8(CODE, ...code.flat(), ...stop);
+    this.vcpu.setU32(VCPU_EIP, CODE);
     for (this.exits = 0; ; ) {
       const reason = this.core.exports.run(this.vcpu.ptr, 1000);
       if (reason === EXIT_BUDGET) continue;
@@ -144,6 +155,12 @@ export class HostDomain {
       const result = performHypercall(this.domain, asked, given);
       if (result !== undefined) this.core.exports.xenReturn(this.vcpu.ptr, result);
     }
+  }
+
+  /** Gives everything back that the domain holds of its own frames. @returns the counts that are left: what others hold. */
+  relinquish(): number {
+    for (const { ptr } of this.host.vcpus) this.core.exports.xenDropTables(ptr);
+    return this.core.exports.xenRelinquish(this.vcpu.ptr);
   }
 
   /** Makes a call whose second argument points at these words. */
