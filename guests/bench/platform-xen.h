@@ -32,18 +32,17 @@ _Static_assert(sizeof(struct mmuext) == MMUEXT_OP_BYTES, "struct mmuext_op");
 extern const u32 *machine_frames;
 extern u8 shared_info[PAGE_SIZE];
 
+/* A call that takes long is made again with what is left in its own registers, so none of them is what it was. */
 static inline u32 xen_call(u32 number, u32 arg1, u32 arg2, u32 arg3, u32 arg4) {
-  u32 result = number;
-  __asm__ volatile("int %1"
-                   : "+a"(result)
-                   : "i"(TRAP_HYPERCALL), "b"(arg1), "c"(arg2), "d"(arg3), "S"(arg4)
+  __asm__ volatile("int %5"
+                   : "+a"(number), "+b"(arg1), "+c"(arg2), "+d"(arg3), "+S"(arg4)
+                   : "i"(TRAP_HYPERCALL)
                    : "memory");
-  return result;
+  return number;
 }
 static inline u32 xen_call2(u32 number, u32 arg1, u32 arg2) {
-  u32 result = number;
-  __asm__ volatile("int %1" : "+a"(result) : "i"(TRAP_HYPERCALL), "b"(arg1), "c"(arg2) : "memory");
-  return result;
+  __asm__ volatile("int %3" : "+a"(number), "+b"(arg1), "+c"(arg2) : "i"(TRAP_HYPERCALL) : "memory");
+  return number;
 }
 
 /* Where a byte of the guest's memory lies in the machine's, which is what page tables hold. */

@@ -10,7 +10,7 @@ const SPACING = 16;
 
 /** The frame of a row's system: fault paths are called so, for a phase may be called the same. */
 function frameOf({ path }: Measurement): string {
-  return path === "xen-pv" ? path : `${path} path`;
+  return path.startsWith("xen") ? path : `${path} path`;
 }
 
 /** @returns a profile of one iteration of every scenario, its weights whole nanoseconds, and the names of its frames. */

@@ -115,9 +115,11 @@ function hostSummary(ratios: readonly PathRatio[]): string {
 
 function xenSummary(ratios: readonly PathRatio[]): string {
   const range = rangeText(ratios.map(({ xen }) => xen));
+  const hostRange = rangeText(ratios.map(({ xenHost }) => xenHost));
   return range === undefined
     ? ""
-    : ` Under Xen PV, where a page table is the processor's own and every change of it is checked, the same takes ${range} times as long.`;
+    : ` Under Xen PV, where a page table is the processor's own and every change of it is checked, the same takes ${range} times as long` +
+        `${hostRange === undefined ? "" : `, and ${hostRange} times on its classic path`}.`;
 }
 
 function phaseFigure(rows: readonly Measurement[]): string {
@@ -164,10 +166,10 @@ export function escapeHtml(text: string): string {
 
 const STYLE = `
 :root{color-scheme:light dark;--bg:#fbfaf7;--card:#fff;--ink:#1d2127;--soft:#5b6470;--line:#dfe2e6;--grid:#e9ebee;
---own:#0b6e6e;--host:#b4532a;--xen:#5b57b8;
+--own:#0b6e6e;--host:#b4532a;--xen:#5b57b8;--xen-host:#b0477f;
 --p0:#7ba3dd;--p1:#e0806c;--p2:#e2a23b;--p3:#5aa469;--p4:#8c6bb1;--p5:#4aa9b5;--p6:#c48ba3;--p7:#d5d8dc}
 @media(prefers-color-scheme:dark){:root{--bg:#14171b;--card:#1c2026;--ink:#e8eaed;--soft:#9aa3af;--line:#313740;--grid:#282d35;
---own:#4fc3b8;--host:#e8935f;--xen:#a5a1f5;
+--own:#4fc3b8;--host:#e8935f;--xen:#a5a1f5;--xen-host:#ea8fc0;
 --p0:#7aa6e6;--p1:#e0705b;--p2:#edb85c;--p3:#76c088;--p4:#ab8bd0;--p5:#66c3ce;--p6:#cf9ab1;--p7:#7d8590}}
 *{box-sizing:border-box}
 body{margin:0;background:var(--bg);color:var(--ink);font:16px/1.55 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}

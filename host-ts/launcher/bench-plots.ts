@@ -9,7 +9,7 @@ const PALE = 0.45;
 
 const WIDTH = 900;
 const LABEL = 130;
-const VALUE = 100;
+const VALUE = 150;
 const PLOT = WIDTH - LABEL - VALUE;
 
 /** Colours of the systems, in the order in which they are shown. */
@@ -17,6 +17,7 @@ export const SYSTEM_COLOURS: Readonly<Record<string, string>> = {
   switcher: "own",
   host: "host",
   "xen-pv": "xen",
+  "xen-pv host": "xen-host",
 };
 function colourOf({ path }: Measurement): string {
   return SYSTEM_COLOURS[path] ?? "own";
@@ -43,9 +44,12 @@ export function systemsCompared(rows: readonly Measurement[], names: readonly st
   const others = Object.keys(SYSTEM_COLOURS).filter(
     (path) => path !== "switcher" && rows.some((row) => row.path === path),
   );
-  const column = (index: number): number => WIDTH - VALUE + 40 + index * 48;
+  const column = (index: number): number => WIDTH - VALUE + 42 + index * 50;
   for (const [index, path] of others.entries()) {
-    parts.push(`<text class="s e" x="${column(index)}" y="${top - 26}">${path}</text>`);
+    for (const [line, word] of path.split(" ").entries()) {
+      const y = top - 26 + 13 * line;
+      parts.push(`<text class="s e" x="${column(index)}" y="${y}">${word}</text>`);
+    }
   }
   for (const [index, name] of names.entries()) {
     const y = top + index * step + step / 2;

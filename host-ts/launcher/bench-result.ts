@@ -45,7 +45,8 @@ export const SYSTEMS_METHOD =
   "shadow on demand; calls may wait in an asynchronous ring. Under Xen PV the processor walks the guest's own tables, of three levels and " +
   "in machine frames, which the guest may only read: each change is a call that checks it (update_va_mapping), and `ring` makes its 32 " +
   "changes by one multicall when the fault comes. Where a whole table is written, in `fill` and `fork`, the Xen guest takes it out of its " +
-  "directory, writes it and puts it back, and Xen looks through its 512 entries both times. Handlers, stacks and returns are the same.";
+  "directory, writes it and puts it back, and Xen looks through its 512 entries both times. Handlers, stacks and returns are the same. On a " +
+  "host path every exception, and every call that the core could do, goes out to the Host.";
 
 /** How phases come about. */
 export const PHASE_METHOD =
