@@ -19,6 +19,9 @@ export const SI_WC_NSEC = 0x908;
 export const SI_MAX_PFN = 0x90c;
 export const SI_PFN_TO_MFN_FRAME_LIST_LIST = 0x910;
 export const SI_NMI_REASON = 0x914;
+/** The guest's list of machine frames by virtual address: CR3 of tables that map it, and where; 0 for a guest that keeps the tree. */
+export const SI_P2M_CR3 = 0x918;
+export const SI_P2M_VADDR = 0x91c;
 export const SI_WC_SEC_HI = 0x924;
 
 export const VCPU_INFO_BYTES = 0x40;

@@ -19,6 +19,7 @@ import { InlineGuest } from "./guest/guest.ts";
 import { takePlace } from "./guest/machine-places.ts";
 import { refuseNesting } from "./guest/nesting.ts";
 import type { GuestOptions } from "./guest/options.ts";
+import { completeFromImage } from "./guest/restore-options.ts";
 import { digestState } from "./state/digest.ts";
 
 export * from "./base/errors.ts";
@@ -33,6 +34,7 @@ export type {
   GuestState,
   GuestXenstore,
   RequestOptions,
+  SaveOptions,
 } from "./guest/api.ts";
 export type { CrashReport, Excerpt } from "./guest/crash-report.ts";
 export { type CpuidProbe, isOurCpuid } from "./guest/nesting.ts";
@@ -56,16 +58,15 @@ export type { Counts, GuestStats } from "./guest/stats.ts";
  * In mode "worker", the default, it lives in a worker thread and this thread only passes messages.
  *
  * @throws ConfigError for options that make no sense, ImageError for a kernel that cannot be used, BackendError for a disk
- *   that cannot be opened, OutOfMemoryError when the process has no room, UnsupportedError where the platform lacks a part.
+ *   that cannot be opened, SnapshotError for an image that cannot be restored, OutOfMemoryError when the process has no room, UnsupportedError where the platform lacks a part.
  */
 export async function createGuest(options: GuestOptions): Promise<Guest> {
   const { signal } = options;
   signal?.throwIfAborted();
-  const resolved = resolveConfig(options);
-  const config =
-    resolved.abi === "xen-pv"
-      ? { ...resolved, kernel: await unpackKernel(resolved.kernel) }
-      : resolved;
+  const resolved = resolveConfig(await completeFromImage(options));
+  const { abi, kernel } = resolved;
+  const isPacked = abi === "xen-pv" && kernel !== undefined;
+  const config = isPacked ? { ...resolved, kernel: await unpackKernel(kernel) } : resolved;
   const guest = await build(config);
   if (signal?.aborted) guest.abort(signal.reason);
   else if (signal !== undefined) abortWith(signal, guest);

@@ -665,6 +665,8 @@
 #define SI_MAX_PFN 0x90c
 #define SI_PFN_TO_MFN_FRAME_LIST_LIST 0x910
 #define SI_NMI_REASON 0x914
+#define SI_P2M_CR3 0x918
+#define SI_P2M_VADDR 0x91c
 #define SI_WC_SEC_HI 0x924
 #define VCPU_INFO_BYTES 0x40
 #define VCPU_INFO_MAX_OFFSET 0xfc0

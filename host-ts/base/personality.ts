@@ -59,6 +59,8 @@ export interface GuestControl {
   readonly isSuspended: boolean;
   /** A suspended guest goes on as it stands, and learns that nothing became of it. */
   cancelSuspend(): void;
+  /** A suspended guest as bytes. Throws SnapshotError when the guest did not get ready for it. */
+  image(): Uint8Array;
 }
 
 /** A node of a store that guest and Host share. */

@@ -4,7 +4,6 @@
  */
 
 import { PAGE_BYTES } from "../../abi/memory.ts";
-import { XEN_ELFNOTE_PHYS32_ENTRY } from "../../abi/pvh.ts";
 import { XENFEAT_NAMES } from "../../abi/xen.ts";
 import {
   XEN_ELFNOTE_BSD_SYMTAB,
@@ -215,14 +214,7 @@ function checkPae(mode: string): void {
 function checkPlaces(image: KernelImage, xen: XenParameters, values: Values): void {
   const { start, end } = imageRange(image, xen);
   const inside = `between ${hex(start)} and ${hex(end)}`;
-  const isOutside = xen.entry < start || xen.entry >= end;
-  if (isOutside && values.has(XEN_ELFNOTE_PHYS32_ENTRY) && !values.has(XEN_ELFNOTE_ENTRY)) {
-    throw new ImageError(
-      'kernel: it has an entry for PVH guests and none for PV ones; take one built with CONFIG_XEN_PV, or run it with abi "bare"',
-      "HV_IMAGE_UNSUPPORTED",
-    );
-  }
-  if (isOutside) {
+  if (xen.entry < start || xen.entry >= end) {
     throw badField("Xen notes", "XEN_ELFNOTE_ENTRY", hex(xen.entry), inside);
   }
   const page = xen.hypercallPage;

@@ -16,6 +16,12 @@ export interface RequestOptions {
   readonly timeoutMs?: number | undefined;
 }
 
+/** How a suspended guest is saved. */
+export interface SaveOptions {
+  /** As a gzip file. Default false. */
+  readonly compress?: boolean | undefined;
+}
+
 /** How a guest ended: by its own doing (Death), or "shutdown" and "aborted" by the embedder's. */
 export interface GuestEnd {
   readonly kind: Death["kind"] | "shutdown" | "aborted";
@@ -121,6 +127,12 @@ export interface Guest extends AsyncDisposable {
    * requestShutdown, and StateError when the guest ended instead.
    */
   suspend(options?: RequestOptions): Promise<void>;
+  /**
+   * A suspended guest as bytes: the option `restore` of a new guest, in this process or another. It stays suspended: end it, or let it go
+   * on, but never both it and its copy on the same disk. Throws StateError for a guest that is not suspended, SnapshotError when its
+   * kernel did not get ready for it.
+   */
+  save(options?: SaveOptions): Promise<Uint8Array>;
   stats(): Promise<GuestStats>;
   /** Digest of registers and memory, 32 hexadecimal digits: equal states give equal digests. */
   digest(): Promise<string>;

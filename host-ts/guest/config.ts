@@ -26,7 +26,10 @@ import type { ProfilerSettings } from "./profiler.ts";
 
 /** A complete configuration: what the options mean after defaults and checks. */
 export interface GuestConfig {
-  readonly kernel: Uint8Array;
+  /** Undefined for a restored guest that never restarts. */
+  readonly kernel: Uint8Array | undefined;
+  /** A domain's image, unpacked. */
+  readonly restore: Uint8Array | undefined;
   readonly initrd: Uint8Array | undefined;
   readonly commandLine: string;
   readonly memoryBytes: number;
@@ -141,7 +144,11 @@ export function resolveConfig(options: GuestOptions): GuestConfig {
     throw new ConfigError(`memoryBytes is ${memoryBytes}; it must be a multiple of ${PAGE_BYTES}`);
   }
   return {
-    kernel: bytes("kernel", options.kernel),
+    kernel:
+      options.restore !== undefined && options.kernel === undefined
+        ? undefined
+        : bytes("kernel", options.kernel),
+    restore: options.restore,
     initrd: options.initrd === undefined ? undefined : bytes("initrd", options.initrd),
     commandLine: text(
       "commandLine",

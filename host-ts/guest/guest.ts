@@ -8,7 +8,15 @@ import { ConfigError, StateError } from "../base/errors.ts";
 import { Alarm, type Deferred, deferred, yieldToEventLoop } from "../base/event-loop.ts";
 import { HostInputs, type StampedInput } from "../base/inputs.ts";
 import type { ShutdownRequest } from "../base/personality.ts";
-import type { Guest, GuestEnd, GuestEvents, GuestState, RequestOptions } from "./api.ts";
+import { packImage } from "../xen/image/packing.ts";
+import type {
+  Guest,
+  GuestEnd,
+  GuestEvents,
+  GuestState,
+  RequestOptions,
+  SaveOptions,
+} from "./api.ts";
 import { type GuestConfig, refuseProfile, refuseRecording, terminalSize } from "./config.ts";
 import { ConsoleStreams } from "./console-streams.ts";
 import { type CrashReport, reportCrash } from "./crash-report.ts";
@@ -188,6 +196,15 @@ export class InlineGuest implements Guest {
   /** One use of `xenstore`. */
   async storeCall(call: StoreCall): Promise<unknown> {
     return this.#storeServer.perform(this.#alive().personality.store, call);
+  }
+
+  async save(options: SaveOptions = {}): Promise<Uint8Array> {
+    const { control } = this.#alive().personality;
+    if (this.#state !== "suspended" || control === undefined) {
+      throw new StateError(`guest "${this.name}" is ${this.#state}; suspend it before saving it`);
+    }
+    const image = control.image();
+    return options.compress ? await packImage(image) : image;
   }
 
   async stats(): Promise<GuestStats> {
@@ -374,7 +391,7 @@ export class InlineGuest implements Guest {
     this.#storeServer.detach();
     this.#machine.dispose();
     this.#inputs.startNextLife();
-    this.#machine = new Machine(this.#config, this.#parts);
+    this.#machine = new Machine(this.#config, { ...this.#parts, restore: undefined });
     this.#forStep((lockstep, stepper) => lockstep.stop(stepper));
     this.#startStep();
     this.#storeServer.reattach(this.#machine.personality.store);

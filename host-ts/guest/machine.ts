@@ -40,6 +40,7 @@ import { XenBlock } from "../devices/xen-block.ts";
 import { XenNet } from "../devices/xen-net.ts";
 import type { SplitDevice } from "../devices/xen-ports.ts";
 import { createLguest } from "../lguest/index.ts";
+import type { DomainImage } from "../xen/image/format.ts";
 import { createXenPv } from "../xen/index.ts";
 import { XenMachine } from "../xen/xen-machine.ts";
 import type { GuestConfig } from "./config.ts";
@@ -60,7 +61,10 @@ const MAX_CALLS = 64;
 /** What outlives one life: the thread's core, the parsed kernel, the host side of the devices. */
 export interface MachineParts {
   readonly core: Core;
-  readonly image: KernelImage;
+  /** What the guest boots; undefined for a restored guest, which has no other life. */
+  readonly image: KernelImage | undefined;
+  /** What it goes on from in its first life instead. */
+  readonly restore?: DomainImage | undefined;
   readonly inputs: HostInputs;
   readonly console: ConsoleBackend;
   readonly block: readonly BlockBackend[];
@@ -377,18 +381,23 @@ export class Machine implements PersonalityHost {
   }
 
   #createPersonality(): Personality {
-    const { image } = this.#parts;
+    const { image, restore } = this.#parts;
     const config = this.#config;
-    if (config.abi === "lguest") return createLguest(this, { ...config, image }, config.lguest);
     if (config.abi === "xen-pv") {
       const settings = {
         ...config.xen,
         machine: this.#parts.xenMachine ?? new XenMachine(),
         name: config.name,
+        cpu: config.cpu,
+        startTimeMs: config.startTimeMs,
         devices: this.#createSplitDevices(),
       };
+      if (restore !== undefined) return createXenPv(this, restore, settings);
+      assertHost(image !== undefined, "a guest that is not restored has a kernel");
       return createXenPv(this, { ...config, image }, settings);
     }
+    assertHost(image !== undefined, "a guest that is not restored has a kernel");
+    if (config.abi === "lguest") return createLguest(this, { ...config, image }, config.lguest);
     const initrd = config.initrd === undefined ? [] : [config.initrd];
     const modules = [...initrd, ...config.bare.modules];
     const { commandLine } = config;

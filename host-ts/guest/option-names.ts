@@ -17,6 +17,7 @@ type NamesOf<T> = Readonly<Record<keyof T, true>>;
 
 const GUEST: NamesOf<GuestOptions> = {
   kernel: true,
+  restore: true,
   initrd: true,
   commandLine: true,
   memoryBytes: true,

@@ -129,9 +129,15 @@ export interface ProfileOptions {
 export interface GuestOptions {
   /**
    * The kernel image. lguest: vmlinux (ELF) or bzImage. xen-pv: an ELF with Xen's notes. bare: Multiboot 1, an ELF with a PVH entry note, or a ROM image of up
-   * to 128 KiB that is entered at the reset vector.
+   * to 128 KiB that is entered at the reset vector. Left out with `restore`, or given for the guest's restart.
    */
-  readonly kernel: Uint8Array;
+  readonly kernel?: Uint8Array | undefined;
+  /**
+   * The image of a suspended guest (`Guest.save`), packed with gzip or not: this guest is that one, gone on in another domain. Its name,
+   * memory, processors and, in virtual time, its wall clock are those of the image; disks and network ports are those given here, which
+   * should be as many and in the same order. Default none.
+   */
+  readonly restore?: Uint8Array | undefined;
   /** Initial RAM disk. Default none. */
   readonly initrd?: Uint8Array | undefined;
   /** Kernel command line, at most 2047 bytes. Default "". */
@@ -164,7 +170,7 @@ export interface GuestOptions {
   readonly time?: "virtual" | "real" | undefined;
   /** Guest nanoseconds per retired instruction in virtual time, 1 to 1000. Default 1. */
   readonly nsPerInstruction?: number | undefined;
-  /** Wall clock at boot, in milliseconds since 1970. Default: 2026-01-01 in virtual time, now in real time. */
+  /** Wall clock at boot, or where a restored guest goes on, in milliseconds since 1970. Default: 2026-01-01 in virtual time, now in real time. */
   readonly startTimeMs?: number | undefined;
   /** Seed of the random-number device in virtual time, 0 to 2^32-1. Default 0. */
   readonly seed?: number | undefined;

@@ -15,6 +15,7 @@ import { Unwinder } from "../base/unwind.ts";
 import { parseBareImage } from "../boot/bare-image.ts";
 import { type KernelImage, parseKernelImage } from "../boot/image.ts";
 import { parseXenImage } from "../boot/xen-notes.ts";
+import { type DomainImage, decodeImage } from "../xen/image/format.ts";
 import type { GuestConfig } from "./config.ts";
 import type { Machine } from "./machine.ts";
 import { joinNeighbours, type Neighbours } from "./neighbours.ts";
@@ -33,7 +34,9 @@ export interface Platform {
 
 /** The host side of one guest: it outlives reboots. */
 export interface HostSide {
-  readonly image: KernelImage;
+  /** One of them at least. */
+  readonly image: KernelImage | undefined;
+  readonly restore: DomainImage | undefined;
   readonly console: ConsoleBackend;
   readonly block: readonly BlockBackend[];
   readonly net: readonly NetBackend[];
@@ -56,7 +59,8 @@ export function openHostSide(
   inputs: HostInputs,
   print: (bytes: Uint8Array) => void,
 ): HostSide {
-  const image = PARSERS[config.abi](config.kernel);
+  const image = config.kernel && PARSERS[config.abi](config.kernel);
+  const restore = config.restore && decodeImage(config.restore);
   const unwinder = new Unwinder();
   const keep = <T extends { close(): void }>(backend: T): T => {
     unwinder.push(() => backend.close());
@@ -76,7 +80,7 @@ export function openHostSide(
     const console = new CallbackConsole(print, config.terminal);
     const neighbours = joinNeighbours(config, platform.core);
     if (neighbours !== undefined) unwinder.push(neighbours.close);
-    return { image, console, block, net, neighbours, close: () => unwinder.run() };
+    return { image, restore, console, block, net, neighbours, close: () => unwinder.run() };
   } catch (error) {
     unwinder.run();
     throw error;

@@ -23,6 +23,7 @@ export type RemoteMethod =
   | "requestShutdown"
   | "sysrq"
   | "suspend"
+  | "save"
   | "stats"
   | "digest"
   | "inspect"

@@ -6,7 +6,14 @@ import { StateError } from "../base/errors.ts";
 import { deferred } from "../base/event-loop.ts";
 import type { StampedInput } from "../base/inputs.ts";
 import type { ShutdownRequest } from "../base/personality.ts";
-import type { Guest, GuestEnd, GuestEvents, GuestState, RequestOptions } from "./api.ts";
+import type {
+  Guest,
+  GuestEnd,
+  GuestEvents,
+  GuestState,
+  RequestOptions,
+  SaveOptions,
+} from "./api.ts";
 import { type GuestConfig, refuseProfile, refuseRecording } from "./config.ts";
 import { ConsoleStreams } from "./console-streams.ts";
 import type { CrashReport } from "./crash-report.ts";
@@ -127,6 +134,10 @@ export class WorkerGuest implements Guest {
 
   async suspend(options?: RequestOptions): Promise<void> {
     await this.#call("suspend", options);
+  }
+
+  async save(options?: SaveOptions): Promise<Uint8Array> {
+    return (await this.#call("save", options)) as Uint8Array;
   }
 
   async stats(): Promise<GuestStats> {

@@ -8,6 +8,7 @@ import {
   pendingShutdown,
   requestShutdown,
   requestSysrq,
+  watchShutdown,
   withdrawShutdown,
 } from "./xenstore/domain.ts";
 import type { Xenstore } from "./xenstore/xenstore.ts";
@@ -21,6 +22,8 @@ export interface ControlledDomain {
   readonly domid: number;
   /** The domain goes on in place: the call by which it suspended itself gives `answer`. */
   goOn(answer: number): void;
+  /** The domain as it is kept. */
+  image(): Uint8Array;
 }
 
 /** See the file header. */
@@ -29,8 +32,18 @@ export class DomainControl implements GuestControl {
   #isSuspendAsked = false;
   #isSuspended = false;
 
+  readonly #unwatch: () => void;
+
   constructor(domain: ControlledDomain) {
     this.#domain = domain;
+    this.#unwatch = watchShutdown(domain.store, domain.domid, (request) => {
+      if (request !== "") this.#isSuspendAsked = request === "suspend";
+    });
+  }
+
+  /** The domain is gone. */
+  close(): void {
+    this.#unwatch();
   }
 
   get hasPendingRequest(): boolean {
@@ -46,9 +59,11 @@ export class DomainControl implements GuestControl {
     const { store, domid } = this.#domain;
     const text = String.fromCharCode(...data);
     if (device === "sysrq") requestSysrq(store, domid, text);
-    else if (text === "") withdrawShutdown(store, domid);
-    else requestShutdown(store, domid, text as ShutdownRequest);
-    if (device === "shutdown") this.#isSuspendAsked = text === "suspend";
+    else if (text !== "") requestShutdown(store, domid, text as ShutdownRequest);
+    else {
+      withdrawShutdown(store, domid);
+      this.#isSuspendAsked = false;
+    }
   }
 
   /** SHUTDOWN_suspend. @returns what the call answers now; undefined when the domain stands still and the answer comes later. */
@@ -64,6 +79,10 @@ export class DomainControl implements GuestControl {
     if (!this.#isSuspended) return;
     this.#isSuspended = false;
     this.#domain.goOn(SUSPEND_CANCELLED);
+  }
+
+  image(): Uint8Array {
+    return this.#domain.image();
   }
 
   save(): Record<string, unknown> {

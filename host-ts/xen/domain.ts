@@ -45,10 +45,13 @@ export class XenDomain {
   /** SHUTDOWN_*: ends the domain. @returns what the call answers where the domain lives on, undefined while it is suspended. */
   readonly shutDown: (reason: number) => number | undefined;
 
-  /** It was suspended once and went on in place. */
-  wasResumed = false;
+  /** It was suspended once, and went on in place or from its image. */
+  wasSuspended = false;
 
-  /** @param ramFrames frames of RAM @param seed of the scrambled physical-to-machine list, 0 for one in order */
+  /**
+   * @param ramFrames frames of RAM @param seed of the scrambled physical-to-machine list, 0 for one in order
+   * @param pfns pseudo-physical frames that it has, ascending; default: all of them
+   */
   constructor(
     host: PersonalityHost,
     { machine, domid }: Residence,
@@ -56,6 +59,7 @@ export class XenDomain {
     seed: number,
     shutDown: (reason: number) => number | undefined,
     hasFifo = true,
+    pfns?: readonly number[],
   ) {
     this.host = host;
     this.hasFifo = hasFifo;
@@ -63,7 +67,7 @@ export class XenDomain {
     this.domid = domid;
     this.shutDown = shutDown;
     this.map = drawMachineMap(ramFrames);
-    this.reservation = new Reservation(host, this.map, seed);
+    this.reservation = new Reservation(host, this.map, seed, pfns);
     this.pointers = new GuestPointers(host);
     this.channels = new EventChannels({
       memory: host.memory,

@@ -1,4 +1,4 @@
-/** An FXSAVE image into a vCPU's x87 and SSE registers, as FXRSTOR loads it. Source: SDM 2A, "FXRSTOR". */
+/** A vCPU's x87 and SSE registers as an image of FXSAVE, and back. Source: SDM 2A, "FXSAVE", "FXRSTOR". */
 import { MXCSR_DEFINED, MXCSR_INIT } from "../../abi/sse.ts";
 import {
   FPR_STRIDE,
@@ -32,8 +32,10 @@ import {
   FX_FSW,
   FX_FTW,
   FX_MXCSR,
+  FX_MXCSR_MASK,
   FX_ST,
   FX_XMM,
+  FXSAVE_BYTES,
   TAG_EMPTY,
 } from "../../abi/x87.ts";
 import type { VcpuBlock } from "../base/vcpu-block.ts";
@@ -75,4 +77,33 @@ export function loadFpu(vcpu: VcpuBlock, image: DataView): void {
     }
   }
   vcpu.setU32(VCPU_FTW, tags);
+}
+
+/** The image of FXSAVE_BYTES that loadFpu loads. */
+export function saveFpu(vcpu: VcpuBlock): Uint8Array {
+  const bytes = new Uint8Array(FXSAVE_BYTES);
+  const image = new DataView(bytes.buffer);
+  const fsw = vcpu.u32(VCPU_FSW);
+  image.setUint16(FX_FCW, vcpu.u32(VCPU_FCW), true);
+  image.setUint16(FX_FSW, fsw, true);
+  image.setUint16(FX_FOP, vcpu.u32(VCPU_FOP), true);
+  image.setUint32(FX_FIP, vcpu.u32(VCPU_FIP), true);
+  image.setUint16(FX_FCS, vcpu.u32(VCPU_FCS), true);
+  image.setUint32(FX_FDP, vcpu.u32(VCPU_FDP), true);
+  image.setUint16(FX_FDS, vcpu.u32(VCPU_FDS), true);
+  image.setUint32(FX_MXCSR, vcpu.u32(VCPU_MXCSR), true);
+  image.setUint32(FX_MXCSR_MASK, MXCSR_DEFINED, true);
+  let used = 0;
+  for (let i = 0; i < REGISTERS; i++) {
+    if (((vcpu.u32(VCPU_FTW) >>> (2 * i)) & TAG_EMPTY) !== TAG_EMPTY) used |= 1 << i;
+    const slot = ((fsw >>> FSW_TOP_SHIFT) + i) % REGISTERS;
+    const at = VCPU_FPR + slot * FPR_STRIDE;
+    image.setBigUint64(FX_ST + 16 * i, vcpu.u64(at), true);
+    image.setUint16(FX_ST + 16 * i + 8, vcpu.u32(at + 8), true);
+    for (const half of [0, 8]) {
+      image.setBigUint64(FX_XMM + 16 * i + half, vcpu.u64(VCPU_XMM + 16 * i + half), true);
+    }
+  }
+  image.setUint8(FX_FTW, used);
+  return bytes;
 }

@@ -35,13 +35,16 @@ import type { HostInput } from "../base/ports.ts";
 import type { VcpuBlock } from "../base/vcpu-block.ts";
 import { checkVersion } from "../devices/records.ts";
 import { MemoryPage, type SplitDevice } from "../devices/xen-ports.ts";
-import { buildDomain, type Domain, type StartOfDay } from "./builder.ts";
+import { buildDomain, type Domain } from "./builder.ts";
 import { ClassicPath } from "./classic-path.ts";
 import { ConsoleRing } from "./console-ring.ts";
 import { DomainControl } from "./control.ts";
 import { type Residence, XenDomain } from "./domain.ts";
 import { GrantedPages } from "./granted-pages.ts";
 import { CALL_NAMES, performHypercall } from "./hypercall-table.ts";
+import { type DomainImage, encodeImage } from "./image/format.ts";
+import { restoreMemory, restoreProcessors } from "./image/restore.ts";
+import { saveDomain } from "./image/save.ts";
 import { coreDeathText } from "./kill-reasons.ts";
 import { setProcessor } from "./processor.ts";
 import { setFaultPath } from "./trap-policy.ts";
@@ -66,6 +69,9 @@ export interface XenSettings {
   readonly faultPath: FaultPath;
   /** Of the guest, for the store. */
   readonly name: string;
+  /** What the domain's image says besides. */
+  readonly cpu: string;
+  readonly startTimeMs: number;
   /** Disks and network cards, in the order of the options. */
   readonly devices: readonly SplitDevice[];
   /** Where the domain is to live. */
@@ -83,10 +89,13 @@ const ENDS: Readonly<Record<number, readonly [GuestEndKind, string]>> = {
   [SHUTDOWN_SOFT_RESET]: ["restart", "the domain shut down: soft reset"],
 };
 
-/** Builds the domain in fresh guest memory. Throws ImageError when it does not fit, ConfigError when its number is taken. */
+/**
+ * Builds the domain in fresh guest memory, or restores one from its image.
+ * @throws ImageError when it does not fit, SnapshotError for an image that breaks a rule, ConfigError when the domain's number is taken
+ */
 export function createXenPv(
   host: PersonalityHost,
-  domain: Domain,
+  domain: Domain | DomainImage,
   settings: XenSettings,
 ): Personality {
   const { machine } = settings;
@@ -113,16 +122,21 @@ class XenPv implements Personality {
   readonly store: StoreAccess;
   readonly #consolePort: number;
   readonly #storePort: number;
-  readonly #start: StartOfDay;
   /** On the host path: runs the guest in place of the core's own verb. */
   readonly run?: (budget: number) => number;
-  /** Of the call that is performed: calls leave too often for a list of their own. */
-  readonly #args: number[] = Array(MAX_ARGS).fill(0);
 
-  constructor(host: PersonalityHost, domain: Domain, settings: XenSettings, home: Residence) {
+  constructor(
+    host: PersonalityHost,
+    domain: Domain | DomainImage,
+    settings: XenSettings,
+    home: Residence,
+  ) {
     this.#host = host;
     this.#store = home.machine.store;
     const ramFrames = host.memory.ramBytes >>> PAGE_BITS;
+    const image = "about" in domain ? domain : undefined;
+    // Time goes on where it stopped.
+    host.clock.jumpTo(image?.about.systemTimeNs ?? 0);
     this.#domain = new XenDomain(
       host,
       home,
@@ -130,22 +144,22 @@ class XenPv implements Personality {
       settings.scramble,
       (reason) => this.#shutDown(reason),
       settings.fifo,
+      image?.pages.map(({ pfn }) => pfn),
     );
     this.#initialiseSharedInfo();
     const { channels, grants, map, reservation } = this.#domain;
     this.#storePort = channels.openToHost(() => this.#storeRing.serve());
     this.#consolePort = channels.openToHost(() => this.#console.serve());
-    this.#start = buildDomain(host.memory, domain, {
-      p2m: reservation.firstP2m,
-      sharedInfoMfn: map.sharedInfoMfn,
-      storePort: this.#storePort,
-      consolePort: this.#consolePort,
-    });
-    grants.grantToHost(GNTTAB_RESERVED_CONSOLE, this.#start.consoleMfn);
-    grants.grantToHost(GNTTAB_RESERVED_XENSTORE, this.#start.storeMfn);
+    const ports = { storePort: this.#storePort, consolePort: this.#consolePort };
+    const frames = { p2m: reservation.firstP2m, sharedInfoMfn: map.sharedInfoMfn };
+    const start =
+      "about" in domain ? undefined : buildDomain(host.memory, domain, { ...frames, ...ports });
+    const { storeMfn, consoleMfn } = start ?? restoreMemory(this.#domain, image!, ports);
+    grants.grantToHost(GNTTAB_RESERVED_CONSOLE, consoleMfn);
+    grants.grantToHost(GNTTAB_RESERVED_XENSTORE, storeMfn);
     this.#console = new ConsoleRing({
       memory: host.memory,
-      gpa: this.#start.consoleMfn * PAGE_BYTES,
+      gpa: consoleMfn * PAGE_BYTES,
       print: (bytes) => host.print(bytes),
       notify: () => channels.raise(this.#consolePort),
     });
@@ -154,15 +168,14 @@ class XenPv implements Personality {
       name: settings.name,
       memoryKib: host.memory.ramBytes / 1024,
       vcpus: host.vcpus.length,
-      storeMfn: this.#start.storeMfn,
-      storePort: this.#storePort,
-      consoleMfn: this.#start.consoleMfn,
-      consolePort: this.#consolePort,
+      storeMfn,
+      consoleMfn,
+      ...ports,
     });
     this.#storeRing = new XenstoreRing({
       store: this.#store,
       domid: this.#domain.domid,
-      page: new MemoryPage(host.memory, this.#start.storeMfn * PAGE_BYTES),
+      page: new MemoryPage(host.memory, storeMfn * PAGE_BYTES),
       event: { notify: () => channels.raise(this.#storePort) },
     });
     this.#bus = new Xenbus({
@@ -172,19 +185,22 @@ class XenPv implements Personality {
       events: channels,
     });
     for (const device of settings.devices) this.#bus.add(device);
-    setProcessor(host, this.#start);
+    if (start !== undefined) setProcessor(host, start);
+    else restoreProcessors(this.#domain, image!);
     for (const vcpu of host.vcpus) setFaultPath(vcpu, settings.faultPath);
     if (settings.faultPath === "host") {
       const classic = new ClassicPath(host);
       this.run = (budget) => classic.run(budget);
     }
+    this.#domain.wasSuspended = image !== undefined;
     this.control = new DomainControl({
       store: this.#store,
       domid: this.#domain.domid,
       goOn: (answer) => {
-        this.#domain.wasResumed = true;
+        this.#domain.wasSuspended = true;
         host.core.exports.xenReturn(host.vcpu.ptr, answer);
       },
+      image: () => encodeImage(saveDomain(this.#domain, settings)),
     });
     this.store = new StoreAccess(this.#store, this.#domain.domid);
     home.machine.enter(this.#domain);
@@ -193,6 +209,7 @@ class XenPv implements Personality {
   dispose(): void {
     const { machine, domid } = this.#domain;
     this.#bus.close();
+    this.control.close();
     this.#domain.destroy();
     this.#store.release(domid);
     removeDomain(this.#store, domid);
@@ -207,8 +224,7 @@ class XenPv implements Personality {
     if (vcpu.exitReason !== EXIT_HYPERCALL) return;
     vcpu.setU32(VCPU_EXIT_REASON, EXIT_BUDGET);
     const number = vcpu.exitArg(0);
-    const args = this.#args;
-    for (let i = 0; i < MAX_ARGS; i++) args[i] = vcpu.exitArg(1 + i);
+    const args = Array.from({ length: MAX_ARGS }, (_, i) => vcpu.exitArg(1 + i));
     this.#host.countHypercall(number);
     const result = performHypercall(this.#domain, number, args);
     if (result !== undefined) core.exports.xenReturn(vcpu.ptr, result);
@@ -305,7 +321,7 @@ class XenPv implements Personality {
       storeRing: this.#storeRing.save(),
       bus: this.#bus.save(),
       control: this.control.save(),
-      wasResumed: this.#domain.wasResumed,
+      wasSuspended: this.#domain.wasSuspended,
     };
   }
 
@@ -326,7 +342,7 @@ class XenPv implements Personality {
     this.#storeRing.restore(part("storeRing"));
     this.#bus.restore(part("bus"));
     this.control.restore(part("control"));
-    this.#domain.wasResumed = state.wasResumed as boolean;
+    this.#domain.wasSuspended = state.wasSuspended as boolean;
   }
 
   /** Everything zero but the masks, the wall clock, and each vCPU's time. */

@@ -69,7 +69,7 @@ export function setProcessor(host: PersonalityHost, start: StartOfDay): void {
 }
 
 /** What a Xen guest cannot change, and the segments that it begins with. It is not up. */
-function setKernelMode(vcpu: VcpuBlock): void {
+export function setKernelMode(vcpu: VcpuBlock): void {
   vcpu.setU32(VCPU_EFLAGS, EFLAGS_FIXED | EFLAGS_IF);
   vcpu.setU32(VCPU_CPL, KERNEL_CPL);
   vcpu.setU32(VCPU_HALTED, 1);

@@ -19,6 +19,8 @@ import { OutOfMemoryError } from "../base/errors.ts";
 import type { PersonalityHost } from "../base/personality.ts";
 import { assignFrames, M2P_ENTRIES_PER_FRAME, type MachineMap } from "./machine-map.ts";
 
+/** What a list of machine frames says of a pseudo-physical frame that is none. */
+export const INVALID_P2M = 0xffffffff;
 const L1_ENTRIES = 512;
 const ENTRY_BYTES = 8;
 
@@ -26,7 +28,7 @@ const ENTRY_BYTES = 8;
 export class Reservation {
   readonly #host: PersonalityHost;
   readonly #map: MachineMap;
-  /** Machine frames by pseudo-physical ones, as the domain begins. */
+  /** Machine frames by pseudo-physical ones, as the domain begins; INVALID_P2M where it has none. */
   readonly firstP2m: Uint32Array;
   /** Machine frames that are not the domain's: spare ones, and those it gave back, free or still referred to. */
   #returned = new Set<number>();
@@ -34,11 +36,15 @@ export class Reservation {
   /** Entries of the domain's map of pseudo-physical memory: at first one, for memory begins at 0 and has no holes. */
   memoryMap: Uint8Array;
 
-  /** Makes all of the machine map known to the core. Throws OutOfMemoryError. */
-  constructor(host: PersonalityHost, map: MachineMap, seed: number) {
+  /**
+   * Makes all of the machine map known to the core. Throws OutOfMemoryError.
+   * @param pfns pseudo-physical frames that the domain has, ascending, at most as many as the map has RAM; default: all of it from 0 on
+   */
+  constructor(host: PersonalityHost, map: MachineMap, seed: number, pfns?: readonly number[]) {
     this.#host = host;
     this.#map = map;
-    this.firstP2m = assignFrames(map, seed);
+    const frames = assignFrames(map, seed);
+    this.firstP2m = pfns === undefined ? frames : assignTo(pfns, frames);
     this.memoryMap = oneRange(map.ramFrames * PAGE_BYTES);
     const { core, guest, memory } = host;
     core.exports.guestSetLimits(guest, map.limit, 0, 0);
@@ -51,6 +57,20 @@ export class Reservation {
       this.#returned.add(mfn);
     }
     this.#buildM2p();
+    for (const mfn of pfns === undefined ? [] : frames.subarray(pfns.length)) this.giveBack(mfn);
+  }
+
+  /** What the machine-to-physical table says, by machine frame. */
+  readM2p(): Uint32Array {
+    const { m2pMfn, m2pFrames } = this.#map;
+    const bytes = this.#host.memory.read(m2pMfn * PAGE_BYTES, m2pFrames * PAGE_BYTES);
+    return new Uint32Array(bytes.buffer);
+  }
+
+  /** Whether `mfn` is RAM of the domain. */
+  owns(mfn: number): boolean {
+    const { core, guest } = this.#host;
+    return (core.exports.xenTypeOf(guest, mfn) & PAGE_OWNED) !== 0;
   }
 
   /** Frames that the domain holds. */
@@ -182,7 +202,7 @@ export class Reservation {
     const { core, guest, memory } = this.#host;
     const { m2pMfn, m2pFrames, m2pTablesMfn } = this.#map;
     const table = new Uint32Array(m2pFrames * M2P_ENTRIES_PER_FRAME).fill(INVALID_M2P_ENTRY);
-    for (const [pfn, mfn] of this.firstP2m.entries()) table[mfn] = pfn;
+    for (const [pfn, mfn] of this.firstP2m.entries()) if (mfn !== INVALID_P2M) table[mfn] = pfn;
     memory.write(m2pMfn * PAGE_BYTES, new Uint8Array(table.buffer));
     const mapped = Math.min(m2pFrames, XEN_M2P_TABLES * L1_ENTRIES);
     const entries = new Uint32Array((mapped * ENTRY_BYTES) / 4);
@@ -197,6 +217,13 @@ function oneRange(sizeBytes: number): Uint8Array {
   entry.setBigUint64(E820_SIZE, BigInt(sizeBytes), true);
   entry.setUint32(E820_TYPE, E820_RAM, true);
   return new Uint8Array(entry.buffer);
+}
+
+/** The first frames, one for each of `pfns`, by pseudo-physical number. */
+function assignTo(pfns: readonly number[], frames: Uint32Array): Uint32Array {
+  const p2m = new Uint32Array((pfns.at(-1) ?? -1) + 1).fill(INVALID_P2M);
+  for (const [index, pfn] of pfns.entries()) p2m[pfn] = frames[index]!;
+  return p2m;
 }
 
 function noRoom(): OutOfMemoryError {

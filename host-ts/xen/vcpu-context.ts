@@ -132,6 +132,11 @@ export function mfnOfCr3(cr3: number): number {
   return ((cr3 >>> 12) | (cr3 << 20)) >>> 0;
 }
 
+/** The inverse of mfnOfCr3. */
+export function cr3OfMfn(mfn: number): number {
+  return ((mfn << 12) | (mfn >>> 20)) >>> 0;
+}
+
 /** A selector that leads to ring 1 at least. */
 function raiseRpl(selector: number): number {
   return (selector & 3) === 0 ? (selector & 0xffff) | 1 : selector & 0xffff;

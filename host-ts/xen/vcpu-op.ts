@@ -133,9 +133,8 @@ function registerInfo(domain: XenDomain, vcpu: VcpuBlock, pointer: number): numb
   const old = domain.vcpuInfoGpa(vcpu);
   const info = mfn * PAGE_BYTES + offset;
   if (old !== domain.legacyInfoGpa(vcpu.id)) {
-    // A kernel for one processor registers after every suspension, and would look at the wrong words if it were refused after one that
-    // was cancelled.
-    return domain.wasResumed && info === old ? 0 : -XEN_EINVAL;
+    // Linux for one processor registers once too often after every suspension, and would look at the wrong words if it were refused.
+    return domain.wasSuspended && info === old ? 0 : -XEN_EINVAL;
   }
   if (vcpu !== host.vcpu && vcpus.isUp(vcpu)) return -XEN_EINVAL;
   if (view.getUint32(4, true) !== 0 || !reservation.hold(mfn)) return -XEN_EINVAL;

@@ -69,15 +69,31 @@ export class Vcpus {
     const { host } = this.#domain;
     const state = this.#states[vcpu.id]!;
     if (state.context === "none") return -XEN_EINVAL;
-    if (state.isUp) return 0;
-    state.isUp = true;
-    vcpu.setU32(VCPU_HALTED, state.isBlocked ? 1 : 0);
-    if (state.context === "set" && host.core.exports.xenStart(vcpu.ptr) === 0) {
+    if (!this.start(vcpu)) {
       const [code = 0, ...args] = [0, 1, 2, 3].map((index) => vcpu.exitArg(index));
       host.kill(coreDeathText(code, args));
     }
-    state.context = "ran";
     return 0;
+  }
+
+  /** Brings up a vCPU that has a context. @returns false with EXIT_KILL recorded when it cannot begin where that says. */
+  start(vcpu: VcpuBlock): boolean {
+    const { host } = this.#domain;
+    const state = this.#states[vcpu.id]!;
+    if (state.isUp) return true;
+    state.isUp = true;
+    vcpu.setU32(VCPU_HALTED, state.isBlocked ? 1 : 0);
+    const isFirst = state.context === "set";
+    state.context = "ran";
+    return !isFirst || host.core.exports.xenStart(vcpu.ptr) !== 0;
+  }
+
+  /** All of them are as if they had never been: a domain that is restored brings its own. */
+  clear(): void {
+    for (const [id, vcpu] of this.#domain.host.vcpus.entries()) {
+      this.#states[id] = { context: "none", isUp: false, isBlocked: false };
+      vcpu.setU32(VCPU_HALTED, 1);
+    }
   }
 
   /** VCPUOP_down: with the last one goes the domain. @returns 0. */

@@ -48,7 +48,7 @@ export class TestGuest {
     this.inputs = new HostInputs(config.replay);
     this.machine = new Machine(config, {
       core: fake.core,
-      image: parseKernelImage(config.kernel),
+      image: parseKernelImage(config.kernel!),
       inputs: this.inputs,
       console: {
         write: (bytes) => {

@@ -2,25 +2,41 @@
  * Linux as a 32-bit Xen PV guest is asked to power off, to restart and to suspend, as a toolstack asks. Kernels with CONFIG_XEN and PAE,
  * built elsewhere and not by us, come from the environment (docs/status.md, "Tests that skip"); without them these tests skip.
  */
+import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { describe, expect, onTestFinished, test } from "vitest";
+import { MemoryBlock } from "../../host-ts/backends/block.ts";
 import { createGuest, type Guest, type GuestOptions, IgnoredError } from "../../host-ts/index.ts";
 import { buildInitrd } from "../drivers/initrd.ts";
 
 const MINUTE = 60_000;
+const md5 = (bytes: Uint8Array | string): string => createHash("md5").update(bytes).digest("hex");
+const numbers = (last: number): string =>
+  Array.from({ length: last }, (_, index) => `${index + 1}\n`).join("");
 const BUSYBOX = process.env.WASMVISOR_I386_BUSYBOX;
 
-/** Answers each line with its number and the sum of a piece of the disk, while something else counts in the background. */
+/** Answers each line with its number and the sums of a piece of the disk and of a file on a second one, while something else counts. */
 const SCRIPT = `
 mkdir -p /sbin && busybox printf '#!/bin/sh\\nexec /bin/busybox poweroff -f\\n' >/sbin/poweroff && busybox chmod 755 /sbin/poweroff
 (n=0; while true; do n=$((n + 1)); echo $n >/count; sleep 1; done) &
+if [ -b /dev/xvdb ]; then
+  busybox mke2fs /dev/xvdb >/dev/null 2>&1 && mount -t ext2 /dev/xvdb /mnt && seq 1 20000 >/mnt/file && sync && echo MOUNTED
+  ifconfig eth0 10.0.0.2
+fi
 echo READY
 i=0
 while read line; do
   i=$((i + 1))
-  echo "LINE $i $line $(dd if=/dev/xvda bs=64k count=1 skip=$i 2>/dev/null | md5sum)"
+  echo "DISK $(dd if=/dev/xvda bs=64k count=1 skip=$i 2>/dev/null | md5sum)"
+  if [ -b /dev/xvdb ]; then
+    echo "FILE $(echo 3 >/proc/sys/vm/drop_caches; md5sum </mnt/file)"
+    echo $i >>/mnt/lines
+    ping -c 1 -W 5 10.0.0.1 >/dev/null && echo ANSWERED
+  fi
+  echo "LINE $i $line"
   [ "$line" = end ] && break
 done
+if [ -b /dev/xvdb ]; then umount /mnt && mount -t ext2 /dev/xvdb /mnt && echo LINES $(cat /mnt/lines); fi
 echo COUNT $(cat /count)`;
 
 let initrd: Uint8Array | undefined;
@@ -104,7 +120,7 @@ for (const variable of ["WASMVISOR_XEN_KERNEL_3_10", "WASMVISOR_XEN_KERNEL_4_1"]
           expect(guest.state).toBe("suspended");
           await guest.resume();
           await type("go\n");
-          await seen(`LINE ${round} go fcd6bcb56c1689fcef28b57c22475bad`);
+          await seen(`DISK fcd6bcb56c1689fcef28b57c22475bad  -\nLINE ${round} go`);
         }
         await type("end\n");
         expect((await ended).kind).toBe("power-off");
@@ -112,6 +128,81 @@ for (const variable of ["WASMVISOR_XEN_KERNEL_3_10", "WASMVISOR_XEN_KERNEL_4_1"]
         expect(text()).not.toMatch(/WARNING|BUG:|Oops|I\/O error/);
       },
       MINUTE,
+    );
+
+    test(
+      "is saved and restored five times, on other machine frames each time, with a mounted disk, network and what it was doing",
+      async () => {
+        const disk = new MemoryBlock(Uint8Array.from({ length: 1 << 20 }, (_, i) => (i * 77) >> 8));
+        const files = new MemoryBlock(new Uint8Array(4 << 20));
+        const devices = {
+          mode: "inline",
+          block: [{ backend: disk }, { backend: files }],
+          net: [{ peer: "10.0.0.1" }],
+        } as const;
+        const piece = (round: number) => md5(disk.bytes.subarray(round << 16, (round + 1) << 16));
+        let { guest, type, seen, text } = await start(file, devices);
+        let ended = guest.run();
+        await seen("MOUNTED");
+        await seen("READY");
+        let whole = "";
+        for (let round = 1; round <= 5; round++) {
+          await guest.suspend({ timeoutMs: MINUTE });
+          const image = await guest.save({ compress: round % 2 === 0 });
+          await guest.shutdown();
+          whole += text();
+          const xen = { scramble: 4711 * round };
+          ({ guest, type, seen, text } = attach(
+            await createGuest({ restore: image, ...devices, xen }),
+          ));
+          ended = guest.run();
+          await type("go\n");
+          await seen(`LINE ${round} go`);
+          expect(text()).toContain(`DISK ${piece(round)}`);
+          expect(text()).toContain(`FILE ${md5(numbers(20_000))}`);
+          expect(text()).toContain("ANSWERED");
+        }
+        await type("end\n");
+        expect((await ended).kind).toBe("power-off");
+        whole += text();
+        expect(whole).toContain("LINES 1 2 3 4 5");
+        expect(Number(/COUNT (\d+)/.exec(whole)![1])).toBeGreaterThan(1);
+        expect(whole).not.toMatch(/WARNING|BUG:|Oops|I\/O error|register_vcpu_info failed/);
+      },
+      3 * MINUTE,
+    );
+
+    test(
+      "suspended at an instruction, it leaves the same image and ends in the same state, in other slices and with translations dropped at random",
+      async () => {
+        const request = Array.from("suspend", (each) => each.charCodeAt(0));
+        const input = { kind: "request", device: "shutdown", data: request } as const;
+        const idle = await start(file);
+        await idle.type("one\nend\n");
+        const { instructions } = (await idle.guest.run()).stats;
+        const atInstruction = Math.floor(instructions * 0.8);
+        const replay = [{ life: 0, atInstruction, visit: 0, atNs: 0, input }];
+        const once = async (options: Partial<GuestOptions>, chaosSeed = 0) => {
+          const debug = { digestAtEnd: true, chaosSeed };
+          const { guest, type } = await start(file, { replay, ...options, debug });
+          const images: string[] = [];
+          guest.on("state", (state) => {
+            if (state !== "suspended") return;
+            void guest.save().then((image) => {
+              images.push(md5(image));
+              return guest.resume();
+            });
+          });
+          await type("one\nend\n");
+          const { digest, kind } = await guest.run();
+          expect([kind, images.length]).toEqual(["power-off", 1]);
+          return [digest, ...images];
+        };
+        const plain = await once({});
+        expect(await once({ sliceInstructions: 3_331 })).toEqual(plain);
+        expect(await once({}, 7)).toEqual(plain);
+      },
+      3 * MINUTE,
     );
   });
 }

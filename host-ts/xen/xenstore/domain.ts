@@ -92,6 +92,15 @@ export function pendingShutdown(store: Xenstore, domid: number): string {
   return store.read(shutdownKey(domid)) ?? "";
 }
 
+/** Calls `listener` with what a domain is asked whenever that may have changed, whoever asks. @returns the function that ends it. */
+export function watchShutdown(
+  store: Xenstore,
+  domid: number,
+  listener: (request: string) => void,
+): () => void {
+  return store.watch(shutdownKey(domid), () => listener(pendingShutdown(store, domid)));
+}
+
 /** Takes back what a domain was asked and has not begun. */
 export function withdrawShutdown(store: Xenstore, domid: number): void {
   if (pendingShutdown(store, domid) !== "") store.write(shutdownKey(domid), "");

@@ -7,7 +7,10 @@ function build() {
   const inputs = new HostInputs();
   const requests = new GuestRequests("g", inputs);
   const state = { hasPendingRequest: false, isSuspended: false };
-  const control: GuestControl = Object.assign(state, { cancelSuspend: () => {} });
+  const control: GuestControl = Object.assign(state, {
+    cancelSuspend: () => {},
+    image: () => new Uint8Array(0),
+  });
   const clock = { nowNs: 0, jumpTo: () => {} };
   let visits = 0;
   /** The guest has a turn and sees what is posted. */

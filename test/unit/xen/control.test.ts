@@ -8,7 +8,12 @@ const KEY = "/local/domain/1/control/shutdown";
 function build() {
   const store = new Xenstore();
   const answers: number[] = [];
-  const control = new DomainControl({ store, domid: 1, goOn: (answer) => answers.push(answer) });
+  const control = new DomainControl({
+    store,
+    domid: 1,
+    goOn: (answer) => answers.push(answer),
+    image: () => new Uint8Array(0),
+  });
   const ask = (text: ShutdownRequest | "", device = "shutdown") =>
     control.receive({
       kind: "request",
