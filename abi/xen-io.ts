@@ -19,12 +19,18 @@ export const XENSTORE_ERROR_NONE = 0;
 export const XENSTORE_ERROR_RINGIDX = 2;
 export const XENSTORE_ERROR_PROTO = 3;
 
-/** What an unprivileged domain may have: nodes, watches, open transactions, bytes of one node, permission entries of one node. */
+/**
+ * What an unprivileged domain may have: nodes, watches and open transactions before it asks for one more, bytes of one node below which it
+ * must stay, permission entries of one node.
+ */
 export const XENSTORE_NODES_MAX = 1000;
 export const XENSTORE_WATCHES_MAX = 128;
 export const XENSTORE_TRANSACTIONS_MAX = 10;
 export const XENSTORE_NODE_BYTES_MAX = 2048;
 export const XENSTORE_PERMISSIONS_MAX = 5;
+/** What a node takes besides its value and the names of those below it: once, and for each permission entry. */
+export const XENSTORE_NODE_HEADER_BYTES = 24;
+export const XENSTORE_PERMISSION_BYTES = 8;
 /** Nodes that one transaction may touch. */
 export const XENSTORE_TRANSACTION_NODES_MAX = 1024;
 

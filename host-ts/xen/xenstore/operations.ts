@@ -6,8 +6,9 @@
 import { XEN_EACCES, XEN_EINVAL, XEN_ENOENT, XEN_ENOSPC, XEN_EPERM } from "../../../abi/xen.ts";
 import {
   XENSTORE_NODE_BYTES_MAX,
+  XENSTORE_NODE_HEADER_BYTES,
   XENSTORE_NODES_MAX,
-  XENSTORE_PERMISSIONS_MAX,
+  XENSTORE_PERMISSION_BYTES,
 } from "../../../abi/xen-io.ts";
 import { childOf, HOST_DOMID, nameOf, parentOf } from "./paths.ts";
 import { isAllowed, type Need, type Permission } from "./permissions.ts";
@@ -32,7 +33,7 @@ export function writeNode(view: NodeView, domid: number, path: string, value: st
   if (!isAllowed(node.permissions, domid, "write")) return -XEN_EACCES;
   if (isTooBig(domid, { ...node, value })) return -XEN_ENOSPC;
   view.set(path, { ...node, value });
-  view.changed({ path, isExact: false, permissions: node.permissions });
+  tell(view, path, false, node.permissions);
   return 0;
 }
 
@@ -50,14 +51,14 @@ export function removeNode(view: NodeView, domid: number, path: string): number 
   const node = lookUp(view, domid, path, "write");
   if (typeof node === "number") return node === -XEN_ENOENT && parent !== undefined ? 0 : node;
   // Whoever watches the top hears of it first, then each watch on one of the lost nodes.
-  view.changed({ path, isExact: false, permissions: node.permissions });
+  tell(view, path, false, node.permissions);
   const doomed = [path];
   for (let next = 0; next < doomed.length; next++) {
     const at = doomed[next]!;
     // A transaction may know a directory of old whose entries are gone by now; it will not be committed then.
     const found = view.get(at);
     if (found === undefined) continue;
-    if (at !== path) view.changed({ path: at, isExact: true, permissions: found.permissions });
+    if (at !== path) tell(view, at, true, found.permissions);
     for (const name of found.children) doomed.push(childOf(at, name));
   }
   for (const at of doomed) view.delete(at);
@@ -80,10 +81,9 @@ export function setPermissions(
   if (domid !== HOST_DOMID) {
     if (owner !== domid) return -XEN_EACCES;
     if (permissions[0]!.domid !== domid) return -XEN_EPERM;
-    if (permissions.length > XENSTORE_PERMISSIONS_MAX) return -XEN_ENOSPC;
   }
   view.set(path, { ...node, permissions });
-  view.changed({ path, isExact: false, permissions });
+  tell(view, path, false, permissions, node.permissions);
   return 0;
 }
 
@@ -110,8 +110,20 @@ function createNode(view: NodeView, domid: number, path: string, value: string):
     view.set(missing[i]!, { value: "", children: [nameOf(missing[i - 1]!)], permissions });
   }
   view.set(path, leaf);
-  view.changed({ path, isExact: false, permissions });
+  tell(view, path, false, permissions);
   return 0;
+}
+
+/** @param lists rights of the node that changed, as it is and as it was */
+function tell(
+  view: NodeView,
+  path: string,
+  isExact: boolean,
+  ...lists: (readonly Permission[])[]
+): void {
+  const directory = view.get(parentOf(path));
+  const readable = directory === undefined ? lists : [...lists, directory.permissions];
+  view.changed({ path, isExact, readable });
 }
 
 /** The lowest directory above `path` that exists. */
@@ -125,5 +137,7 @@ function nearest(view: NodeView, path: string): StoreNode {
 function isTooBig(domid: number, node: Omit<StoreNode, "generation">): boolean {
   if (domid === HOST_DOMID) return false;
   const names = node.children.reduce((bytes, name) => bytes + name.length + 1, 0);
-  return node.value.length + names > XENSTORE_NODE_BYTES_MAX;
+  const rights = node.permissions.length * XENSTORE_PERMISSION_BYTES;
+  const bytes = XENSTORE_NODE_HEADER_BYTES + rights + node.value.length + names;
+  return bytes >= XENSTORE_NODE_BYTES_MAX;
 }

@@ -3,7 +3,7 @@
  * its own directory.
  * Source: Xen's docs/misc/xenstore.txt.
  */
-import { XENSTORE_ABS_PATH_MAX, XENSTORE_REL_PATH_MAX } from "../../../abi/xen-layout.ts";
+import { XENSTORE_REL_PATH_MAX } from "../../../abi/xen-layout.ts";
 
 /** The Host's domain identifier, and the one domain whose rights nobody limits. */
 export const HOST_DOMID = 0;
@@ -13,6 +13,8 @@ export const INTRODUCE_DOMAIN = "@introduceDomain";
 export const RELEASE_DOMAIN = "@releaseDomain";
 
 const CHARACTERS = /^[-/_@a-zA-Z0-9]+$/;
+/** What the length of a path does not count. */
+const HOME = /^\/local\/domain\/[0-9]{1,5}\//;
 
 /** Directory of a domain's own nodes. */
 export function domainPath(domid: number): string {
@@ -21,15 +23,11 @@ export function domainPath(domid: number): string {
 
 /** The absolute path that `domid` means by `text`, undefined when it cannot be one. */
 export function resolvePath(text: string, domid: number): string | undefined {
-  if (!CHARACTERS.test(text) || text.includes("//")) return undefined;
-  if (text.startsWith("/")) {
-    const isWellFormed = text === "/" || !text.endsWith("/");
-    return isWellFormed && text.length <= XENSTORE_ABS_PATH_MAX ? text : undefined;
-  }
-  if (text.endsWith("/") || text.startsWith("@") || text.length > XENSTORE_REL_PATH_MAX) {
-    return undefined;
-  }
-  return `${domainPath(domid)}/${text}`;
+  if (!CHARACTERS.test(text) || text.includes("//") || text.startsWith("@")) return undefined;
+  if (text.endsWith("/") && text !== "/") return undefined;
+  const path = text.startsWith("/") ? text : `${domainPath(domid)}/${text}`;
+  const uncounted = HOME.exec(path)?.[0].length ?? 0;
+  return path.length <= uncounted + XENSTORE_REL_PATH_MAX ? path : undefined;
 }
 
 /** The directory that a path is in; "/" is in itself. */

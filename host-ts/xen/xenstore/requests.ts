@@ -2,7 +2,9 @@
  * What domains may ask of xenstore about nodes, as a table: for each message type, from the payload to an answer or a negative errno.
  * Source: Xen's docs/misc/xenstore.txt. A handler returns for every payload that a guest can write.
  */
-import { XEN_E2BIG, XEN_EINVAL } from "../../../abi/xen.ts";
+
+import { XEN_E2BIG, XEN_EACCES, XEN_EINVAL, XEN_ENOSPC } from "../../../abi/xen.ts";
+import { XENSTORE_PERMISSIONS_MAX } from "../../../abi/xen-io.ts";
 import {
   XENSTORE_PAYLOAD_MAX,
   XS_DIRECTORY,
@@ -16,7 +18,7 @@ import {
   XS_WRITE,
 } from "../../../abi/xen-layout.ts";
 import { lookUp, makeDirectory, removeNode, setPermissions, writeNode } from "./operations.ts";
-import { domainPath, resolvePath } from "./paths.ts";
+import { domainPath, INTRODUCE_DOMAIN, RELEASE_DOMAIN, resolvePath } from "./paths.ts";
 import { formatPermissions, parsePermissions } from "./permissions.ts";
 import type { NodeView, StoreNode } from "./store.ts";
 import { joinTexts, splitTexts } from "./wire.ts";
@@ -34,21 +36,20 @@ export const NODE_REQUESTS: Readonly<Record<number, NodeRequest>> = {
   [XS_DIRECTORY_PART]: directoryPart,
   [XS_READ]: (view, domid, payload) =>
     withNode(view, domid, payload, (node) => fitting(node.value)),
-  [XS_GET_PERMS]: (view, domid, payload) =>
-    withNode(view, domid, payload, (node) => joinTexts(formatPermissions(node.permissions))),
+  [XS_GET_PERMS]: getPerms,
   [XS_WRITE]: write,
   [XS_MKDIR]: (view, domid, payload) => change(makeDirectory, view, domid, payload),
   [XS_RM]: (view, domid, payload) => change(removeNode, view, domid, payload),
   [XS_SET_PERMS]: setPerms,
   [XS_GET_DOMAIN_PATH]: (_view, _domid, payload) => {
-    const [text = ""] = splitTexts(payload) ?? [];
-    const domid = parseNumber(text);
-    return domid === undefined ? -XEN_EINVAL : joinTexts([domainPath(domid)]);
+    const texts = splitTexts(payload);
+    if (texts?.length !== 1) return -XEN_EINVAL;
+    return joinTexts([domainPath(parseNumber(texts[0]!) ?? 0)]);
   },
 };
 
 /** The number that a text of decimal digits means. */
-export function parseNumber(text: string): number | undefined {
+function parseNumber(text: string): number | undefined {
   return /^[0-9]{1,5}$/.test(text) ? Number(text) : undefined;
 }
 
@@ -82,28 +83,40 @@ function write(view: NodeView, domid: number, payload: string): string | number 
   return writeNode(view, domid, path, payload.slice(end + 1)) || OK;
 }
 
+/** What is no node has rights of the Host's. */
+function getPerms(view: NodeView, domid: number, payload: string): string | number {
+  if (isEvent(splitTexts(payload)?.[0] ?? "")) return -XEN_EACCES;
+  return withNode(view, domid, payload, (node) => joinTexts(formatPermissions(node.permissions)));
+}
+
 function setPerms(view: NodeView, domid: number, payload: string): string | number {
   const [text = "", ...entries] = splitTexts(payload) ?? [];
-  const path = resolvePath(text, domid);
+  if (entries.length > XENSTORE_PERMISSIONS_MAX) return -XEN_ENOSPC;
   const permissions = parsePermissions(entries);
+  if (permissions !== undefined && isEvent(text)) return -XEN_EACCES;
+  const path = resolvePath(text, domid);
   if (path === undefined || permissions === undefined) return -XEN_EINVAL;
   return setPermissions(view, domid, path, permissions) || OK;
 }
 
 /** As much of a long directory as fits from an offset on, behind its generation; an empty name ends it. */
 function directoryPart(view: NodeView, domid: number, payload: string): string | number {
-  const [path = "", offset = ""] = splitTexts(payload) ?? [];
-  const from = parseNumber(offset);
-  if (from === undefined) return -XEN_EINVAL;
+  const texts = splitTexts(payload);
+  if (texts?.length !== 2) return -XEN_EINVAL;
+  const [path, offset] = texts as [string, string];
+  const from = parseNumber(offset) ?? 0;
   return withNode(view, domid, `${path}\0`, (node) => {
     const names = joinTexts(node.children);
-    if (from > names.length) return -XEN_EINVAL;
     const generation = `${node.generation}\0`;
     const room = XENSTORE_PAYLOAD_MAX - generation.length - 1;
     if (names.length - from <= room) return `${generation}${names.slice(from)}\0`;
     const part = names.slice(from, from + room);
     return generation + part.slice(0, part.lastIndexOf("\0") + 1);
   });
+}
+
+function isEvent(text: string): boolean {
+  return text === INTRODUCE_DOMAIN || text === RELEASE_DOMAIN;
 }
 
 function onlyPath(payload: string, domid: number): string | undefined {

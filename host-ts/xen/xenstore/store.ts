@@ -24,8 +24,8 @@ export interface Change {
   readonly path: string;
   /** Only watches on this very path are told; the others hear of a change above it. */
   readonly isExact: boolean;
-  /** Who may be told: readers of the node, as it is or as it was. */
-  readonly permissions: readonly Permission[];
+  /** Who may be told: whoever may read by one of these lists, those of the node as it is and as it was, and that of the directory. */
+  readonly readable: readonly (readonly Permission[])[];
 }
 
 /** What operations work on. */

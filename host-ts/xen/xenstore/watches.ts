@@ -34,7 +34,7 @@ export class Watches {
   add(watch: Watch): number {
     if (this.#find(watch.domid, watch.path, watch.token) >= 0) return -XEN_EEXIST;
     const own = this.#watches.reduce((count, { domid }) => count + +(domid === watch.domid), 0);
-    if (watch.domid !== HOST_DOMID && own >= XENSTORE_WATCHES_MAX) return -XEN_E2BIG;
+    if (watch.domid !== HOST_DOMID && own > XENSTORE_WATCHES_MAX) return -XEN_E2BIG;
     this.#watches.push(watch);
     return 0;
   }
@@ -58,7 +58,7 @@ export class Watches {
         const isMeant = change.isExact
           ? watch.path === change.path
           : isWithin(change.path, watch.path);
-        return isMeant && isAllowed(change.permissions, watch.domid, "read");
+        return isMeant && change.readable.some((list) => isAllowed(list, watch.domid, "read"));
       })
       .map((watch) => ({ watch, path: asWritten(watch, change.path) }));
   }

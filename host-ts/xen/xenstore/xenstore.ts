@@ -16,6 +16,7 @@ import {
 import { XENSTORE_TRANSACTION_NODES_MAX, XENSTORE_TRANSACTIONS_MAX } from "../../../abi/xen-io.ts";
 import {
   XENSTORE_PAYLOAD_MAX,
+  XENSTORE_REL_PATH_MAX,
   XS_CONTROL,
   XS_ERROR,
   XS_INTRODUCE,
@@ -34,20 +35,23 @@ import { ConfigError, SnapshotError } from "../../base/errors.ts";
 import { removeNode, setPermissions, writeNode } from "./operations.ts";
 import { HOST_DOMID, INTRODUCE_DOMAIN, RELEASE_DOMAIN, resolvePath } from "./paths.ts";
 import type { Permission } from "./permissions.ts";
-import { NODE_REQUESTS, OK, parseNumber } from "./requests.ts";
+import { NODE_REQUESTS, OK } from "./requests.ts";
 import { type Change, Store, Transaction, type TransactionRecord } from "./store.ts";
 import { type Watch, type WatchEvent, Watches } from "./watches.ts";
 import { errorPayload, joinTexts, splitTexts, type XsMessage } from "./wire.ts";
 
-const STATE_VERSION = 1;
+const STATE_VERSION = 2;
 /** What only the toolstack of a privileged domain asks. */
 const PRIVILEGED: readonly number[] = [
   XS_CONTROL,
   XS_INTRODUCE,
+  XS_IS_DOMAIN_INTRODUCED,
   XS_RELEASE,
   XS_RESUME,
   XS_SET_TARGET,
 ];
+/** Besides those about nodes and watches. */
+const OTHERS: readonly number[] = [XS_TRANSACTION_START, XS_TRANSACTION_END, XS_RESET_WATCHES];
 
 /** A domain as xenstore sees it. */
 interface Connection {
@@ -225,47 +229,41 @@ export class Xenstore {
 
   #answer(domid: number, connection: Connection, message: XsMessage): string | number {
     const { type, transactionId, payload } = message;
+    if (PRIVILEGED.includes(type)) return -XEN_EACCES;
+    // Watches are never part of a transaction, whatever the message says.
+    if (type === XS_WATCH || type === XS_UNWATCH) return this.#changeWatch(domid, type, payload);
+    const request = NODE_REQUESTS[type];
+    if (request === undefined && !OTHERS.includes(type)) return -XEN_ENOSYS;
     const transaction = connection.transactions.get(transactionId);
     if (transactionId !== 0 && transaction === undefined) return -XEN_ENOENT;
-    const request = NODE_REQUESTS[type];
     if (request !== undefined) {
       if ((transaction?.nodesSeen ?? 0) >= XENSTORE_TRANSACTION_NODES_MAX) return -XEN_ENOSPC;
       return request(transaction ?? this.#store, domid, payload);
     }
-    switch (type) {
-      case XS_WATCH: {
-        const event = initialEvent(domid, payload);
-        return event === undefined ? -XEN_EINVAL : this.#watches.add(event.watch) || OK;
-      }
-      case XS_UNWATCH: {
-        const watch = initialEvent(domid, payload)?.watch;
-        if (watch === undefined) return -XEN_EINVAL;
-        return this.#watches.remove(domid, watch.path, watch.token) || OK;
-      }
-      case XS_TRANSACTION_START:
-        return transaction === undefined ? this.#begin(connection) : -XEN_EBUSY;
-      case XS_TRANSACTION_END:
-        if (transaction === undefined) return -XEN_ENOENT;
-        if (payload !== "T\0" && payload !== "F\0") return -XEN_EINVAL;
-        connection.transactions.delete(transactionId);
-        return (payload === "T\0" ? transaction.commit() : 0) || OK;
-      case XS_IS_DOMAIN_INTRODUCED: {
-        const asked = parseNumber(splitTexts(payload)?.[0] ?? "");
-        if (asked === undefined) return -XEN_EINVAL;
-        return joinTexts([asked === HOST_DOMID || this.#connections.has(asked) ? "T" : "F"]);
-      }
-      case XS_RESET_WATCHES:
-        this.disconnect(domid);
-        return OK;
-      default:
-        return PRIVILEGED.includes(type) ? -XEN_EACCES : -XEN_ENOSYS;
+    if (type === XS_TRANSACTION_START) {
+      return transaction === undefined ? this.#begin(connection) : -XEN_EBUSY;
     }
+    if (type === XS_RESET_WATCHES) {
+      this.disconnect(domid);
+      return OK;
+    }
+    if (payload !== "T\0" && payload !== "F\0") return -XEN_EINVAL;
+    if (transaction === undefined) return -XEN_ENOENT;
+    connection.transactions.delete(transactionId);
+    return (payload === "T\0" ? transaction.commit() : 0) || OK;
+  }
+
+  #changeWatch(domid: number, type: number, payload: string): string | number {
+    const watch = initialEvent(domid, payload)?.watch;
+    if (watch === undefined) return -XEN_EINVAL;
+    if (type === XS_WATCH) return this.#watches.add(watch) || OK;
+    return this.#watches.remove(domid, watch.path, watch.token) || OK;
   }
 
   /** A new transaction. @returns its number as a payload, or -ENOSPC. */
   #begin(connection: Connection): string | number {
     const { transactions } = connection;
-    if (transactions.size >= XENSTORE_TRANSACTIONS_MAX) return -XEN_ENOSPC;
+    if (transactions.size > XENSTORE_TRANSACTIONS_MAX) return -XEN_ENOSPC;
     do connection.lastTransaction = (connection.lastTransaction + 1) >>> 0;
     while (connection.lastTransaction === 0 || transactions.has(connection.lastTransaction));
     transactions.set(connection.lastTransaction, new Transaction(this.#store));
@@ -309,18 +307,21 @@ export class Xenstore {
 
 /** The watch that a payload asks for, and the first event of it. */
 function initialEvent(domid: number, payload: string): WatchEvent | undefined {
-  const [text = "", token] = splitTexts(payload) ?? [];
+  const texts = splitTexts(payload);
+  if (texts?.length !== 2) return undefined;
+  const [text, token] = texts as [string, string];
   const path = specialPath(text) ?? resolvePath(text, domid);
-  if (path === undefined || token === undefined) return undefined;
+  if (path === undefined) return undefined;
   return { watch: { domid, path, token, isRelative: path !== text }, path: text };
 }
 
+/** What is no node may be watched, and most of it never happens. */
 function specialPath(text: string): string | undefined {
-  return text === INTRODUCE_DOMAIN || text === RELEASE_DOMAIN ? text : undefined;
+  return text.startsWith("@") && text.length <= XENSTORE_REL_PATH_MAX ? text : undefined;
 }
 
 function special(path: string): Change {
-  return { path, isExact: true, permissions: [{ domid: HOST_DOMID, access: "n" }] };
+  return { path, isExact: true, readable: [[{ domid: HOST_DOMID, access: "n" }]] };
 }
 
 function hostPath(path: string): string {
