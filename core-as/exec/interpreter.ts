@@ -143,6 +143,19 @@ export function interpret(v: usize, limit: i32, alone: bool): u32 {
   return outcome;
 }
 
+/** findBlock(), with a look at the jump cache before: after a trap the guest goes on where it has often gone on before. */
+function firstBlock(v: usize, tlb: usize, eip: u32): usize {
+  const slot = jumpCacheSlot(eip);
+  const known = load<usize>(slot);
+  if (known != 0 && Link.isIndirect(v, tlb, eip, known)) return known;
+  const epoch = cacheEpoch;
+  const block = findBlock(v, eip);
+  if (block != 0 && epoch == cacheEpoch && load<usize>(block, BLOCK_HOST) != 0) {
+    store<usize>(slot, block);
+  }
+  return block;
+}
+
 function execute(v: usize, budget: i32, alone: bool): u32 {
   let n = budget;
   let tlb = load<usize>(v, VCPU_TLB);
@@ -153,7 +166,7 @@ function execute(v: usize, budget: i32, alone: bool): u32 {
   let pc: usize = 0;
   if (n <= 0) return RUN_BUDGET;
   if (!alone) {
-    next = findBlock(v, eip);
+    next = firstBlock(v, tlb, eip);
     if (next == 0) return RUN_EVENT;
   }
   // Enters `next`, or what is left of the slice at `eip`.

@@ -3,22 +3,16 @@
  * Source: SDM 2A, IRET/IRETD; SDM 2B, RET; SDM 3B, "Virtual-8086 Mode".
  */
 import {
-  HELD_GDT_XEN,
   MODE_FLAT,
   MODE_STACK32,
   NMI_BLOCKED,
   NMI_IRET,
   PHASE_GUEST,
   PHASE_RETURN,
-  VCPU_CONTEXT,
   VCPU_CPL,
   VCPU_DESC_HI,
   VCPU_DESC_LO,
   VCPU_EIP,
-  VCPU_GDTR_BASE,
-  VCPU_GDTR_LIMIT,
-  VCPU_HELD_GDT,
-  VCPU_HELD_GDT_COUNT,
   VCPU_MODE,
   VCPU_NMI,
   VCPU_TLB,
@@ -38,7 +32,6 @@ import {
   EFLAGS_VIF,
   EFLAGS_VIP,
   EFLAGS_VM,
-  ERR_TI,
   REG_ESP,
   SEG_CS,
   SEG_DS,
@@ -56,6 +49,7 @@ import { STEP_END, STEP_EVENT } from "../state/faults.ts";
 import { eflags, setEflags, setResume } from "../state/flags.ts";
 import { notePhase } from "../state/phases.ts";
 import { reg, segAttr, segLimit, setReg, setSeg, updateMode } from "../state/vcpu.ts";
+import { flatDescriptor, isFlatCode, isFlatData } from "./flat-descriptors.ts";
 import {
   attrDpl,
   checkStackSegment,
@@ -77,7 +71,6 @@ import {
 } from "./segments.ts";
 import { peekSlot, setStackPointer, slotValue } from "./stack.ts";
 import { returnFromTask } from "./tasks.ts";
-import { xenGdtForRead } from "./xen-tables.ts";
 
 /** EFLAGS bits that a 16-bit and a 32-bit IRET load at any privilege. */
 const IRET_FLAGS16: u32 = EFLAGS_ARITH | EFLAGS_TF | EFLAGS_DF | EFLAGS_NT;
@@ -104,33 +97,8 @@ export function iret(v: usize, size: u32): u32 {
   return STEP_END;
 }
 
-/** A descriptor of a present, accessed, 32-bit segment from 0 to 4 GiB: its low dword, what the high one has under a mask, without DPL. */
-const FLAT_LOW: u32 = 0x0000ffff;
-const FLAT_MASK: u32 = 0xffefffff;
-const FLAT_CODE: u32 = 0x00cf9b00;
-const FLAT_DATA: u32 = 0x00cf9300;
-const DPL_SHIFT: u32 = 13;
 /** Bytes of a frame with SS and ESP. */
 const OUTER_FRAME: u32 = 20;
-
-/** @returns the high dword of a flat descriptor in the GDT that `selector` names, 0 when it is another kind or not at hand. */
-function flatDescriptor(v: usize, selector: u32): u32 {
-  if ((selector & ERR_TI) != 0) return 0;
-  const off = selector & 0xfff8;
-  const held = load<u32>(v, VCPU_HELD_GDT_COUNT);
-  let ptr: usize;
-  if (held != 0) {
-    if (off >>> 3 >= held) return 0;
-    ptr = held == HELD_GDT_XEN ? xenGdtForRead(v, off) : v + VCPU_HELD_GDT + off;
-  } else {
-    if (off + 7 > load<u32>(v, VCPU_GDTR_LIMIT)) return 0;
-    const lin = load<u32>(v, VCPU_GDTR_BASE) + off;
-    const entry = Mem.entry(load<usize>(v, VCPU_CONTEXT), lin);
-    if (((lin + 7) & PAGE_MASK) != load<u32>(entry, TLB_READ)) return 0;
-    ptr = lin + load<u32>(entry, TLB_ADDEND);
-  }
-  return load<u32>(ptr) == FLAT_LOW ? load<u32>(ptr, 4) : 0;
-}
 
 /**
  * The return that kernels make all the time: 32-bit, from flat segments to flat segments, the frame on a page that is known.
@@ -148,7 +116,7 @@ function returnFlat(v: usize): bool {
   const rpl = cs & 3;
   if (rpl < level || (image & EFLAGS_VM) != 0) return false;
   const code = flatDescriptor(v, cs);
-  if ((code & FLAT_MASK) != (FLAT_CODE | (rpl << DPL_SHIFT))) return false;
+  if (!isFlatCode(code, rpl)) return false;
   const flags = eflags(v);
   let mask = IRET_FLAGS32;
   if (level <= (flags & EFLAGS_IOPL) >>> EFLAGS_IOPL_SHIFT) mask |= EFLAGS_IF;
@@ -157,7 +125,7 @@ function returnFlat(v: usize): bool {
   else {
     const ss: u32 = load<u16>(frame, 16);
     const data = flatDescriptor(v, ss);
-    if ((ss & 3) != rpl || (data & FLAT_MASK) != (FLAT_DATA | (rpl << DPL_SHIFT))) return false;
+    if ((ss & 3) != rpl || !isFlatData(data, rpl)) return false;
     setSeg(v, SEG_SS, ss, 0, 0xffffffff, descAttr(data));
     setReg(v, REG_ESP, load<u32>(frame, 12));
     store<u32>(v, rpl, VCPU_CPL);

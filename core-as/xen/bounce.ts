@@ -8,8 +8,8 @@ import {
   HELD_GATE_CS,
   HELD_GATE_FLAGS,
   KILL_XEN_BAD_HANDLER,
-  KILL_XEN_BAD_STACK,
   KILL_XEN_UNHANDLED_TRAP,
+  MODE_FLAT,
   PHASE_HANDLER,
   PHASE_REFLECT,
   VCPU_BLOCK,
@@ -22,6 +22,7 @@ import {
   VCPU_FAULT_ADDRESS,
   VCPU_GUEST,
   VCPU_HELD_IDT,
+  VCPU_MODE,
   VCPU_XEN_CALLBACK_MASKS,
   VCPU_XEN_EVENT_CS,
   VCPU_XEN_EVENT_EIP,
@@ -55,8 +56,9 @@ import {
   TRAP_INFO_MASK_EVENTS,
   VMASST_TYPE_ARCHITECTURAL_IOPL,
 } from "../../abi/xen.ts";
-import { storeSystemValue } from "../mmu/access.ts";
 import { clearEvent } from "../mmu/fill.ts";
+import { updatePrivilege } from "../mmu/tlb.ts";
+import { flatDescriptor, isFlatCode, isFlatData } from "../protect/flat-descriptors.ts";
 import {
   attrDpl,
   checkStackSegment,
@@ -75,8 +77,8 @@ import {
 import { kill } from "../state/faults.ts";
 import { flagsImage, setResume } from "../state/flags.ts";
 import { notePhase } from "../state/phases.ts";
-import { countTrap, reg, segSelector, setReg, updateMode } from "../state/vcpu.ts";
-import { isGuestRange } from "./guest-access.ts";
+import { countTrap, reg, segAttr, segSelector, setReg, setSeg, updateMode } from "../state/vcpu.ts";
+import { NO_STACK, push, pushFrame } from "./frames.ts";
 import { settleStale } from "./page-types.ts";
 import { settleLdtMiss } from "./segments.ts";
 import { publishFaultAddress, setUpcallMask, upcallMask } from "./upcall.ts";
@@ -128,14 +130,6 @@ export function hasArchitecturalIopl(v: usize): bool {
   return ((assists >>> VMASST_TYPE_ARCHITECTURAL_IOPL) & 1) != 0;
 }
 
-/** One word of a frame. @returns false: the domain dies, its stack is not there. */
-function push(v: usize, lin: u32, value: u32): bool {
-  if (isGuestRange(lin, 4) && storeSystemValue<u32>(v, lin, value)) return true;
-  clearEvent(v);
-  kill(v, KILL_XEN_BAD_STACK, lin);
-  return false;
-}
-
 /** Reads a descriptor, the page of the LDT it may be in first made good. @returns false when there is none; no event is left. */
 function fetch(v: usize, selector: u32): bool {
   if (isNull(selector)) return false;
@@ -152,6 +146,34 @@ function fetch(v: usize, selector: u32): bool {
 export function land(v: usize, cs: u32, eip: u32, flags: u32, ss: u32, esp: u32): bool {
   store<usize>(v, 0, VCPU_BLOCK);
   settleStale(load<usize>(v, VCPU_GUEST));
+  return landFlat(v, cs, eip, flags, ss, esp) || landAnywhere(v, cs, eip, flags, ss, esp);
+}
+
+/** The way between flat segments, which is nearly always the one. @returns false, with nothing changed, when it is another. */
+function landFlat(v: usize, cs: u32, eip: u32, flags: u32, ss: u32, esp: u32): bool {
+  const level = cs & 3;
+  if (level == 0 || (load<u32>(v, VCPU_MODE) & MODE_FLAT) == 0) return false;
+  const code = flatDescriptor(v, cs);
+  if (!isFlatCode(code, level)) return false;
+  if (ss != KEEP_STACK) {
+    const data = flatDescriptor(v, ss);
+    if ((ss & 3) != level || !isFlatData(data, level)) return false;
+    setSeg(v, SEG_SS, ss, 0, 0xffffffff, descAttr(data));
+  }
+  setSeg(v, SEG_CS, cs, 0, 0xffffffff, descAttr(code));
+  setReg(v, REG_ESP, esp);
+  store<u32>(v, eip, VCPU_EIP);
+  store<u32>(v, flags, VCPU_EFLAGS);
+  const before = load<u32>(v, VCPU_CPL);
+  store<u32>(v, level, VCPU_CPL);
+  updatePrivilege(v);
+  if (level <= before) return true;
+  dropPrivilegedSegments(v);
+  if ((segAttr(v, SEG_DS) & segAttr(v, SEG_ES) & ATTR_P) == 0) updateMode(v);
+  return true;
+}
+
+function landAnywhere(v: usize, cs: u32, eip: u32, flags: u32, ss: u32, esp: u32): bool {
   if (!fetch(v, cs)) return false;
   const lo = load<u32>(v, VCPU_DESC_LO);
   const hi = load<u32>(v, VCPU_DESC_HI);
@@ -179,6 +201,7 @@ export function land(v: usize, cs: u32, eip: u32, flags: u32, ss: u32, esp: u32)
   if (goesOut) dropPrivilegedSegments(v);
   store<u32>(v, eip, VCPU_EIP);
   store<u32>(v, flags, VCPU_EFLAGS);
+  updatePrivilege(v);
   updateMode(v);
   return true;
 }
@@ -192,23 +215,18 @@ function bounce(v: usize, cs: u32, eip: u32, masks: bool, hasError: bool, error:
     kill(v, KILL_XEN_BAD_HANDLER, cs, eip);
     return false;
   }
-  const oldCs = segSelector(v, SEG_CS);
   const masked = upcallMask(v);
-  const fromUser = (oldCs & 3) >= 2;
-  const oldEsp = reg(v, REG_ESP);
-  let sp = fromUser ? load<u32>(v, VCPU_XEN_KERNEL_SP) : oldEsp;
-  if (fromUser) {
-    if (!push(v, sp - 4, segSelector(v, SEG_SS)) || !push(v, sp - 8, oldEsp)) return false;
-    sp -= 8;
-  }
-  if (!push(v, sp - 4, flagsForGuest(v, flagsImage(v), masked))) return false;
-  if (!push(v, sp - 8, oldCs | (u32(masked) << MASK_SHIFT))) return false;
-  if (!push(v, sp - 12, load<u32>(v, VCPU_EIP))) return false;
-  sp -= 12;
-  if (hasError) {
-    if (!push(v, sp - 4, error)) return false;
-    sp -= 4;
-  }
+  const fromUser = (segSelector(v, SEG_CS) & 3) >= 2;
+  const sp = pushFrame(
+    v,
+    fromUser ? load<u32>(v, VCPU_XEN_KERNEL_SP) : reg(v, REG_ESP),
+    fromUser,
+    flagsForGuest(v, flagsImage(v), masked),
+    masked,
+    hasError,
+    error,
+  );
+  if (sp == NO_STACK) return false;
   if (masks) setUpcallMask(v, true);
   setResume(v, false);
   const flags = load<u32>(v, VCPU_EFLAGS) & ~CLEARED;

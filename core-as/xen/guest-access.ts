@@ -2,10 +2,10 @@
  * Copying between the core and guest memory that a hypercall's argument points to. The pointers are linear addresses, reached with the
  * kernel's rights under the page tables in use; a page that cannot be reached fails the call with -EFAULT and is no fault of the guest's.
  */
-import { VCPU_GUEST } from "../../abi/vcpu.ts";
+import { VCPU_CONTEXT, VCPU_GUEST } from "../../abi/vcpu.ts";
 import { HYPERVISOR_VIRT_START } from "../../abi/xen.ts";
-import { PAGE_OFFSET_MASK } from "../layout.ts";
-import { translateSystemRead, translateSystemWrite } from "../mmu/access.ts";
+import { PAGE_MASK, PAGE_OFFSET_MASK, TLB_ADDEND, TLB_READ, TLB_WRITE } from "../layout.ts";
+import { Mem, translateSystemRead, translateSystemWrite } from "../mmu/access.ts";
 import { clearEvent } from "../mmu/fill.ts";
 import { settleStale } from "./page-types.ts";
 
@@ -24,6 +24,9 @@ export function guestForWrite(v: usize, lin: u32, bytes: u32): usize {
 }
 function reach(v: usize, lin: u32, bytes: u32, write: bool): usize {
   settleStale(load<usize>(v, VCPU_GUEST));
+  const entry = Mem.entry(load<usize>(v, VCPU_CONTEXT), lin);
+  const tag = write ? load<u32>(entry, TLB_WRITE) : load<u32>(entry, TLB_READ);
+  if (((lin + bytes - 1) & PAGE_MASK) == tag) return lin + load<u32>(entry, TLB_ADDEND);
   const ptr = write ? translateSystemWrite(v, lin, bytes) : translateSystemRead(v, lin, bytes);
   if (ptr == 0) clearEvent(v);
   return ptr;

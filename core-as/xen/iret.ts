@@ -30,6 +30,7 @@ import {
   VECTOR_GP,
 } from "../../abi/x86.ts";
 import { TRAP_INFO_MASK_EVENTS } from "../../abi/xen.ts";
+import { PAGE_OFFSET_MASK, PAGE_SIZE } from "../layout.ts";
 import { isNull } from "../protect/segments.ts";
 import { kill } from "../state/faults.ts";
 import { setArithFlags, setResume } from "../state/flags.ts";
@@ -44,7 +45,7 @@ import {
   KEEP_STACK,
   land,
 } from "./bounce.ts";
-import { canRead, canWrite, readGuest, writeGuest } from "./guest-access.ts";
+import { canRead, canWrite, guestForRead, readGuest, writeGuest } from "./guest-access.ts";
 import { setUpcallMask } from "./upcall.ts";
 
 /** Bytes of a frame: EAX, EIP, CS, EFLAGS, and ESP and SS for an outer ring. */
@@ -59,18 +60,21 @@ const KEPT: u32 = EFLAGS_TF | EFLAGS_DF | EFLAGS_NT | EFLAGS_AC | EFLAGS_ID;
 export function iretCall(v: usize): bool {
   notePhase(v, PHASE_RETURN);
   const frame = reg(v, REG_ESP);
-  if (!canRead(v, frame, INNER_BYTES)) return refuse(v, frame, 0);
-  const eip = readGuest<u32>(v, frame + 4);
-  const cs: u32 = readGuest<u16>(v, frame + 8);
-  const image = readGuest<u32>(v, frame + 12);
+  // Nearly always it is all on one page.
+  const isWhole = (frame & PAGE_OFFSET_MASK) <= <u32>PAGE_SIZE - OUTER_BYTES;
+  const ptr: usize = isWhole ? guestForRead(v, frame) : 0;
+  if (ptr == 0 && !canRead(v, frame, INNER_BYTES)) return refuse(v, frame, 0);
+  const eip = wordOf(v, ptr, frame, 4);
+  const cs = wordOf(v, ptr, frame, 8) & 0xffff;
+  const image = wordOf(v, ptr, frame, 12);
   if ((image & EFLAGS_VM) != 0) return refuseVm86(v, frame, image);
   if ((cs & 3) == 0) return refuse(v, frame, cs);
   const goesOut = (cs & 3) != 1;
-  if (goesOut && !canRead(v, frame, OUTER_BYTES)) return refuse(v, frame, 0);
-  const esp = goesOut ? readGuest<u32>(v, frame + 16) : frame + INNER_BYTES;
-  const ss: u32 = goesOut ? readGuest<u16>(v, frame + 20) : KEEP_STACK;
+  if (goesOut && ptr == 0 && !canRead(v, frame, OUTER_BYTES)) return refuse(v, frame, 0);
+  const esp = goesOut ? wordOf(v, ptr, frame, 16) : frame + INNER_BYTES;
+  const ss: u32 = goesOut ? wordOf(v, ptr, frame, 20) & 0xffff : KEEP_STACK;
   setUpcallMask(v, (image & EFLAGS_IF) == 0);
-  const flags = takeFrame(v, frame, image);
+  const flags = takeFrame(v, wordOf(v, ptr, frame, 0), image);
   setResume(v, (image & EFLAGS_RF) != 0);
   if (!land(v, cs, eip, flags, ss, esp)) return failsafe(v, cs, eip, flags, ss, esp);
   notePhase(v, PHASE_GUEST);
@@ -78,8 +82,8 @@ export function iretCall(v: usize): bool {
 }
 
 /** EAX, the virtual IOPL and the arithmetic flags become those of a frame. @returns the other flags. */
-function takeFrame(v: usize, frame: u32, image: u32): u32 {
-  store<u32>(v, readGuest<u32>(v, frame), VCPU_GPR);
+function takeFrame(v: usize, eax: u32, image: u32): u32 {
+  store<u32>(v, eax, VCPU_GPR);
   store<u32>(v, load<u32>(v, VCPU_NMI) & ~NMI_BLOCKED, VCPU_NMI);
   if (hasArchitecturalIopl(v)) {
     store<u32>(v, (image & EFLAGS_IOPL) >>> EFLAGS_IOPL_SHIFT, VCPU_XEN_IOPL);
@@ -98,7 +102,7 @@ function refuseVm86(v: usize, frame: u32, image: u32): bool {
   const eip = gateEip(v, VECTOR_GP);
   const cs = gateCs(v, VECTOR_GP);
   if (!canMove || isNull(cs)) return refuse(v, canMove ? frame : sp, canMove ? cs : 0);
-  const flags = takeFrame(v, frame, image) & ~(EFLAGS_TF | EFLAGS_NT);
+  const flags = takeFrame(v, readGuest<u32>(v, frame), image) & ~(EFLAGS_TF | EFLAGS_NT);
   // Towards the end that is written last: the two may overlap.
   for (let at: u32 = 4; at < VM86_BYTES; at += 4) {
     const word = sp < frame ? at : VM86_BYTES - at;
@@ -111,6 +115,11 @@ function refuseVm86(v: usize, frame: u32, image: u32): bool {
   countTrap(v, VECTOR_GP);
   const ss = load<u32>(v, VCPU_XEN_KERNEL_SS);
   return land(v, cs, eip, flags, ss, sp) || failsafe(v, cs, eip, flags, ss, sp);
+}
+
+/** Word `off` of the frame, which can be read; `ptr` is its host pointer if it is all on one page, else 0. */
+function wordOf(v: usize, ptr: usize, frame: u32, off: u32): u32 {
+  return ptr == 0 ? readGuest<u32>(v, frame + off) : load<u32>(ptr + off);
 }
 
 function refuse(v: usize, frame: u32, cs: u32): bool {

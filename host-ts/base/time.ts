@@ -163,11 +163,12 @@ export class Timers {
   /** Removes and returns the names of the timers due at `nowNs`, earliest first. */
   takeDue(nowNs: number): readonly string[] {
     if (this.#nextNs === undefined || this.#nextNs > nowNs) return NONE;
-    const due = [...this.#deadlines].filter(([, deadline]) => deadline <= nowNs);
-    due.sort(([, a], [, b]) => a - b);
-    for (const [name] of due) this.#deadlines.delete(name);
+    const due: string[] = [];
+    for (const [name, deadline] of this.#deadlines) if (deadline <= nowNs) due.push(name);
+    if (due.length > 1) due.sort((a, b) => this.#deadlines.get(a)! - this.#deadlines.get(b)!);
+    for (const name of due) this.#deadlines.delete(name);
     this.#findNext();
-    return due.map(([name]) => name);
+    return due;
   }
 
   /** Serialisable state: deadlines by name. */

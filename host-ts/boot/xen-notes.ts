@@ -4,6 +4,7 @@
  */
 
 import { PAGE_BYTES } from "../../abi/memory.ts";
+import { XEN_ELFNOTE_PHYS32_ENTRY } from "../../abi/pvh.ts";
 import { XENFEAT_NAMES } from "../../abi/xen.ts";
 import {
   XEN_ELFNOTE_BSD_SYMTAB,
@@ -214,7 +215,14 @@ function checkPae(mode: string): void {
 function checkPlaces(image: KernelImage, xen: XenParameters, values: Values): void {
   const { start, end } = imageRange(image, xen);
   const inside = `between ${hex(start)} and ${hex(end)}`;
-  if (xen.entry < start || xen.entry >= end) {
+  const isOutside = xen.entry < start || xen.entry >= end;
+  if (isOutside && values.has(XEN_ELFNOTE_PHYS32_ENTRY) && !values.has(XEN_ELFNOTE_ENTRY)) {
+    throw new ImageError(
+      'kernel: it has an entry for PVH guests and none for PV ones; take one built with CONFIG_XEN_PV, or run it with abi "bare"',
+      "HV_IMAGE_UNSUPPORTED",
+    );
+  }
+  if (isOutside) {
     throw badField("Xen notes", "XEN_ELFNOTE_ENTRY", hex(xen.entry), inside);
   }
   const page = xen.hypercallPage;

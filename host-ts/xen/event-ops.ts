@@ -47,6 +47,8 @@ interface Operation {
   readonly bytes: number;
   readonly handle: Handler;
 }
+/** One that is asked for all the time and is about a port alone: its structure is not copied. @returns 0 or a negative errno. */
+type PortHandler = (domain: XenDomain, port: number) => number;
 
 /** Where the structure begins in the older form, after the command. */
 const COMPAT_OFFSET = 4;
@@ -79,7 +81,6 @@ const OPERATIONS: Readonly<Record<number, Operation>> = {
     handle: (_, op) => (u32(op, 0) >= NR_PIRQS ? -XEN_EINVAL : -XEN_EPERM),
   },
   [EVTCHNOP_CLOSE]: { bytes: 4, handle: ({ channels }, op) => channels.close(u32(op, 0)) },
-  [EVTCHNOP_SEND]: { bytes: 4, handle: ({ channels }, op) => channels.send(u32(op, 0)) },
   [EVTCHNOP_STATUS]: { bytes: EVTCHN_STATUS_BYTES, handle: status },
   [EVTCHNOP_ALLOC_UNBOUND]: {
     bytes: 8,
@@ -93,7 +94,6 @@ const OPERATIONS: Readonly<Record<number, Operation>> = {
     bytes: 8,
     handle: ({ channels }, op) => channels.bindVcpu(u32(op, 0), u32(op, 4)),
   },
-  [EVTCHNOP_UNMASK]: { bytes: 4, handle: ({ channels }, op) => channels.unmask(u32(op, 0)) },
   [EVTCHNOP_RESET]: { bytes: 2, handle: ({ channels }, op) => channels.reset(u16(op, 0)) },
   // Closing all ports takes no time worth stopping for, so there never is one that goes on.
   [EVTCHNOP_RESET_CONT]: {
@@ -110,11 +110,17 @@ const OPERATIONS: Readonly<Record<number, Operation>> = {
     handle: ({ channels }, op) => channels.setPriority(u32(op, 0), u32(op, 4)),
   },
 };
+const PORT_OPERATIONS: Readonly<Record<number, PortHandler>> = {
+  [EVTCHNOP_SEND]: ({ channels }, port) => channels.send(port),
+  [EVTCHNOP_UNMASK]: ({ channels }, port) => channels.unmask(port),
+};
 /** Operations of FIFO queues, which a domain may be without. */
 const FIFO_OPERATIONS = [EVTCHNOP_INIT_CONTROL, EVTCHNOP_EXPAND_ARRAY, EVTCHNOP_SET_PRIORITY];
 
 /** HYPERVISOR_event_channel_op. */
 export function eventChannelOp(domain: XenDomain, command: number, pointer: number): number {
+  const portHandler = PORT_OPERATIONS[command];
+  if (portHandler !== undefined) return performOnPort(domain, portHandler, pointer);
   const operation = OPERATIONS[command];
   const isHidden = !domain.hasFifo && FIFO_OPERATIONS.includes(command);
   if (operation === undefined || isHidden) return -XEN_ENOSYS;
@@ -125,9 +131,16 @@ export function eventChannelOp(domain: XenDomain, command: number, pointer: numb
 export function eventChannelOpCompat(domain: XenDomain, pointer: number): number {
   const command = domain.pointers.readU32(pointer);
   if (command === undefined) return -XEN_EFAULT;
+  const portHandler = PORT_OPERATIONS[command];
+  if (portHandler !== undefined) return performOnPort(domain, portHandler, pointer + COMPAT_OFFSET);
   const operation = OPERATIONS[command];
   if (operation === undefined || command > EVTCHNOP_UNMASK) return -XEN_ENOSYS;
   return perform(domain, operation, pointer + COMPAT_OFFSET);
+}
+
+function performOnPort(domain: XenDomain, handle: PortHandler, pointer: number): number {
+  const port = domain.pointers.readU32(pointer);
+  return port === undefined ? -XEN_EFAULT : handle(domain, port);
 }
 
 function perform(domain: XenDomain, { bytes, handle }: Operation, pointer: number): number {

@@ -124,6 +124,8 @@ class XenPv implements Personality {
   readonly #storePort: number;
   /** On the host path: runs the guest in place of the core's own verb. */
   readonly run?: (budget: number) => number;
+  /** Of the call that is performed: calls leave too often for a list of their own. */
+  readonly #args: number[] = Array(MAX_ARGS).fill(0);
 
   constructor(
     host: PersonalityHost,
@@ -224,7 +226,8 @@ class XenPv implements Personality {
     if (vcpu.exitReason !== EXIT_HYPERCALL) return;
     vcpu.setU32(VCPU_EXIT_REASON, EXIT_BUDGET);
     const number = vcpu.exitArg(0);
-    const args = Array.from({ length: MAX_ARGS }, (_, i) => vcpu.exitArg(1 + i));
+    const args = this.#args;
+    for (let i = 0; i < MAX_ARGS; i++) args[i] = vcpu.exitArg(1 + i);
     this.#host.countHypercall(number);
     const result = performHypercall(this.#domain, number, args);
     if (result !== undefined) core.exports.xenReturn(vcpu.ptr, result);

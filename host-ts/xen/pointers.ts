@@ -23,6 +23,12 @@ export class GuestPointers {
   read(lin: number, length: number): DataView | undefined {
     if (!isGuestRange(lin, length)) return undefined;
     const target = new Uint8Array(length);
+    if (isWithinPage(lin, length)) {
+      const gpa = this.#walk(this.#host.vcpu, lin, false);
+      if (gpa < 0) return undefined;
+      this.#host.memory.readInto(gpa, target);
+      return new DataView(target.buffer);
+    }
     for (let done = 0; done < length; ) {
       const chunk = Math.min(PAGE_BYTES - ((lin + done) % PAGE_BYTES), length - done);
       const gpa = this.#walk(this.#host.vcpu, lin + done, false);
@@ -41,6 +47,11 @@ export class GuestPointers {
   /** The same under the page tables of any vCPU that has some. */
   writeFor(vcpu: VcpuBlock, lin: number, bytes: Uint8Array): boolean {
     if (!isGuestRange(lin, bytes.length)) return false;
+    if (isWithinPage(lin, bytes.length)) {
+      const gpa = this.#walk(vcpu, lin, true);
+      if (gpa >= 0) this.#host.memory.write(gpa, bytes);
+      return gpa >= 0;
+    }
     const pieces: { gpa: number; from: number; length: number }[] = [];
     for (let from = 0; from < bytes.length; ) {
       const length = Math.min(PAGE_BYTES - ((lin + from) % PAGE_BYTES), bytes.length - from);
@@ -61,7 +72,11 @@ export class GuestPointers {
   }
 
   readU32(lin: number): number | undefined {
-    return this.read(lin, 4)?.getUint32(0, true);
+    if (!isWithinPage(lin, 4) || !isGuestRange(lin, 4)) {
+      return this.read(lin, 4)?.getUint32(0, true);
+    }
+    const gpa = this.#walk(this.#host.vcpu, lin, false);
+    return gpa < 0 ? undefined : this.#host.memory.readU32(gpa);
   }
 
   writeU16(lin: number, value: number): boolean {
@@ -77,6 +92,10 @@ export class GuestPointers {
     const gpa = core.exports.walk(vcpu.ptr, lin, isWrite ? 1 : 0, 0);
     return memory.isRange(gpa, 1) ? gpa : -1;
   }
+}
+
+function isWithinPage(lin: number, length: number): boolean {
+  return length > 0 && (lin % PAGE_BYTES) + length <= PAGE_BYTES;
 }
 
 /** Whether all of a range lies below what the hypervisor has for itself. */

@@ -48,21 +48,20 @@ const COMPILE_INFO: readonly (readonly [number, string])[] = [
 /** HYPERVISOR_xen_version. */
 export function xenVersion(domain: XenDomain, command: number, pointer: number): number {
   const { pointers } = domain;
-  const give = (bytes: Uint8Array) => (pointers.write(pointer, bytes) ? 0 : -XEN_EFAULT);
   switch (command) {
     case XENVER_VERSION:
       return XEN_VERSION;
     case XENVER_EXTRAVERSION:
-      return give(padded(".0", XEN_EXTRAVERSION_BYTES));
+      return give(domain, pointer, padded(".0", XEN_EXTRAVERSION_BYTES));
     case XENVER_COMPILE_INFO: {
       const info = new Uint8Array(XEN_COMPILE_INFO_BYTES);
       for (const [at, text] of COMPILE_INFO) info.set(new TextEncoder().encode(text), at);
-      return give(info);
+      return give(domain, pointer, info);
     }
     case XENVER_CAPABILITIES:
-      return give(padded("xen-3.0-x86_32p ", XEN_CAPABILITIES_BYTES));
+      return give(domain, pointer, padded("xen-3.0-x86_32p ", XEN_CAPABILITIES_BYTES));
     case XENVER_CHANGESET:
-      return give(padded("unavailable", XEN_CHANGESET_BYTES));
+      return give(domain, pointer, padded("unavailable", XEN_CHANGESET_BYTES));
     case XENVER_PLATFORM_PARAMETERS:
       return pointers.writeU32(pointer, HYPERVISOR_VIRT_START) ? 0 : -XEN_EFAULT;
     case XENVER_GET_FEATURES:
@@ -70,14 +69,18 @@ export function xenVersion(domain: XenDomain, command: number, pointer: number):
     case XENVER_PAGESIZE:
       return PAGE_BYTES;
     case XENVER_GUEST_HANDLE:
-      return give(new Uint8Array(XEN_GUEST_HANDLE_BYTES));
+      return give(domain, pointer, new Uint8Array(XEN_GUEST_HANDLE_BYTES));
     case XENVER_COMMANDLINE:
-      return give(padded("<denied>", 9));
+      return give(domain, pointer, padded("<denied>", 9));
     case XENVER_BUILD_ID:
       return -XEN_EPERM;
     default:
       return -XEN_ENOSYS;
   }
+}
+
+function give({ pointers }: XenDomain, pointer: number, bytes: Uint8Array): number {
+  return pointers.write(pointer, bytes) ? 0 : -XEN_EFAULT;
 }
 
 function features({ host, pointers }: XenDomain, pointer: number): number {

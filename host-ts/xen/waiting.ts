@@ -1,6 +1,6 @@
 /** Which vCPUs of a Xen domain wait, for what, and until when; and the domain's watchdogs. */
 import { NMI_PENDING, VCPU_HALTED, VCPU_NMI, VCPU_XEN_LOOK } from "../../abi/vcpu.ts";
-import { SHUTDOWN_WATCHDOG, XEN_EEXIST, XEN_EINVAL, XEN_ENOSPC } from "../../abi/xen.ts";
+import { SHUTDOWN_WATCHDOG, XEN_EINVAL, XEN_ENOSPC } from "../../abi/xen.ts";
 import { VI_UPCALL_MASK } from "../../abi/xen-layout.ts";
 import type { PersonalityHost } from "../base/personality.ts";
 import type { VcpuBlock } from "../base/vcpu-block.ts";
@@ -105,7 +105,6 @@ export class Waiting {
     const { timers, clock } = this.#domain.host;
     if (id > WATCHDOGS) return -XEN_EINVAL;
     if (id === 0) {
-      if (seconds === 0) return -XEN_EINVAL;
       id = 1;
       while (this.#watchdogs.has(id)) id++;
       if (id > WATCHDOGS) return -XEN_ENOSPC;
@@ -113,7 +112,7 @@ export class Waiting {
       timers.set(`xen watchdog ${id}`, clock.nowNs + seconds * 1e9);
       return id;
     }
-    if (!this.#watchdogs.has(id)) return -XEN_EEXIST;
+    if (!this.#watchdogs.has(id)) return -XEN_EINVAL;
     if (seconds === 0) {
       this.#watchdogs.delete(id);
       timers.cancel(`xen watchdog ${id}`);

@@ -141,6 +141,6 @@ test("calls with any arguments end, one way or another, with every count right",
         domain.destroy();
       }
     }),
-    { numRuns: Number(process.env["WASMVISOR_XEN_RUNS"] ?? 100) },
+    { numRuns: Number(process.env.WASMVISOR_XEN_RUNS ?? 100) },
   );
 }, 600_000);

@@ -7,6 +7,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, onTestFinished, test } from "vitest";
+import { unpackKernel } from "../../host-ts/boot/payload.ts";
 import {
   debianFile,
   missingDebianGuests,
@@ -72,6 +73,15 @@ describe.skipIf(why)(why ? `${title} (${why})` : title, () => {
       expect([end.kind, end.crash]).toEqual(["power-off", undefined]);
     },
     3 * MINUTE,
+  );
+
+  test(
+    "the payload of the package's bzImage, packed with xz, unpacks here to what Linux's own script makes of it",
+    async () => {
+      const unpacked = await unpackKernel(readFileSync(stockBzImage()));
+      expect(Buffer.compare(unpacked, readFileSync(debianFile("vmlinux-686-pae")))).toBe(0);
+    },
+    MINUTE,
   );
 
   test(

@@ -125,4 +125,37 @@ export const MICROKERNELS: readonly Microkernel[] = [
   works("event-upcall"),
   works("event-selector"),
   works("event-reset"),
+
+  // Time
+  works("timer-oneshot"),
+  works("timer-singleshot"),
+  works("time-info"),
+  works("runstate"),
+
+  // vCPU and scheduler
+  works("vcpu-info"),
+  works("vcpu-op"),
+  ends("vcpu-down", "power-off", /^the domain shut down: power off$/),
+  works("block"),
+  ends("block-for-ever", "deadlocked", /^halted with no timer/),
+  works("poll"),
+  works("watchdog"),
+  ends("watchdog-bites", "panic", /^the domain shut down: its watchdog expired$/),
+  ends("shutdown-poweroff", "power-off", /^the domain shut down: power off$/),
+  ends("shutdown-reboot", "restart", /^the domain shut down: reboot$/),
+  ends("shutdown-crash", "panic", /^the domain shut down: crash$/),
+  ends("shutdown-compat", "restart", /^the domain shut down: reboot$/),
+  ends("shutdown-unknown", "panic", /^the domain shut down: reason 77$/),
+
+  // Memory and grants
+  works("reservation"),
+  works("balloon"),
+  works("balloon-errors"),
+  works("exchange"),
+  works("grant-table"),
+  works("grant-copy"),
+
+  // Services
+  works("console-input", "hello\n"),
+  works("xenstore"),
 ];

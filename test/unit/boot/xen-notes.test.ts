@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { XEN_ELFNOTE_PHYS32_ENTRY } from "../../../abi/pvh.ts";
 import {
   XEN_ELFNOTE_BSD_SYMTAB,
   XEN_ELFNOTE_ENTRY,
@@ -126,6 +127,14 @@ describe("notes", () => {
   test("an ELF file that says nothing to Xen is refused, and so is what is no ELF file", () => {
     expect(() => parseXenImage(buildElf())).toThrow(/__xen_guest/);
     expect(() => parseXenImage(new Uint8Array(64))).toThrow(/ELF32/);
+  });
+
+  test("a kernel that is for PVH alone is refused as such, as Debian's is", () => {
+    const base = note(XEN_ELFNOTE_VIRT_BASE, word(0xc0000000));
+    const pvh = note(XEN_ELFNOTE_PHYS32_ENTRY, word(0x100000));
+    expect(() => parameters(base)).toThrow(/VIRT_BASE|ENTRY is 0x100000/);
+    const image = buildElf({ segments: [{ ...SEGMENTS[0]! }], notes: [pae, base, pvh] });
+    expect(() => parseXenImage(image)).toThrow(/an entry for PVH guests and none for PV ones/);
   });
 
   test("a kernel of 64 bits is refused as such", () => {
