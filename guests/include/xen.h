@@ -51,6 +51,40 @@ struct trap_info {
   u32 address;
 };
 
+struct cpu_user_regs {
+  u32 ebx, ecx, edx, esi, edi, ebp, eax;
+  u16 error_code, entry_vector;
+  u32 eip;
+  u16 cs;
+  u8 saved_upcall_mask, unused;
+  u32 eflags, esp;
+  u32 ss, es, ds, fs, gs;
+};
+
+/* What a vCPU begins with. */
+struct vcpu_guest_context {
+  u8 fpu[512];
+  u32 flags;
+  struct cpu_user_regs user_regs;
+  struct trap_info trap_ctxt[256];
+  u32 ldt_base, ldt_ents;
+  u32 gdt_frames[16], gdt_ents;
+  u32 kernel_ss, kernel_sp;
+  u32 ctrlreg[8], debugreg[8];
+  u32 event_callback_cs, event_callback_eip;
+  u32 failsafe_callback_cs, failsafe_callback_eip;
+  u32 vm_assist;
+};
+
+struct vcpu_runstate_info {
+  u32 state;
+  u64 state_entry_time, time[4];
+} __attribute__((packed));
+
+_Static_assert(sizeof(struct vcpu_guest_context) == VGC_BYTES, "struct vcpu_guest_context");
+_Static_assert(sizeof(struct cpu_user_regs) == CUR_BYTES, "struct cpu_user_regs");
+_Static_assert(sizeof(struct vcpu_runstate_info) == RUNSTATE_INFO_BYTES, "struct vcpu_runstate_info");
+
 struct mmu_update {
   u64 ptr, val;
 };

@@ -121,10 +121,13 @@ export class XenTimers {
     if (copy !== 0 && vcpus.isInitialised(vcpu)) pointers.writeFor(vcpu, copy, bytes);
   }
 
-  /** The guest wants a copy of a vCPU's time at this address too; 0 for none. */
+  /** The guest wants a copy of a vCPU's time at this address too, for which the vCPU that asks has tables; the first is made now. */
   setTimeArea(vcpu: VcpuBlock, lin: number): void {
     this.#copies[vcpu.id] = lin;
     this.publishTimeInfo(vcpu);
+    const { memory } = this.#host;
+    const now = memory.read(vcpu.u32(VCPU_XEN_INFO) + VI_TIME, TIME_INFO_BYTES);
+    this.#domain.pointers.write(lin, now);
   }
 
   /** A vCPU runs from now on, or none does: an idle domain needs no clock. */

@@ -17,17 +17,21 @@ export interface Microkernel {
   readonly expected: Expected;
   /** What the guest waits for at its console. */
   readonly input: string;
+  readonly vcpus: number;
 }
 
-const works = (name: string, input = ""): Microkernel => ({
+const works = (name: string, input = "", vcpus = 1): Microkernel => ({
   name,
   expected: { is: "success" },
   input,
+  vcpus,
 });
+const worksWithTwo = (name: string): Microkernel => works(name, "", 2);
 const ends = (name: string, kind: GuestEnd["kind"], reason: RegExp): Microkernel => ({
   name,
   expected: { is: "ends", kind, reason },
   input: "",
+  vcpus: 1,
 });
 const dies = (name: string, reason: RegExp) => ends(name, "killed", reason);
 
@@ -158,4 +162,19 @@ export const MICROKERNELS: readonly Microkernel[] = [
   // Services
   works("console-input", "hello\n"),
   works("xenstore"),
+
+  // Several vCPUs
+  worksWithTwo("vcpu-initialise"),
+  worksWithTwo("vcpu-start"),
+  worksWithTwo("vcpu-start-failsafe"),
+  worksWithTwo("vcpu-down-up"),
+  { ...ends("vcpu-down-last", "power-off", /power off/), vcpus: 2 },
+  worksWithTwo("vcpu-ipi"),
+  worksWithTwo("vcpu-timers"),
+  worksWithTwo("vcpu-runstate"),
+  worksWithTwo("vcpu-info-other"),
+  worksWithTwo("vcpu-info-running"),
+  worksWithTwo("vcpu-tlb"),
+  worksWithTwo("vcpu-directories"),
+  worksWithTwo("vcpu-nmi"),
 ];

@@ -20,13 +20,14 @@ interface Outcome {
 }
 
 async function run(
-  { name, input }: Microkernel,
+  { name, input, vcpus }: Microkernel,
   options: Partial<GuestOptions> = {},
 ): Promise<Outcome> {
   const { debug, ...others } = options;
   const guest = await createGuest({
     kernel: readFileSync(buildXenMicrokernel(name)),
     abi: "xen-pv",
+    vcpus,
     commandLine: "one two",
     memoryBytes: MEMORY_BYTES,
     mode: "inline",

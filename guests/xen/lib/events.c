@@ -18,10 +18,12 @@ void shared_info_init(void) {
     shared->evtchn_mask[i] = ~0u;
 }
 
-void scan_events(void) {
-  vcpu->upcall_pending = 0;
+void scan_events(void) { scan_events_of(vcpu); }
+
+void scan_events_of(struct vcpu_info *info) {
+  info->upcall_pending = 0;
   u32 selector = 0;
-  __asm__ volatile("xchgl %0, %1" : "+r"(selector), "+m"(vcpu->pending_sel) : : "memory");
+  __asm__ volatile("xchgl %0, %1" : "+r"(selector), "+m"(info->pending_sel) : : "memory");
   for (u32 word = 0; word < 32; word++) {
     if (!(selector >> word & 1))
       continue;
@@ -48,8 +50,10 @@ u32 bind_virq(u32 virq) {
   return op.port;
 }
 
-u32 bind_ipi(void) {
-  struct bind_ipi op = {0, 0};
+u32 bind_ipi(void) { return bind_ipi_of(0); }
+
+u32 bind_ipi_of(u32 id) {
+  struct bind_ipi op = {id, 0};
   s32 answer = event_channel_op(EVTCHNOP_BIND_IPI, &op);
   if (answer)
     error("binding an IPI is refused with %d", answer);

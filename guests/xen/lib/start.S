@@ -92,6 +92,16 @@ xen_iret:
         movl    $HYPERVISOR_IRET, %eax
         int     $TRAP_HYPERCALL
 
+/* The event callback of the second vCPU, which has the kernel's flat segments always. */
+        .balign 16
+        .globl  second_event_stub
+second_event_stub:
+        pushal
+        cld
+        call    second_upcall
+        popal
+        jmp     xen_iret
+
 /* Entered with null data segments; what they were lies below the frame. The handler's are kept on the way out. */
         .balign 16
 failsafe_stub:

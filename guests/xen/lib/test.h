@@ -164,6 +164,7 @@ static inline void events_off(void) {
 }
 void events_on(void); /* unmasks and takes what waited, as a kernel does it */
 void scan_events(void);
+void scan_events_of(struct vcpu_info *info);
 
 struct bind_virq {
   u32 virq, vcpu, port;
@@ -193,5 +194,24 @@ static inline void unmask_bit(u32 port) { shared->evtchn_mask[port / 32] &= ~(1u
 static inline void mask_bit(u32 port) { shared->evtchn_mask[port / 32] |= 1u << port % 32; }
 static inline int is_pending(u32 port) { return shared->evtchn_pending[port / 32] >> port % 32 & 1; }
 u64 system_time(void);
+
+/* --- vcpus.c: a second vCPU; it and the first take turns --- */
+extern struct vcpu_guest_context second; /* what it begins with */
+extern u8 second_event_stub[];
+extern volatile u32 second_upcalls;
+#define second_info (&shared->vcpu_info[1])
+
+void second_prepare(void (*main)(void)); /* fills `second`: to main with the kernel's page tables and traps, events masked */
+void second_start(void (*main)(void));   /* the same, and brings it up; ends the test when refused */
+void wait_until(volatile u32 *word, u32 value); /* gives turns away until a word has a value */
+void wait_until_down(void);              /* until the second vCPU took itself down, as it does when main returns */
+static inline void second_events_on(void) {
+  second_info->upcall_mask = 0;
+  barrier();
+  if (second_info->upcall_pending)
+    xen_version(XENVER_VERSION, NULL);
+}
+u32 bind_ipi_of(u32 id);
+static inline s32 send_event(u32 port) { return event_channel_op(EVTCHNOP_SEND, &port); }
 
 #endif
