@@ -431,6 +431,23 @@ export const EVTCHN_FIFO_CONTROL_BYTES = 0x48;
 export const EVTCHN_FIFO_READY = 0x00;
 export const EVTCHN_FIFO_HEADS = 0x08;
 
+/** Structures of calls that are for domains with privileges, as far as their sizes matter. */
+export const PLATFORM_OP_BYTES = 0x88;
+export const SYSCTL_BYTES = 0x88;
+export const DOMCTL_BYTES = 0x90;
+export const DOMCTL_DOMAIN = 0x08;
+export const INTERFACE_VERSION = 0x04;
+export const DM_OP_BUFFER_BYTES = 8;
+export const HVM_PARAM_BYTES = 0x10;
+export const HVM_PARAM_INDEX = 0x04;
+export const HVM_MEM_TYPE_BYTES = 0x10;
+export const HVM_PAGETABLE_DYING_BYTES = 0x10;
+export const HVM_XENTRACE_BYTES = 0x20;
+export const HVM_XENTRACE_DATA_BYTES = 28;
+export const HVM_ALTP2M_BYTES = 0x10;
+export const EVTCHN_OP_BYTES = 0x1c;
+export const PHYSDEV_OP_BYTES = 0x10;
+
 export const SCHED_POLL_BYTES = 0x10;
 export const SCHED_POLL_PORTS = 0x00;
 export const SCHED_POLL_NR_PORTS = 0x04;

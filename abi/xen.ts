@@ -52,6 +52,9 @@ export const HYPERVISOR_TMEM_OP = 38;
 export const HYPERVISOR_ARGO_OP = 39;
 export const HYPERVISOR_XENPMU_OP = 40;
 export const HYPERVISOR_DM_OP = 41;
+export const HYPERVISOR_HYPFS_OP = 42;
+export const HYPERVISOR_MCA = 48;
+export const HYPERVISOR_PAGING_DOMCTL_CONT = 49;
 /** One more than the highest number that a hypercall page has a slot for. */
 export const HYPERVISOR_SLOTS = 128;
 /** Bytes of one slot of the hypercall page. */
@@ -284,6 +287,7 @@ export const VIRQ_XENPMU = 13;
 export const NR_VIRQS = 24;
 /** Physical interrupts that a domain without hardware has numbers for: the lines of one I/O APIC, and Xen's default of 32 more. */
 export const NR_PIRQS = 56;
+export const NR_GSIS = 24;
 
 // ---------------------------------------------------------------------------------------------------------------
 // memory_op, xen_version, vm_assist, physdev_op, console_io
@@ -366,8 +370,48 @@ export const VMASST_TYPE_PAE_EXTENDED_CR3 = 3;
 export const VMASST_TYPE_ARCHITECTURAL_IOPL = 4;
 export const VMASST_TYPE_RUNSTATE_UPDATE_FLAG = 5;
 
+export const PHYSDEVOP_IRQ_UNMASK_NOTIFY = 4;
+export const PHYSDEVOP_IRQ_STATUS_QUERY = 5;
 export const PHYSDEVOP_SET_IOPL = 6;
 export const PHYSDEVOP_SET_IOBITMAP = 7;
+export const PHYSDEVOP_APIC_READ = 8;
+export const PHYSDEVOP_APIC_WRITE = 9;
+export const PHYSDEVOP_ALLOC_IRQ_VECTOR = 10;
+export const PHYSDEVOP_EOI = 12;
+export const PHYSDEVOP_MAP_PIRQ = 13;
+export const PHYSDEVOP_UNMAP_PIRQ = 14;
+export const PHYSDEVOP_MANAGE_PCI_ADD = 15;
+export const PHYSDEVOP_MANAGE_PCI_REMOVE = 16;
+export const PHYSDEVOP_PIRQ_EOI_GMFN_V1 = 17;
+export const PHYSDEVOP_RESTORE_MSI = 19;
+export const PHYSDEVOP_MANAGE_PCI_ADD_EXT = 20;
+export const PHYSDEVOP_SETUP_GSI = 21;
+export const PHYSDEVOP_GET_FREE_PIRQ = 23;
+export const PHYSDEVOP_PCI_MMCFG_RESERVED = 24;
+export const PHYSDEVOP_PCI_DEVICE_ADD = 25;
+export const PHYSDEVOP_PCI_DEVICE_REMOVE = 26;
+export const PHYSDEVOP_RESTORE_MSI_EXT = 27;
+export const PHYSDEVOP_PIRQ_EOI_GMFN_V2 = 28;
+export const PHYSDEVOP_DBGP_OP = 29;
+export const PHYSDEVOP_PREPARE_MSIX = 30;
+export const PHYSDEVOP_RELEASE_MSIX = 31;
+/** Flag of irq_status_query: an interrupt must be told when it is done. */
+export const XENIRQSTAT_NEEDS_EOI = 1;
+export const MAP_PIRQ_TYPE_GSI = 1;
+export const MAP_PIRQ_TYPE_MULTI_MSI = 4;
+
+export const HVMOP_SET_PARAM = 0;
+export const HVMOP_GET_PARAM = 1;
+export const HVMOP_FLUSH_TLBS = 5;
+export const HVMOP_PAGETABLE_DYING = 9;
+export const HVMOP_GET_TIME = 10;
+export const HVMOP_XENTRACE = 11;
+export const HVMOP_GET_MEM_TYPE = 15;
+export const HVMOP_SET_EVTCHN_UPCALL_VECTOR = 23;
+export const HVMOP_GUEST_REQUEST_VM_EVENT = 24;
+export const HVMOP_ALTP2M = 25;
+/** Parameters that an HVM domain has. */
+export const HVM_NR_PARAMS = 39;
 
 export const CONSOLEIO_WRITE = 0;
 export const CONSOLEIO_READ = 1;

@@ -24,7 +24,6 @@ import {
   CALLBACKTYPE_NMI,
   CALLBACKTYPE_SYSCALL32,
   CALLBACKTYPE_SYSENTER,
-  CALLBACKTYPE_SYSENTER_DEPRECATED,
   FLAT_RING1_CS,
   TRAP_INFO_MASK_EVENTS,
   VMASST_CMD_DISABLE,
@@ -52,7 +51,10 @@ const TRAPS: u32 = 256;
 const TRAP_FLAGS: u32 = 7;
 /** struct callback_register: u16 type, u16 flags, u32 selector, u32 EIP. */
 const REGISTER_BYTES: u32 = 12;
+const UNREGISTER_BYTES: u32 = 4;
 const REGISTER_FLAGS: u32 = 2;
+/** struct xennmi_callback. */
+const NMI_CALLBACK_BYTES: u32 = 8;
 const REGISTER_CS: u32 = 4;
 const REGISTER_EIP: u32 = 8;
 /** Bytes from a callback's selector to its EIP in the vCPU block. */
@@ -97,6 +99,8 @@ function setCallback(v: usize, where: u32, cs: u32, eip: u32): void {
 export function setCallbacks(v: usize, cs: u32, eip: u32, safeCs: u32, safeEip: u32): i32 {
   setCallback(v, VCPU_XEN_EVENT_CS, cs, eip);
   setCallback(v, VCPU_XEN_FAILSAFE_CS, safeCs, safeEip);
+  const masks = load<u32>(v, VCPU_XEN_CALLBACK_MASKS);
+  store<u32>(v, masks & ~(1 << CALLBACKTYPE_FAILSAFE), VCPU_XEN_CALLBACK_MASKS);
   return 0;
 }
 
@@ -108,7 +112,6 @@ function callbackWords(type: u32): u32 {
     case CALLBACKTYPE_FAILSAFE:
       return VCPU_XEN_FAILSAFE_CS;
     case CALLBACKTYPE_SYSENTER:
-    case CALLBACKTYPE_SYSENTER_DEPRECATED:
       return VCPU_XEN_SYSENTER_CS;
     case CALLBACKTYPE_SYSCALL32:
       return VCPU_XEN_SYSCALL_CS;
@@ -121,7 +124,7 @@ function callbackWords(type: u32): u32 {
 export function callbackOp(v: usize, command: u32, lin: u32): i32 {
   const registers = command == <u32>CALLBACKOP_REGISTER;
   if (!registers && command != <u32>CALLBACKOP_UNREGISTER) return -XEN_EINVAL;
-  if (!canRead(v, lin, registers ? REGISTER_BYTES : 2)) return -XEN_EFAULT;
+  if (!canRead(v, lin, registers ? REGISTER_BYTES : UNREGISTER_BYTES)) return -XEN_EFAULT;
   const type: u32 = readGuest<u16>(v, lin);
   if (type == <u32>CALLBACKTYPE_NMI) {
     setNmiCallback(v, registers ? readGuest<u32>(v, lin + REGISTER_EIP) : 0);
@@ -151,15 +154,15 @@ export function nmiOp(v: usize, command: u32, lin: u32): i32 {
     return 0;
   }
   if (command != <u32>XENNMI_REGISTER_CALLBACK) return -XEN_ENOSYS;
-  if (!canRead(v, lin, 4)) return -XEN_EFAULT;
+  if (!canRead(v, lin, NMI_CALLBACK_BYTES)) return -XEN_EFAULT;
   setNmiCallback(v, readGuest<u32>(v, lin));
   return 0;
 }
 
 /** vm_assist. @returns 0 or a negative errno. */
 export function vmAssist(v: usize, command: u32, type: u32): i32 {
-  if (command != <u32>VMASST_CMD_ENABLE && command != <u32>VMASST_CMD_DISABLE) return -XEN_ENOSYS;
   if (type > <u32>VMASST_TYPE_RUNSTATE_UPDATE_FLAG) return -XEN_EINVAL;
+  if (command != <u32>VMASST_CMD_ENABLE && command != <u32>VMASST_CMD_DISABLE) return -XEN_ENOSYS;
   const guest = load<usize>(v, VCPU_GUEST);
   const bit: u32 = 1 << type;
   const assists = load<u32>(guest, GUEST_XEN_ASSISTS);

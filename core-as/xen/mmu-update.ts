@@ -14,7 +14,6 @@ import {
   UVMF_ALL,
   UVMF_FLUSHTYPE_MASK,
   UVMF_INVLPG,
-  UVMF_NONE,
   UVMF_TLB_FLUSH,
   XEN_EFAULT,
   XEN_EINVAL,
@@ -149,7 +148,7 @@ export function updateVaMapping(v: usize, lin: u32, low: u32, high: u32, flags: 
 /** The flush an update asks for: none, everything, or one page; here, on all vCPUs, or on a set of them. */
 function flushAfter(v: usize, lin: u32, flags: u32): i32 {
   const kind = flags & UVMF_FLUSHTYPE_MASK;
-  if (kind == <u32>UVMF_NONE) return 0;
+  if (kind != <u32>UVMF_TLB_FLUSH && kind != <u32>UVMF_INVLPG) return 0;
   const where = flags & ~UVMF_FLUSHTYPE_MASK;
   const everywhere = where != 0;
   let vcpus = ALL_VCPUS;
@@ -161,10 +160,8 @@ function flushAfter(v: usize, lin: u32, flags: u32): i32 {
     charge(v, everywhere ? COST_EVERYTHING : COST_DIRECTORY);
     if (everywhere) flushVcpus(load<usize>(v, VCPU_GUEST), vcpus);
     else flushCurrentDirectory(v);
-  } else if (kind == <u32>UVMF_INVLPG) {
-    if (everywhere) flushPageOfVcpus(load<usize>(v, VCPU_GUEST), vcpus, lin);
-    // Directories that sleep are dropped when they wake: an entry that was present has changed.
-    else flushPageOf(v, load<u32>(v, VCPU_CR3), lin);
-  }
+  } else if (everywhere) flushPageOfVcpus(load<usize>(v, VCPU_GUEST), vcpus, lin);
+  // Directories that sleep are dropped when they wake: an entry that was present has changed.
+  else flushPageOf(v, load<u32>(v, VCPU_CR3), lin);
   return 0;
 }

@@ -84,6 +84,7 @@ export function extendedOperation(v: usize, lin: u32): i32 {
     case MMUEXT_TLB_FLUSH_ALL:
     case MMUEXT_INVLPG_ALL:
       return flush(v, ALL_VCPUS, command == <u32>MMUEXT_TLB_FLUSH_ALL, arg1);
+    // Only who has hardware may.
     case MMUEXT_FLUSH_CACHE:
       return -XEN_EACCES;
     case MMUEXT_FLUSH_CACHE_GLOBAL:

@@ -9,6 +9,7 @@ import { EventChannels } from "./event-channels.ts";
 import { GrantMaps } from "./grant-maps.ts";
 import { GrantTable } from "./grants.ts";
 import { drawMachineMap, type MachineMap } from "./machine-map.ts";
+import { Pirqs } from "./pirqs.ts";
 import { GuestPointers } from "./pointers.ts";
 import { Reservation } from "./reservation.ts";
 import { Runstates } from "./runstates.ts";
@@ -37,6 +38,7 @@ export class XenDomain {
   /** Pages of others that this one has mapped. */
   readonly grantMaps: GrantMaps;
   readonly reservation: Reservation;
+  readonly pirqs: Pirqs;
   readonly vcpus: Vcpus;
   readonly runstates: Runstates;
   readonly waiting: Waiting;
@@ -45,6 +47,8 @@ export class XenDomain {
   /** SHUTDOWN_*: ends the domain. @returns what the call answers where the domain lives on, undefined while it is suspended. */
   readonly shutDown: (reason: number) => number | undefined;
 
+  /** SCHEDOP_shutdown_code: why it will end, however it does. */
+  declaredReason: number | undefined;
   /** It was suspended once, and went on in place or from its image. */
   wasSuspended = false;
 
@@ -65,9 +69,10 @@ export class XenDomain {
     this.hasFifo = hasFifo;
     this.machine = machine;
     this.domid = domid;
-    this.shutDown = shutDown;
+    this.shutDown = (reason) => shutDown(this.declaredReason ?? reason);
     this.map = drawMachineMap(ramFrames);
     this.reservation = new Reservation(host, this.map, seed, pfns);
+    this.pirqs = new Pirqs(this.reservation);
     this.pointers = new GuestPointers(host);
     this.channels = new EventChannels({
       memory: host.memory,

@@ -36,6 +36,7 @@ import {
   EVTCHN_INIT_CONTROL_LINK_BITS,
   EVTCHN_INIT_CONTROL_OFFSET,
   EVTCHN_INIT_CONTROL_VCPU,
+  EVTCHN_OP_BYTES,
   EVTCHN_STATUS_BYTES,
 } from "../../abi/xen-layout.ts";
 import type { XenDomain } from "./domain.ts";
@@ -129,7 +130,7 @@ export function eventChannelOp(domain: XenDomain, command: number, pointer: numb
 
 /** HYPERVISOR_event_channel_op_compat: command and structure in one. */
 export function eventChannelOpCompat(domain: XenDomain, pointer: number): number {
-  const command = domain.pointers.readU32(pointer);
+  const command = domain.pointers.read(pointer, EVTCHN_OP_BYTES)?.getUint32(0, true);
   if (command === undefined) return -XEN_EFAULT;
   const portHandler = PORT_OPERATIONS[command];
   if (portHandler !== undefined) return performOnPort(domain, portHandler, pointer + COMPAT_OFFSET);

@@ -7,6 +7,7 @@ import * as xen from "../../abi/xen.ts";
 import type { XenDomain } from "./domain.ts";
 import { eventChannelOp, eventChannelOpCompat } from "./event-ops.ts";
 import { grantTableOp } from "./grant-ops.ts";
+import { hvmOp } from "./hvm-op.ts";
 import { memoryOp } from "./memory-op.ts";
 import { physdevOp, physdevOpCompat } from "./physdev.ts";
 import * as refused from "./refused.ts";
@@ -78,7 +79,7 @@ export const HYPERCALLS: readonly Hypercall[] = [
   host(xen.HYPERVISOR_SET_TIMER_OP, "set_timer_op", setTimerOp, "value", "value"),
   host(xen.HYPERVISOR_EVENT_CHANNEL_OP_COMPAT, "event_channel_op_compat", eventChannelOpCompat, "inout"),
   host(xen.HYPERVISOR_XEN_VERSION, "xen_version", xenVersion, "cmd", "inout"),
-  host(xen.HYPERVISOR_CONSOLE_IO, "console_io", refused.consoleIo, "cmd", "count", "inout"),
+  host(xen.HYPERVISOR_CONSOLE_IO, "console_io", refused.denied, "cmd", "count", "inout"),
   host(xen.HYPERVISOR_PHYSDEV_OP_COMPAT, "physdev_op_compat", physdevOpCompat, "inout"),
   host(xen.HYPERVISOR_GRANT_TABLE_OP, "grant_table_op", grantTableOp, "cmd", "list", "count"),
   core(xen.HYPERVISOR_VM_ASSIST, "vm_assist", "cmd", "value"),
@@ -90,17 +91,20 @@ export const HYPERCALLS: readonly Hypercall[] = [
   core(xen.HYPERVISOR_NMI_OP, "nmi_op", "cmd", "in"),
   host(xen.HYPERVISOR_SCHED_OP, "sched_op", schedOp, "cmd", "inout"),
   core(xen.HYPERVISOR_CALLBACK_OP, "callback_op", "cmd", "in"),
-  host(xen.HYPERVISOR_XENOPROF_OP, "xenoprof_op", refused.notBuiltIn, "cmd", "inout"),
+  host(xen.HYPERVISOR_XENOPROF_OP, "xenoprof_op", refused.xenoprofOp, "cmd", "inout"),
   host(xen.HYPERVISOR_EVENT_CHANNEL_OP, "event_channel_op", eventChannelOp, "cmd", "inout"),
   host(xen.HYPERVISOR_PHYSDEV_OP, "physdev_op", physdevOp, "cmd", "inout"),
-  host(xen.HYPERVISOR_HVM_OP, "hvm_op", refused.hvmOp, "cmd", "inout"),
+  host(xen.HYPERVISOR_HVM_OP, "hvm_op", hvmOp, "cmd", "inout"),
   host(xen.HYPERVISOR_SYSCTL, "sysctl", refused.sysctl, "inout"),
   host(xen.HYPERVISOR_DOMCTL, "domctl", refused.domctl, "inout"),
-  host(xen.HYPERVISOR_KEXEC_OP, "kexec_op", refused.kexecOp, "cmd", "inout"),
+  host(xen.HYPERVISOR_KEXEC_OP, "kexec_op", refused.denied, "cmd", "inout"),
   host(xen.HYPERVISOR_TMEM_OP, "tmem_op", refused.notBuiltIn, "inout"),
   host(xen.HYPERVISOR_ARGO_OP, "argo_op", refused.notBuiltIn, "cmd", "inout", "inout", "value", "value"),
   host(xen.HYPERVISOR_XENPMU_OP, "xenpmu_op", refused.xenpmuOp, "cmd", "inout"),
   host(xen.HYPERVISOR_DM_OP, "dm_op", refused.dmOp, "domid", "count", "list"),
+  host(xen.HYPERVISOR_HYPFS_OP, "hypfs_op", refused.denied, "cmd", "in", "value", "inout", "value"),
+  host(xen.HYPERVISOR_MCA, "mca", refused.denied, "inout"),
+  host(xen.HYPERVISOR_PAGING_DOMCTL_CONT, "paging_domctl_cont", refused.pagingDomctlCont, "inout"),
 ];
 
 /** Names by number, for statistics and traces. */
@@ -170,13 +174,19 @@ function foreignOperation(
   return refuseFrames(domain, domid & 0xffff);
 }
 
-/** set_timer_op: the deadline is system time in two halves; 0 stops the timer. */
-function setTimerOp({ host: { vcpu }, timers }: XenDomain, low = 0, high = 0): number {
+/**
+ * set_timer_op: the deadline is system time in two halves; 0 stops the timer. One that can only be an overflow, negative or further ahead than
+ * any kernel means, comes soon: some set it instead of none, and some have work to do.
+ */
+function setTimerOp({ host: { vcpu, clock }, timers }: XenDomain, low = 0, high = 0): number {
   const deadlineNs = high * 2 ** 32 + low;
+  const isTooFar = high >= 2 ** 31 || deadlineNs - clock.nowNs >= FARTHEST_TIMER_NS;
   if (deadlineNs === 0) timers.cancelOneShot(vcpu.id);
-  else timers.setOneShot(vcpu.id, deadlineNs);
+  else timers.setOneShot(vcpu.id, isTooFar ? clock.nowNs + SOON_NS : deadlineNs);
   return 0;
 }
+const FARTHEST_TIMER_NS = 2 ** 50;
+const SOON_NS = 100_000_000;
 
 /** No domain is master of another one's tables; on its own, which it must not name by its number, it is update_va_mapping. */
 function updateOtherDomain(

@@ -200,6 +200,7 @@ class XenPv implements Personality {
       domid: this.#domain.domid,
       goOn: (answer) => {
         this.#domain.wasSuspended = true;
+        this.#domain.declaredReason = undefined;
         host.core.exports.xenReturn(host.vcpu.ptr, answer);
       },
       image: () => encodeImage(saveDomain(this.#domain, settings)),
@@ -317,6 +318,7 @@ class XenPv implements Personality {
       grants: grants.save(),
       grantMaps: this.#domain.grantMaps.save(),
       reservation: reservation.save(),
+      pirqs: this.#domain.pirqs.save(),
       runstates: runstates.save(),
       waiting: waiting.save(),
       console: this.#console.save(),
@@ -325,6 +327,7 @@ class XenPv implements Personality {
       bus: this.#bus.save(),
       control: this.control.save(),
       wasSuspended: this.#domain.wasSuspended,
+      declaredReason: this.#domain.declaredReason,
     };
   }
 
@@ -338,6 +341,7 @@ class XenPv implements Personality {
     grants.restore(part("grants"));
     this.#domain.grantMaps.restore(part("grantMaps"));
     reservation.restore(part("reservation"));
+    this.#domain.pirqs.restore(part("pirqs"));
     runstates.restore(part("runstates"));
     waiting.restore(part("waiting"));
     this.#console.restore(part("console"));
@@ -346,6 +350,7 @@ class XenPv implements Personality {
     this.#bus.restore(part("bus"));
     this.control.restore(part("control"));
     this.#domain.wasSuspended = state.wasSuspended as boolean;
+    this.#domain.declaredReason = state.declaredReason as number | undefined;
   }
 
   /** Everything zero but the masks, the wall clock, and each vCPU's time. */

@@ -24,6 +24,10 @@ import {
   SCHED_POLL_TIMEOUT,
 } from "../../abi/xen-layout.ts";
 import type { XenDomain } from "./domain.ts";
+import { isGuestRange } from "./pointers.ts";
+
+/** A reason is a byte, whatever the width of its field. */
+const REASON_MASK = 0xff;
 
 /** HYPERVISOR_sched_op_compat: arguments by value. */
 export function schedOpCompat(
@@ -31,7 +35,7 @@ export function schedOpCompat(
   command: number,
   argument: number,
 ): number | undefined {
-  if (command === SCHEDOP_SHUTDOWN) return domain.shutDown(argument & 0xff);
+  if (command === SCHEDOP_SHUTDOWN) return domain.shutDown(argument & REASON_MASK);
   return command === SCHEDOP_YIELD || command === SCHEDOP_BLOCK
     ? schedOp(domain, command, 0)
     : -XEN_ENOSYS;
@@ -49,17 +53,21 @@ export function schedOp(domain: XenDomain, command: number, pointer: number): nu
       return 0;
     case SCHEDOP_SHUTDOWN: {
       const reason = pointers.readU32(pointer);
-      return reason === undefined ? -XEN_EFAULT : domain.shutDown(reason);
+      return reason === undefined ? -XEN_EFAULT : domain.shutDown(reason & REASON_MASK);
     }
     case SCHEDOP_POLL:
       return poll(domain, pointer);
     case SCHEDOP_REMOTE_SHUTDOWN: {
       const domid = pointers.read(pointer, 8)?.getUint16(0, true);
       if (domid === undefined) return -XEN_EFAULT;
-      return domain.refusal(domid) ?? -XEN_EPERM;
+      return domain.remoteRefusal(domid) ?? -XEN_EPERM;
     }
-    case SCHEDOP_SHUTDOWN_CODE:
-      return pointers.readU32(pointer) === undefined ? -XEN_EFAULT : 0;
+    case SCHEDOP_SHUTDOWN_CODE: {
+      const reason = pointers.readU32(pointer);
+      if (reason === undefined) return -XEN_EFAULT;
+      domain.declaredReason ??= reason & REASON_MASK;
+      return 0;
+    }
     case SCHEDOP_WATCHDOG: {
       const request = pointers.read(pointer, 8);
       if (request === undefined) return -XEN_EFAULT;
@@ -72,15 +80,23 @@ export function schedOp(domain: XenDomain, command: number, pointer: number): nu
   }
 }
 
-function poll({ host, pointers, waiting }: XenDomain, pointer: number): number {
+/** Ports are looked at in their order, and not before it is known that the vCPU would wait. */
+function poll({ host, pointers, waiting, channels }: XenDomain, pointer: number): number {
   const request = pointers.read(pointer, SCHED_POLL_BYTES);
   if (request === undefined) return -XEN_EFAULT;
   const count = request.getUint32(SCHED_POLL_NR_PORTS, true);
   if (count > SCHEDOP_POLL_PORTS) return -XEN_EINVAL;
-  const list = pointers.read(request.getUint32(SCHED_POLL_PORTS, true), 4 * count);
-  if (list === undefined) return -XEN_EFAULT;
-  const ports = Array.from({ length: count }, (_, i) => list.getUint32(4 * i, true));
-  if (ports.some((port) => port === 0 || port >= 1024)) return -XEN_EINVAL;
+  const list = request.getUint32(SCHED_POLL_PORTS, true);
+  if (!isGuestRange(list, 4 * count)) return -XEN_EFAULT;
+  if (host.core.exports.xenHasUpcall(host.vcpu.ptr) !== 0) return 0;
+  const ports: number[] = [];
+  for (let i = 0; i < count; i++) {
+    const port = pointers.readU32(list + 4 * i);
+    if (port === undefined) return -XEN_EFAULT;
+    if (!channels.exists(port)) return -XEN_EINVAL;
+    if (channels.isPending(port)) return 0;
+    ports.push(port);
+  }
   waiting.poll(host.vcpu, ports, Number(request.getBigUint64(SCHED_POLL_TIMEOUT, true)));
   return 0;
 }

@@ -6,7 +6,6 @@ import { PAGE_BYTES } from "../../abi/memory.ts";
 import { VCPU_XEN_INFO } from "../../abi/vcpu.ts";
 import {
   VCPU_PERIODIC_MIN_NS,
-  VCPU_SSHOTTMR_FUTURE,
   VCPUOP_DOWN,
   VCPUOP_GET_PHYSID,
   VCPUOP_GET_RUNSTATE_INFO,
@@ -26,7 +25,6 @@ import {
   XEN_ENOENT,
   XEN_ENOSYS,
   XEN_ENXIO,
-  XEN_ETIME,
 } from "../../abi/xen.ts";
 import {
   RUNSTATE_INFO_BYTES,
@@ -96,7 +94,7 @@ export function vcpuOp(domain: XenDomain, command: number, id: number, pointer: 
 function setPeriodic({ pointers, timers }: XenDomain, { id }: VcpuBlock, pointer: number): number {
   const periodNs = pointers.read(pointer, 8)?.getBigUint64(0, true);
   if (periodNs === undefined) return -XEN_EFAULT;
-  if (periodNs < VCPU_PERIODIC_MIN_NS || periodNs > 2n ** 52n) return -XEN_EINVAL;
+  if (periodNs < VCPU_PERIODIC_MIN_NS || periodNs >= 2n ** 62n) return -XEN_EINVAL;
   timers.setPeriodic(id, Number(periodNs));
   return 0;
 }
@@ -106,10 +104,8 @@ function setSingleShot(domain: XenDomain, vcpu: VcpuBlock, pointer: number): num
   if (vcpu !== host.vcpu) return -XEN_EINVAL;
   const view = pointers.read(pointer, 12);
   if (view === undefined) return -XEN_EFAULT;
-  const deadlineNs = Number(view.getBigUint64(0, true));
-  const mustBeAhead = (view.getUint32(8, true) & VCPU_SSHOTTMR_FUTURE) !== 0;
-  if (mustBeAhead && deadlineNs < host.clock.nowNs) return -XEN_ETIME;
-  timers.setOneShot(vcpu.id, deadlineNs);
+  // Xen 4.17 no longer looks at the flag for a deadline that must be ahead: one that is past comes at once.
+  timers.setOneShot(vcpu.id, Number(view.getBigUint64(0, true)));
   return 0;
 }
 

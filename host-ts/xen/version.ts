@@ -11,10 +11,11 @@ import {
   XEN_ENOSYS,
   XEN_EPERM,
   XEN_VERSION,
+  XENFEAT_DIRECT_MAPPED,
   XENFEAT_GNTTAB_MAP_AVAIL_BITS,
   XENFEAT_HIGHMEM_ASSIST,
+  XENFEAT_MEMORY_OP_VNODE_SUPPORTED,
   XENFEAT_MMU_PT_UPDATE_PRESERVE_AD,
-  XENFEAT_NOT_DIRECT_MAPPED,
   XENFEAT_PAE_PGDIR_ABOVE_4GB,
   XENVER_BUILD_ID,
   XENVER_CAPABILITIES,
@@ -67,7 +68,7 @@ export function xenVersion(domain: XenDomain, command: number, pointer: number):
     case XENVER_GET_FEATURES:
       return features(domain, pointer);
     case XENVER_PAGESIZE:
-      return PAGE_BYTES;
+      return pointer === 0 ? PAGE_BYTES : -XEN_EINVAL;
     case XENVER_GUEST_HANDLE:
       return give(domain, pointer, new Uint8Array(XEN_GUEST_HANDLE_BYTES));
     case XENVER_COMMANDLINE:
@@ -93,7 +94,8 @@ function features({ host, pointers }: XenDomain, pointer: number): number {
     XENFEAT_MMU_PT_UPDATE_PRESERVE_AD,
     XENFEAT_HIGHMEM_ASSIST,
     XENFEAT_GNTTAB_MAP_AVAIL_BITS,
-    XENFEAT_NOT_DIRECT_MAPPED,
+    XENFEAT_MEMORY_OP_VNODE_SUPPORTED,
+    XENFEAT_DIRECT_MAPPED,
   ];
   const isExtended = ((assists >>> VMASST_TYPE_PAE_EXTENDED_CR3) & 1) !== 0;
   if (isExtended) bits.push(XENFEAT_PAE_PGDIR_ABOVE_4GB);

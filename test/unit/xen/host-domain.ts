@@ -11,7 +11,11 @@ import {
   VCPU_XEN_INFO,
 } from "../../../abi/vcpu.ts";
 import { REG_EAX, REG_EBP, REG_EBX, REG_ECX, REG_EDI, REG_EDX, REG_ESI } from "../../../abi/x86.ts";
-import { XEN_ELFNOTE_PAE_MODE, XEN_ELFNOTE_VIRT_BASE } from "../../../abi/xen-layout.ts";
+import {
+  VI_UPCALL_MASK,
+  XEN_ELFNOTE_PAE_MODE,
+  XEN_ELFNOTE_VIRT_BASE,
+} from "../../../abi/xen-layout.ts";
 import { type Core, instantiateCore } from "../../../host-ts/base/core.ts";
 import { loadCoreImage } from "../../../host-ts/base/core-node.ts";
 import { FrameMemory } from "../../../host-ts/base/guest-memory.ts";
@@ -33,6 +37,8 @@ export const HOLE = 0x700000;
 export const XEN_AREA = 0xf5800000;
 const CODE = 0x90000;
 const STOP = 0x1000;
+/** Instructions. */
+const SLICE = 1000;
 
 let core: Core | undefined;
 
@@ -48,6 +54,8 @@ export class HostDomain {
   nowNs = 1_000_000;
   /** Times that the last call left the core. */
   exits = 0;
+  /** Slices that it used up. */
+  slices = 0;
   readonly #guest: number;
 
   /** @param machine where it lives, alone by default; domains of one machine are numbered from 1 */
@@ -98,7 +106,11 @@ export class HostDomain {
       },
       fifo,
     );
-    for (const block of blocks) block.setU32(VCPU_XEN_INFO, this.domain.legacyInfoGpa(block.id));
+    for (const block of blocks) {
+      const info = this.domain.legacyInfoGpa(block.id);
+      block.setU32(VCPU_XEN_INFO, info);
+      memory.writeU8(info + VI_UPCALL_MASK, 1);
+    }
     const image = parseXenImage(
       buildElf({
         segments: [{ paddr: 0x100000, vaddr: 0x100000, bytes: Uint8Array.of(0x90), memsz: 16 }],
@@ -144,9 +156,14 @@ export class HostDomain {
     const stop = [0x89, 0xc5, ...movImm(REG_EAX, STOP), ...intN(0x82)];
     this.write8(CODE, ...code.flat(), ...stop);
     this.vcpu.setU32(VCPU_EIP, CODE);
-    for (this.exits = 0; ; ) {
-      const reason = this.core.exports.run(this.vcpu.ptr, 1000);
-      if (reason === EXIT_BUDGET) continue;
+    this.exits = 0;
+    this.slices = 0;
+    while (true) {
+      const reason = this.core.exports.run(this.vcpu.ptr, SLICE);
+      if (reason === EXIT_BUDGET) {
+        this.slices++;
+        continue;
+      }
       if (reason !== EXIT_HYPERCALL) throw new Error(`exit ${reason}`);
       const asked = this.vcpu.exitArg(0);
       if (asked === STOP) return this.vcpu.gpr(REG_EBP) | 0;

@@ -306,9 +306,7 @@ describe("mmu_update", () => {
       domain.enter(1);
     }
     expect(domain.call(HYPERVISOR_MMU_UPDATE, NOTHING << 12, 1, 0, DOMID_SELF)).toBe(-XEN_EFAULT);
-    expect(domain.call(HYPERVISOR_MMU_UPDATE, LIST, 0, NOTHING << 12, DOMID_SELF)).toBe(
-      -XEN_EFAULT,
-    );
+    expect(domain.call(HYPERVISOR_MMU_UPDATE, LIST, 0, NOTHING << 12, DOMID_SELF)).toBe(0);
     expect(update([XEN_RAM_MFN - 1, 0])[0]).toBe(-XEN_EINVAL);
   });
 });
