@@ -1,12 +1,12 @@
 /**
- * Which hypercalls a Xen guest makes, in their order. A test file that uses it mocks the table of hypercalls and the set-up of the processor by
- * recordingTable and leavingProcessor: every call then leaves the core, is written down and performed as ever.
+ * Which hypercalls a Xen guest makes, in their order. A test file that uses it mocks the table of hypercalls and the policy of traps by recordingTable
+ * and leavingPolicy: every call then leaves the core, is written down and performed as ever.
  */
 import { VCPU_XEN_LEAVING_CALLS } from "../../abi/vcpu.ts";
 import { HYPERVISOR_XEN_VERSION } from "../../abi/xen.ts";
 import type { XenDomain } from "../../host-ts/xen/domain.ts";
 import type * as Table from "../../host-ts/xen/hypercall-table.ts";
-import type * as Processor from "../../host-ts/xen/processor.ts";
+import type * as Policy from "../../host-ts/xen/trap-policy.ts";
 
 /** Words that are kept of what a call points to, as in the traces of a real Xen. */
 const WORDS = 6;
@@ -59,16 +59,14 @@ function wordsOf(
   return words;
 }
 
-/** processor.ts, sending every call to the Host. */
-export function leavingProcessor(actual: typeof Processor): typeof Processor {
+/** trap-policy.ts, sending every call to the Host. */
+export function leavingPolicy(actual: typeof Policy): typeof Policy {
   return {
     ...actual,
-    setProcessor: (host, start) => {
-      actual.setProcessor(host, start);
-      for (const vcpu of host.vcpus) {
-        vcpu.setU32(VCPU_XEN_LEAVING_CALLS, 0xffffffff);
-        vcpu.setU32(VCPU_XEN_LEAVING_CALLS + 4, 0xffffffff);
-      }
+    setFaultPath: (vcpu, faultPath) => {
+      actual.setFaultPath(vcpu, faultPath);
+      vcpu.setU32(VCPU_XEN_LEAVING_CALLS, 0xffffffff);
+      vcpu.setU32(VCPU_XEN_LEAVING_CALLS + 4, 0xffffffff);
     },
   };
 }

@@ -12,8 +12,8 @@ import { type RecordedCall, recordedCalls } from "../drivers/xen-calls.ts";
 vi.mock("../../host-ts/xen/hypercall-table.ts", async (original) =>
   (await import("../drivers/xen-calls.ts")).recordingTable(await original()),
 );
-vi.mock("../../host-ts/xen/processor.ts", async (original) =>
-  (await import("../drivers/xen-calls.ts")).leavingProcessor(await original()),
+vi.mock("../../host-ts/xen/trap-policy.ts", async (original) =>
+  (await import("../drivers/xen-calls.ts")).leavingPolicy(await original()),
 );
 
 const MINUTE = 60_000;

@@ -14,6 +14,6 @@ void test_main(void) {
     __asm__ volatile("int %1" : "=a"(answer) : "i"(TRAP_HYPERCALL), "0"(huge[i]) : "memory");
     check(answer == -XEN_ENOSYS, "number %x answers %d", huge[i], answer);
   }
-  check_answer("xenoprof_op", hypercall2(HYPERVISOR_XENOPROF_OP, 0, 0), -XEN_ENOSYS);
+  check_answer("xsm_op", hypercall1(HYPERVISOR_XSM_OP, 0), -XEN_ENOSYS);
   check_answer("tmem_op", hypercall1(HYPERVISOR_TMEM_OP, 0), -XEN_ENOSYS);
 }
