@@ -1,6 +1,6 @@
 /**
  * Every microkernel of guests/xen/tests through the public API: it ends as it must, and a guest cannot tell how it is run: in short
- * slices, with cached translations dropped at random, on other machine frames.
+ * slices, with cached translations dropped at random, on other machine frames, with every trap and call judged in the Host.
  */
 import { readFileSync } from "node:fs";
 import { describe, expect, it, onTestFinished } from "vitest";
@@ -84,6 +84,13 @@ describe("Xen microkernels", () => {
       if (skipReason !== undefined) context.skip(skipReason);
       first = await run(microkernel);
       expectEnd(first, expected);
+    });
+
+    it(`${name} comes to the same on the classic path`, async (context) => {
+      if (skipReason !== undefined) context.skip(skipReason);
+      const plain = first ?? (await run(microkernel));
+      const classic = await run(microkernel, { xen: { faultPath: "host" } });
+      expect(whole(classic)).toEqual(whole(plain));
     });
 
     it(`${name} comes to the same in short slices, with translations dropped, on other frames`, async (context) => {
