@@ -14,6 +14,7 @@ const HEADER = fileURLToPath(new URL("../guests/include/abi.gen.h", import.meta.
 
 /** The modules a guest may depend on; the others are between the core and the Host. */
 const FOR_GUESTS = [
+  "acpi.ts",
   "apic.ts",
   "lguest.ts",
   "linux-boot.ts",

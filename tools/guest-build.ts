@@ -76,7 +76,7 @@ function link(name: string, sources: string[], inputs: string[], args: string[])
 /** Builds the demonstration kernel: first its programs, then the kernel with them inside. @returns the image's path. */
 export function buildDemo(): string {
   const inputs = sourceFiles(["guests"], [".c", ".S", ".h", ".lds"]).filter(
-    (path) => !/^guests\/(tests|bench|xen)\//.test(path),
+    (path) => !/^guests\/(tests|bench|xen|suite)\//.test(path),
   );
   const sourcesIn = (folder: string) =>
     inputs.filter((path) => path.startsWith(folder) && /\.[cS]$/.test(path));
@@ -125,6 +125,24 @@ export function buildMicrokernel(name: string, variant: Variant): string {
     [...main, relative(ROOT, library)],
     [...main, ...headers, script, relative(ROOT, library)],
     [...defines, `-Wl,-T,${script}`],
+  );
+}
+
+/**
+ * Builds the kernel of guests/suite on the framework of a paravirtual interface's microkernels; for a plain machine it is in the kernel of
+ * guests/bare. @returns the image's path. @throws with gcc's output when it fails.
+ */
+export function buildSuite(platform: "lguest" | "xen"): string {
+  const folder = platform === "lguest" ? "guests/lib" : "guests/xen/lib";
+  const framework = sourceFiles([folder], [".c", ".S"]);
+  if (platform === "xen") framework.push("guests/lib/text.c");
+  const main = ["guests/suite/main.c", `guests/suite/platform-${platform}.c`];
+  const headers = sourceFiles(["guests/include", folder, "guests/suite"], [".h", ".lds"]);
+  return link(
+    `suite-${platform}`,
+    [...main, ...framework],
+    [...main, ...framework, ...headers],
+    [`-I${folder}`, "-fno-jump-tables", `-Wl,-T,${folder}/test.lds`, "-Wl,--no-warn-rwx-segments"],
   );
 }
 
@@ -179,9 +197,15 @@ export function buildBench(platform: BenchPlatform, program: BenchProgram = "fau
 
 /** Builds the kernel of guests/bare, entered by Multiboot or by its PVH note alone. @returns the image's path. */
 export function buildBareKernel(protocol: "multiboot" | "pvh"): string {
-  const inputs = sourceFiles(["guests/bare", "guests/include"], [".c", ".S", ".h", ".lds"]);
-  const sources = inputs.filter((path) => /\.[cS]$/.test(path));
-  const defines = protocol === "multiboot" ? ["-DWITH_MULTIBOOT"] : [];
+  const inputs = sourceFiles(
+    ["guests/bare", "guests/suite", "guests/include"],
+    [".c", ".S", ".h", ".lds"],
+  );
+  inputs.push("guests/lib/text.c");
+  const sources = inputs.filter(
+    (path) => /\.[cS]$/.test(path) && !/platform-(lguest|xen)/.test(path),
+  );
+  const defines = ["-Iguests/bare", ...(protocol === "multiboot" ? ["-DWITH_MULTIBOOT"] : [])];
   const script = "-Wl,-T,guests/bare/bare.lds";
   return link(`bare-${protocol}`, sources, inputs, [
     ...defines,

@@ -24,4 +24,8 @@ void smp_main(void);
 void watchdog_main(void);
 void reset_main(void);
 
+/* The suite that all personalities share (guests/suite): follows the command behind the mark. */
+#define SUITE_MARK '!'
+void platform_start(const char *command);
+
 #endif

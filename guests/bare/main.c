@@ -67,6 +67,8 @@ static void interrupts_on(void) {
 void bare_main(u32 magic, const u32 *info) {
   int is_multiboot = magic == MULTIBOOT_BOOT_MAGIC;
   const char *command = (const char *)(is_multiboot ? info[MBI_CMDLINE / 4] : info[6]);
+  if (command[0] == SUITE_MARK)
+    platform_start(command + 1);
   u32 modules = is_multiboot ? info[MBI_MODS_COUNT / 4] : info[3];
   const u32 *list = (const u32 *)(is_multiboot ? info[MBI_MODS_ADDR / 4] : info[4]);
   say(is_multiboot ? "multiboot" : "pvh");
