@@ -115,6 +115,7 @@ export class XenBlock implements SplitDevice {
     this.backendKeys = {
       dev: vdev,
       mode: backend.readOnly ? "r" : "w",
+      removable: "0",
       "device-type": "disk",
       "multi-queue-max-queues": "1",
       "max-ring-page-order": String(RING_PAGE_ORDER_MAX),
@@ -127,6 +128,7 @@ export class XenBlock implements SplitDevice {
       "feature-max-indirect-segments": String(INDIRECT_SEGMENTS_MAX),
     };
     this.connectionKeys = {
+      "hotplug-status": "connected",
       sectors: String(backend.sectors),
       "sector-size": String(BLKIF_SECTOR_BYTES),
       "physical-sector-size": String(BLKIF_SECTOR_BYTES),

@@ -70,6 +70,24 @@ for (const variable of ["WASMVISOR_XEN_KERNEL_3_10", "WASMVISOR_XEN_KERNEL_4_1"]
     );
 
     test(
+      "finds disks and partitions by the names that they were given",
+      async () => {
+        const names = ["xvda1", "sdc", "d1p2"];
+        const block = names.map((vdev, i) => ({
+          bytes: new Uint8Array(1 << 20).fill(65 + i),
+          vdev,
+        }));
+        const script = `for d in xvda1 xvdc xvdb2; do
+          echo DISK $d $(dd if=/dev/$d bs=1 count=1 2>/dev/null); done`;
+        const { guest, text } = await start(file, script, { block });
+        await guest.run();
+        const found = [...text().matchAll(/^DISK (\S+ .)$/gm)].map(([, disk]) => disk);
+        expect(found).toEqual(["xvda1 A", "xvdc B", "xvdb2 C"]);
+      },
+      MINUTE,
+    );
+
+    test(
       "is refused writes to a disk that is read-only",
       async () => {
         const block = [{ bytes: new Uint8Array(1 << 20), access: "ro" }] as const;
