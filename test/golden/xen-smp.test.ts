@@ -34,6 +34,23 @@ mkdir -p /sys
 mount -t sysfs sys /sys
 echo FOUND $(grep -c ^processor /proc/cpuinfo) $(cat /sys/devices/system/cpu/online)
 `;
+/** The Host's side of it is the test's. */
+const OBEDIENCE = `
+cpus=/sys/devices/system/cpu
+echo READY
+while [ $(cat $cpus/present) = 0-1 ]; do sleep 0.01; done
+echo GONE $(cat $cpus/online)
+while [ $(cat $cpus/present) = 0 ]; do sleep 0.01; done
+echo 1 >$cpus/cpu1/online
+echo BACK $(cat $cpus/online) $(busybox taskset 2 sh -c 'seq 1 3000 | md5sum')
+`;
+/** Long enough to be suspended in. */
+const PATIENCE = `
+echo READY
+for i in $(seq 1 40); do sleep 0.05; seq 1 100 | md5sum >/dev/null & done
+wait
+echo STILL $(cat /sys/devices/system/cpu/online) $(busybox taskset 2 sh -c 'seq 1 3000 | md5sum')
+`;
 const HOTPLUG = `
 one=/sys/devices/system/cpu/cpu1/online
 for i in 1 2 3; do
@@ -53,11 +70,8 @@ function initrdOf(script: string): Uint8Array {
   return initrd;
 }
 
-async function run(
-  script: string,
-  vcpus: number,
-  options: Partial<GuestOptions> = {},
-): Promise<{ end: GuestEnd; text: string }> {
+/** A guest, what it has printed so far, and a promise of some text of its. */
+async function start(script: string, vcpus: number, options: Partial<GuestOptions> = {}) {
   const guest = await createGuest({
     kernel: readFileSync(KERNEL ?? ""),
     initrd: initrdOf(script),
@@ -68,10 +82,23 @@ async function run(
   });
   onTestFinished(() => guest[Symbol.asyncDispose]());
   let text = "";
+  const waiting: { wanted: string; resolve: () => void }[] = [];
   guest.on("output", (bytes) => {
     text += Buffer.from(bytes).toString("latin1").replaceAll("\r", "");
+    for (const { wanted, resolve } of waiting) if (text.includes(wanted)) resolve();
   });
-  return { end: await guest.run(), text };
+  const printed = (wanted: string): Promise<void> =>
+    new Promise((resolve) => waiting.push({ wanted, resolve }));
+  return { guest, printed, text: () => text };
+}
+
+async function run(
+  script: string,
+  vcpus: number,
+  options: Partial<GuestOptions> = {},
+): Promise<{ end: GuestEnd; text: string }> {
+  const { guest, text } = await start(script, vcpus, options);
+  return { end: await guest.run(), text: text() };
 }
 
 /** Counts of one line of /proc/interrupts, by vCPU. */
@@ -114,6 +141,43 @@ describe.skipIf(missing)(missing ? `${title} (${missing} is not set)` : title, (
       expect(text.split(`ON 0-1 ${SUM}`)).toHaveLength(4);
       expect(text).not.toMatch(/WARNING|BUG:|Oops/);
       expect(end.kind).toBe("power-off");
+    },
+    MINUTE,
+  );
+
+  test(
+    "a vCPU that the store says is offline goes, and comes back when it says so",
+    async () => {
+      const { guest, printed, text } = await start(OBEDIENCE, 2);
+      const availability = "/local/domain/1/cpu/1/availability";
+      expect(await guest.xenstore.read(availability)).toBe("online");
+      const ready = printed("READY\n");
+      const gone = printed("GONE 0\n");
+      const ended = guest.run();
+      await ready;
+      await guest.xenstore.write(availability, "offline");
+      await gone;
+      await guest.xenstore.write(availability, "online");
+      expect((await ended).kind).toBe("power-off");
+      expect(text()).toContain(`BACK 0-1 ${SUM}`);
+    },
+    MINUTE,
+  );
+
+  test(
+    "a domain of two vCPUs is suspended and goes on, in place and as a copy",
+    async () => {
+      const { guest, printed, text } = await start(PATIENCE, 2);
+      const ready = printed("READY\n");
+      const ended = guest.run();
+      await ready;
+      await guest.suspend();
+      const image = await guest.save();
+      await guest.resume();
+      expect((await ended).kind).toBe("power-off");
+      const copy = await start(PATIENCE, 2, { restore: image });
+      expect((await copy.guest.run()).kind).toBe("power-off");
+      for (const each of [text(), copy.text()]) expect(each).toContain(`STILL 0-1 ${SUM}`);
     },
     MINUTE,
   );
