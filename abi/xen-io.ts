@@ -69,4 +69,10 @@ export const NETIF_RSP_NULL = 1;
 export const NETIF_EXTRA_TYPE = 0;
 export const NETIF_EXTRA_FLAGS = 1;
 export const NETIF_EXTRA_FLAG_MORE = 1;
+export const NETIF_EXTRA_TYPE_MCAST_ADD = 2;
+export const NETIF_EXTRA_TYPE_MCAST_DEL = 3;
 export const NETIF_EXTRA_TYPE_HASH = 4;
+/** Where extra information about a multicast group has its address of six bytes. */
+export const NETIF_EXTRA_MCAST_ADDRESS = 2;
+/** Groups that a front end may ask for. */
+export const NETIF_MCAST_MAX = 64;

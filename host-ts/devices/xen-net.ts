@@ -9,8 +9,12 @@ import { PAGE_BYTES } from "../../abi/memory.ts";
 import {
   NETIF_EXTRA_FLAG_MORE,
   NETIF_EXTRA_FLAGS,
+  NETIF_EXTRA_MCAST_ADDRESS,
   NETIF_EXTRA_TYPE,
   NETIF_EXTRA_TYPE_HASH,
+  NETIF_EXTRA_TYPE_MCAST_ADD,
+  NETIF_EXTRA_TYPE_MCAST_DEL,
+  NETIF_MCAST_MAX,
   NETIF_NR_SLOTS_MIN,
   NETIF_RSP_NULL,
   NETIF_TX_RSP_BYTES,
@@ -50,8 +54,11 @@ import type {
 } from "./xen-ports.ts";
 import { BackRing, parseKey } from "./xen-ring.ts";
 
-const STATE_VERSION = 1;
+const STATE_VERSION = 2;
 const MAC_BYTES = 6;
+/** Bit of an address's first byte that means a group; all groups are the broadcast address. */
+const GROUP_BIT = 1;
+const BROADCAST = "ff:ff:ff:ff:ff:ff";
 const FRAME_BYTES_MIN = 14;
 
 /** What a network card is made of. `sink` takes the frames that arrive at `backend` until they are replayed to `receive`. */
@@ -75,6 +82,8 @@ interface Connection {
   readonly grants: GrantAccess;
   /** The front end puts a frame together from several slots. */
   readonly takesFragments: boolean;
+  /** Addresses of the groups that the front end wants frames for; undefined where it wants those of all. */
+  readonly groups: Set<string> | undefined;
 }
 
 /** One frame as it stands in the transmit ring. */
@@ -115,7 +124,7 @@ export class XenNet implements SplitDevice {
     this.name = name;
     this.id = index;
     this.#backend = backend;
-    const address = Array.from(mac, (byte) => byte.toString(16).padStart(2, "0")).join(":");
+    const address = addressText(mac);
     this.frontendKeys = { handle: String(index), mac: address };
     this.backendKeys = {
       handle: String(index),
@@ -126,6 +135,7 @@ export class XenNet implements SplitDevice {
       "feature-gso-tcpv4": "0",
       "feature-gso-tcpv6": "0",
       "feature-ipv6-csum-offload": "1",
+      "feature-multicast-control": "1",
       "feature-split-event-channels": "1",
       "multi-queue-max-queues": "1",
     };
@@ -148,7 +158,8 @@ export class XenNet implements SplitDevice {
     if (txEvent === undefined || rxEvent === undefined)
       return "an event channel is not ours to bind";
     const takesFragments = link.key("feature-sg") === "1";
-    this.#connection = { tx, rx, txEvent, rxEvent, grants: link.grants, takesFragments };
+    const groups = link.key("request-multicast-control") === "1" ? new Set<string>() : undefined;
+    this.#connection = { tx, rx, txEvent, rxEvent, grants: link.grants, takesFragments, groups };
     return undefined;
   }
 
@@ -159,6 +170,7 @@ export class XenNet implements SplitDevice {
   receive(input: HostInput): void {
     if (input.kind !== "net") return;
     const frame = Uint8Array.from(input.data);
+    if (!isWanted(this.#connection?.groups, frame)) return;
     if (this.#connection !== undefined && deliver(this.#connection, frame)) {
       this.metrics.rxFrames++;
       this.metrics.rxBytes += frame.length;
@@ -169,13 +181,19 @@ export class XenNet implements SplitDevice {
 
   save(): Record<string, unknown> {
     const connection = this.#connection;
-    return { version: STATE_VERSION, tx: connection?.tx.save(), rx: connection?.rx.save() };
+    return {
+      version: STATE_VERSION,
+      tx: connection?.tx.save(),
+      rx: connection?.rx.save(),
+      groups: [...(connection?.groups ?? [])],
+    };
   }
 
   restore(state: Record<string, unknown>): void {
     checkVersion(state, this.name, STATE_VERSION);
     this.#connection?.tx.restore(state.tx as Record<string, unknown>);
     this.#connection?.rx.restore(state.rx as Record<string, unknown>);
+    for (const group of state.groups as string[]) this.#connection?.groups?.add(group);
   }
 
   #transmit(): void {
@@ -190,6 +208,11 @@ export class XenNet implements SplitDevice {
         break;
       }
       left -= chain.parts.length + chain.extras.length;
+      const change = changeGroups(connection.groups, chain);
+      if (change !== undefined) {
+        respond(tx, chain, change ? NETIF_RSP_OKAY : NETIF_RSP_ERROR);
+        continue;
+      }
       const frame = assemble(connection, chain);
       if (frame === undefined) {
         this.metrics.txDropped++;
@@ -224,6 +247,34 @@ function takeChain(ring: BackRing, left: number): Chain | undefined {
     parts.push(ring.take());
   }
   return { parts, extras };
+}
+
+/** A chain that is no frame but joins a group or leaves it. @returns whether it could; undefined for a frame */
+function changeGroups(groups: Set<string> | undefined, { extras }: Chain): boolean | undefined {
+  const isChange = (extra: DataView) =>
+    extra.getUint8(NETIF_EXTRA_TYPE) === NETIF_EXTRA_TYPE_MCAST_ADD ||
+    extra.getUint8(NETIF_EXTRA_TYPE) === NETIF_EXTRA_TYPE_MCAST_DEL;
+  const extra = extras.find(isChange);
+  if (extra === undefined) return undefined;
+  const at = extra.byteOffset + NETIF_EXTRA_MCAST_ADDRESS;
+  const address = new Uint8Array(extra.buffer, at, MAC_BYTES);
+  if (groups === undefined || (address[0]! & GROUP_BIT) === 0) return false;
+  const group = addressText(address);
+  if (extra.getUint8(NETIF_EXTRA_TYPE) === NETIF_EXTRA_TYPE_MCAST_DEL) return groups.delete(group);
+  if (groups.size >= NETIF_MCAST_MAX) return false;
+  groups.add(group);
+  return true;
+}
+
+/** Frames for one card and for all are always wanted. */
+function isWanted(groups: Set<string> | undefined, frame: Uint8Array): boolean {
+  if (groups === undefined || ((frame[0] ?? 0) & GROUP_BIT) === 0) return true;
+  const address = addressText(frame.subarray(0, MAC_BYTES));
+  return address === BROADCAST || groups.has(address);
+}
+
+function addressText(address: Uint8Array): string {
+  return Array.from(address, (byte) => byte.toString(16).padStart(2, "0")).join(":");
 }
 
 /** The frame that a chain describes, undefined for one that cannot be sent. */

@@ -314,6 +314,45 @@ describe("receiving", () => {
     front.expectClean();
   });
 
+  it("a front end that asks for it gets frames for the groups that it joined, and for no others", () => {
+    const group = Uint8Array.of(0x33, 0x33, 0, 0, 0, 1);
+    const other = Uint8Array.of(0x33, 0x33, 0, 0, 0, 2);
+    const toGroup = (address: Uint8Array) => {
+      const bytes = frame(60);
+      bytes.set(address);
+      return bytes;
+    };
+    const change = (front: NetFront, type: number, address: Uint8Array) =>
+      front.send([0, 0, 0, NETTXF_EXTRA_INFO], Uint8Array.of(type, 0, ...address));
+    const plain = new NetFront().connect();
+    plain.domain.grants.grant(20);
+    plain.offer(20, 20);
+    expect(plain.domain.backend("feature-multicast-control")).toBe("1");
+    expect(plain.arrive(toGroup(group))).toHaveLength(1);
+    expect(change(plain, 2, group)).toEqual([NETIF_RSP_ERROR, 1]);
+
+    const front = new NetFront().connect({ "request-multicast-control": 1 });
+    front.domain.grants.grant(20);
+    front.offer(20, 20, 20, 20);
+    expect(front.arrive(toGroup(group))).toHaveLength(0);
+    expect(front.arrive(toGroup(new Uint8Array(6).fill(0xff)))).toHaveLength(1);
+    expect(front.arrive(frame(60))).toHaveLength(1);
+    expect(change(front, 2, group)).toEqual([NETIF_RSP_OKAY, 1]);
+    expect(front.arrive(toGroup(group))).toHaveLength(1);
+    expect(front.arrive(toGroup(other))).toHaveLength(0);
+    expect(front.device.save()).toMatchObject({ groups: ["33:33:00:00:00:01"] });
+    expect(change(front, 3, group)).toEqual([NETIF_RSP_OKAY, 1]);
+    expect(change(front, 3, group)).toEqual([NETIF_RSP_ERROR, 1]);
+    expect(front.arrive(toGroup(group))).toHaveLength(0);
+    expect(change(front, 2, MAC)).toEqual([NETIF_RSP_ERROR, 1]);
+    for (let i = 0; i < 64; i++) {
+      expect(change(front, 2, Uint8Array.of(1, 0, 0, 0, 0, i))).toEqual([NETIF_RSP_OKAY, 1]);
+    }
+    expect(change(front, 2, group)).toEqual([NETIF_RSP_ERROR, 1]);
+    expect(front.device.metrics).toMatchObject({ rxDropped: 0, txFrames: 0, txDropped: 0 });
+    front.expectClean();
+  });
+
   it("a restored card goes on in both directions", () => {
     const front = new NetFront().connect();
     front.domain.grants.grant(20);
