@@ -255,7 +255,15 @@ export const ALL_VCPUS: u32 = 0xffffffff;
 /** Drops what this thread holds for those vCPUs of `guest` whose bit is in `vcpus`. */
 export function flushVcpus(guest: usize, vcpus: u32): void {
   for (let i: u32 = 0; i < <u32>TLB_CONTEXTS; i++) {
-    if (isOneOf(i, guest, vcpus)) memory.fill(contextTlbs(i), 0xff, TLB_CONTEXT_BYTES);
+    if (isOneOf(i, guest, vcpus)) emptyContext(contextTlbs(i));
+  }
+}
+/** Drops what the directories in use hold for the vCPUs of `guest`; those that sleep are left to GUEST_TABLES_EPOCH. */
+export function flushDirectoriesInUse(guest: usize): void {
+  for (let i: u32 = 0; i < <u32>TLB_CONTEXTS; i++) {
+    const vcpu = load<usize>(contextRecord(i), CONTEXT_VCPU);
+    if (vcpu == 0 || load<usize>(vcpu, VCPU_GUEST) != guest) continue;
+    if (load<usize>(vcpu, VCPU_CONTEXT) == contextTlbs(i)) emptyContext(contextTlbs(i));
   }
 }
 /** Drops the translation of one page, all of it if it may be a large one, for those vCPUs of `guest` whose bit is in `vcpus`. */

@@ -26,6 +26,7 @@ import { physicalForWrite } from "../mmu/physical.ts";
 import {
   ALL_VCPUS,
   flushCurrentDirectory,
+  flushDirectoriesInUse,
   flushPageOf,
   flushPageOfVcpus,
   flushVcpus,
@@ -82,8 +83,8 @@ function updateEntry(v: usize, gpa: u32, value: u64, keepUsed: bool): i32 {
     const error = replaceEntry(v, type, gpa & ~7, <u32>value, <u32>(value >> 32), keepUsed);
     // Where a whole table went, Xen flushes without being asked.
     if (type != <u32>PGT_L1 && load<u32>(guest, GUEST_TABLES_EPOCH) != epoch) {
-      charge(v, COST_EVERYTHING);
-      flushVcpus(guest, ALL_VCPUS);
+      charge(v, COST_DIRECTORY);
+      flushDirectoriesInUse(guest);
     }
     return error;
   }
