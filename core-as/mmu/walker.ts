@@ -7,6 +7,7 @@
 
 import { LGUEST_PDE_FLAGS, LGUEST_PDPTE_FLAGS } from "../../abi/lguest.ts";
 import {
+  FRAME_PTR_MASK,
   GUEST_LIMIT_FRAMES,
   GUEST_MMIO_END,
   GUEST_MMIO_START,
@@ -50,6 +51,7 @@ import {
 } from "../../abi/x86.ts";
 import { PAGE_MASK, PAGE_OFFSET_MASK } from "../layout.ts";
 import { kill, raisePageFault } from "../state/faults.ts";
+import { FrameTable } from "./frames.ts";
 import { exhausted, hitsRunningCode, physicalForRead, physicalForWrite } from "./physical.ts";
 import { ACCESS_FETCH, ACCESS_READ, ACCESS_WRITE } from "./shadow-fault.ts";
 
@@ -63,6 +65,16 @@ export class Leaf {
   static isLarge: bool = false;
   /** What the walk was asked: a supervisor access that CR4.SMAP keeps from user pages. */
   static isGuarded: bool = false;
+}
+
+/** The entries of tables, inline: a walk reads two or three of them, and nearly always from frames that exist. */
+class TableEntry {
+  /** @returns physicalForRead(). */
+  @inline static at(v: usize, gpa: u32): usize {
+    const known = FrameTable.peek(load<usize>(v, VCPU_GUEST), gpa >>> 12);
+    if (known == 0) return physicalForRead(v, gpa);
+    return (known & FRAME_PTR_MASK) + (gpa & PAGE_OFFSET_MASK);
+  }
 }
 
 /**
@@ -165,7 +177,7 @@ function badEntry(v: usize, probe: bool, reason: u32, entry: u32): bool {
 function walk32(v: usize, lin: u32, access: u32, user: bool, probe: bool): bool {
   const lguest = load<u32>(v, VCPU_POLICY) == POLICY_LGUEST;
   const pdeGpa = (load<u32>(v, VCPU_CR3) & PAGE_MASK) | ((lin >>> 20) & 0xffc);
-  const pdePtr = physicalForRead(v, pdeGpa);
+  const pdePtr = TableEntry.at(v, pdeGpa);
   const pde: u32 = pdePtr == 0 ? 0 : load<u32>(pdePtr);
   if ((pde & PTE_P) == 0) return pageFault(v, lin, access, user, probe, 0);
   if (lguest) {
@@ -181,7 +193,7 @@ function walk32(v: usize, lin: u32, access: u32, user: bool, probe: bool): bool 
     return finish(v, lin, access, user, probe, pdeGpa, pde, pde & (PTE_RW | PTE_US));
   }
   const pteGpa = (pde & PAGE_MASK) | ((lin >>> 10) & 0xffc);
-  const ptePtr = physicalForRead(v, pteGpa);
+  const ptePtr = TableEntry.at(v, pteGpa);
   const pte: u32 = ptePtr == 0 ? 0 : load<u32>(ptePtr);
   if ((pte & PTE_P) == 0) return pageFault(v, lin, access, user, probe, 0);
   const rights: u32 = pde & pte & (PTE_RW | PTE_US);
@@ -232,7 +244,7 @@ function walkPae(v: usize, lin: u32, access: u32, user: bool, probe: bool): bool
   let pdpteHigh: u32;
   if (lguest || xen) {
     // lguest reads the guest's four entries afresh: a SET_PGD is all the notice there is. A Xen guest changes them one by one, too.
-    const ptr = physicalForRead(v, (load<u32>(v, VCPU_CR3) & ~31) | ((lin >>> 30) << 3));
+    const ptr = TableEntry.at(v, (load<u32>(v, VCPU_CR3) & ~31) | ((lin >>> 30) << 3));
     pdpteLow = ptr == 0 ? 0 : load<u32>(ptr);
     pdpteHigh = ptr == 0 ? 0 : load<u32>(ptr, 4);
   } else {
@@ -250,7 +262,7 @@ function walkPae(v: usize, lin: u32, access: u32, user: bool, probe: bool): bool
   if (xen) reservedHigh = 0;
 
   const pdeGpa = (paeFrame(pdpteLow, pdpteHigh) << 12) | ((lin >>> 18) & 0xff8);
-  const pdePtr = physicalForRead(v, pdeGpa);
+  const pdePtr = TableEntry.at(v, pdeGpa);
   const pdeLow: u32 = pdePtr == 0 ? 0 : load<u32>(pdePtr);
   const pdeHigh: u32 = pdePtr == 0 ? 0 : load<u32>(pdePtr, 4);
   if ((pdeLow & PTE_P) == 0) return pageFault(v, lin, access, user, probe, 0);
@@ -271,7 +283,7 @@ function walkPae(v: usize, lin: u32, access: u32, user: bool, probe: bool): bool
   }
 
   const pteGpa = (paeFrame(pdeLow, pdeHigh) << 12) | ((lin >>> 9) & 0xff8);
-  const ptePtr = physicalForRead(v, pteGpa);
+  const ptePtr = TableEntry.at(v, pteGpa);
   const pteLow: u32 = ptePtr == 0 ? 0 : load<u32>(ptePtr);
   const pteHigh: u32 = ptePtr == 0 ? 0 : load<u32>(ptePtr, 4);
   if ((pteLow & PTE_P) == 0) return pageFault(v, lin, access, user, probe, 0);

@@ -41,10 +41,16 @@ import { dropWritesTo, flushGuestTranslations } from "../mmu/tlb.ts";
 import { COST_EVERYTHING, COST_TABLE, charge } from "./cost.ts";
 import { fixDescriptorPage } from "./descriptors.ts";
 import { isKnown, pageType, refWord, typeCount, typeOf, typeWord } from "./page-info.ts";
-import { FRAME_HIGH, L1_FORBIDDEN, PlainEntry, REFERENCE_BITS } from "./plain-entries.ts";
+import {
+  dropEntries,
+  ENTRIES,
+  FRAME_HIGH,
+  L1_FORBIDDEN,
+  REFERENCE_BITS,
+  takeEntries,
+} from "./plain-entries.ts";
 
-/** Entries of a PAE page table, and of a page-directory-pointer table. */
-const ENTRIES: u32 = 512;
+/** Entries of a page-directory-pointer table. */
 const L3_SLOTS: u32 = 4;
 /** The slot whose L2 table ends with Xen's entries. */
 const XEN_L3_SLOT: u32 = 3;
@@ -182,8 +188,9 @@ function validate(v: usize, mfn: u32, type: u32, flags: u32): i32 {
   const guest = load<usize>(v, VCPU_GUEST);
   const frame = frameForRead(guest, mfn);
   for (let slot: u32 = 0; slot < slots; slot++) {
+    if (type == PGT_L1) slot = takeEntries(guest, frame, slot);
+    if (slot == slots) break;
     const entry = frame + (slot << 3);
-    if (type == PGT_L1 && isTaken(guest, load<u64>(entry))) continue;
     const error = getEntry(v, type, mfn, slot, load<u32>(entry), load<u32>(entry, 4));
     if (error == 0) continue;
     release(v, mfn, type, slot);
@@ -191,12 +198,6 @@ function validate(v: usize, mfn: u32, type: u32, flags: u32): i32 {
   }
   if (type == PGT_L3) return finishL3(v, mfn, frame);
   return flags == 0 ? 0 : writeXenSlots(v, mfn);
-}
-
-/** @returns true when an entry of a table of the lowest level refers to nothing, or to plain RAM and that is taken. */
-function isTaken(guest: usize, entry: u64): bool {
-  if ((entry & PTE_P) == 0) return true;
-  return (<u32>(entry >> 32) & FRAME_HIGH) == 0 && PlainEntry.take(guest, <u32>entry);
 }
 
 function slotsOf(type: u32, flags: u32): u32 {
@@ -249,12 +250,10 @@ function release(v: usize, mfn: u32, type: u32, slots: u32): void {
   const guest = load<usize>(v, VCPU_GUEST);
   const frame = frameForRead(guest, mfn);
   for (let slot: u32 = 0; slot < slots; slot++) {
+    if (type == PGT_L1) slot = dropEntries(guest, frame, slot, slots);
+    if (slot == slots) break;
     const entry = frame + (slot << 3);
-    const low = load<u32>(entry);
-    if ((low & PTE_P) == 0) continue;
-    const held = type == PGT_L1 ? PlainEntry.held(guest, low) : 0;
-    if (held != 0) PlainEntry.drop(held, low);
-    else putEntry(v, type, mfn, low, load<u32>(entry, 4));
+    putEntry(v, type, mfn, load<u32>(entry), load<u32>(entry, 4));
   }
 }
 

@@ -26,6 +26,8 @@ export const L1_FORBIDDEN: u32 = PTE_PWT | PTE_PCD | PTE_PS;
 export const FRAME_HIGH: u32 = 0x000fffff;
 /** Frame number, presence and the right to write: what references depend on. */
 export const REFERENCE_BITS: u32 = 0xfffff000 | PTE_P | PTE_RW;
+/** Entries of a page table. */
+export const ENTRIES: u32 = 512;
 const WRITABLE: u32 = PGT_WRITABLE << PGT_SHIFT;
 /** What a frame is used as. */
 const TYPE_MASK: u32 = (<u32>0xf) << PGT_SHIFT;
@@ -88,6 +90,44 @@ export class PlainEntry {
     if (held != 0) PlainEntry.drop(held, oldLow);
     return true;
   }
+}
+
+/** @returns true when none of the 8 entries at `entries` has a bit set. */
+function isEmpty(entries: usize): bool {
+  const first = v128.or(v128.load(entries), v128.load(entries, 16));
+  const second = v128.or(v128.load(entries, 32), v128.load(entries, 48));
+  return !v128.any_true(v128.or(first, second));
+}
+
+/** Takes what the entries of the table at `frame` refer to from slot `first` on. @returns the first slot that is not plain, ENTRIES without one. */
+export function takeEntries(guest: usize, frame: usize, first: u32): u32 {
+  for (let slot = first; slot < ENTRIES; slot++) {
+    const entry = frame + (slot << 3);
+    if ((slot & 7) == 0 && isEmpty(entry)) {
+      slot += 7;
+      continue;
+    }
+    const low = load<u32>(entry);
+    if ((low & PTE_P) == 0) continue;
+    if ((load<u32>(entry, 4) & FRAME_HIGH) != 0 || !PlainEntry.take(guest, low)) return slot;
+  }
+  return ENTRIES;
+}
+/** Gives back what the entries before slot `end` hold, from slot `first` on. @returns the first slot that is not plain, `end` without one. */
+export function dropEntries(guest: usize, frame: usize, first: u32, end: u32): u32 {
+  for (let slot = first; slot < end; slot++) {
+    const entry = frame + (slot << 3);
+    if ((slot & 7) == 0 && slot + 8 <= end && isEmpty(entry)) {
+      slot += 7;
+      continue;
+    }
+    const low = load<u32>(entry);
+    if ((low & PTE_P) == 0) continue;
+    const held = PlainEntry.held(guest, low);
+    if (held == 0) return slot;
+    PlainEntry.drop(held, low);
+  }
+  return end;
 }
 
 /** @returns host pointer of page table `mfn` if it is one of the lowest level whose entries can simply be stored; else 0. */
