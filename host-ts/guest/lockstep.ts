@@ -73,9 +73,11 @@ export class Lockstep {
 
   /** A guest goes no more. */
   leave(stepper: Stepper): void {
-    this.stop(stepper);
     const index = this.#steppers.indexOf(stepper);
     if (index >= 0) this.#steppers.splice(index, 1);
+    stepper.clock = undefined;
+    // Who waited for it may wait for nobody now.
+    if (this.#turn === stepper || this.#turn === undefined) this.#pass();
   }
 
   /** Guest time at which the turn of a guest ends; undefined while it is not its turn. */
@@ -123,7 +125,8 @@ export class Lockstep {
         nap?.untilNs === undefined ? [] : [nap.untilNs + offsetNs],
       );
       if (timersNs.length === 0) {
-        if (!going.some(({ nap }) => nap!.canWait)) strand(going);
+        const isEverybody = going.length === this.#steppers.length;
+        if (isEverybody && !going.some(({ nap }) => nap!.canWait)) strand(going);
         return false;
       }
       // Rounds in which nobody does anything are left out.

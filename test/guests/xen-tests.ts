@@ -158,6 +158,7 @@ export const MICROKERNELS: readonly Microkernel[] = [
   works("exchange"),
   works("grant-table"),
   works("grant-copy"),
+  works("neighbours"),
 
   // Services
   works("console-input", "hello\n"),

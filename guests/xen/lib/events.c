@@ -81,3 +81,12 @@ u64 system_time(void) {
     return base + ((u64)(u32)ticks * mul >> 32) + (ticks >> 32) * mul;
   }
 }
+
+void wait_for_port(u32 port) {
+  struct {
+    u32 *ports;
+    u32 count;
+    u64 timeout;
+  } op = {&port, 1, 0};
+  sched_op(SCHEDOP_POLL, &op);
+}

@@ -194,6 +194,21 @@ static inline void unmask_bit(u32 port) { shared->evtchn_mask[port / 32] &= ~(1u
 static inline void mask_bit(u32 port) { shared->evtchn_mask[port / 32] |= 1u << port % 32; }
 static inline int is_pending(u32 port) { return shared->evtchn_pending[port / 32] >> port % 32 & 1; }
 u64 system_time(void);
+void wait_for_port(u32 port); /* sleeps until it is pending, masked or not */
+
+/* --- store.c --- */
+struct store_header {
+  u32 type, id, transaction, length;
+};
+extern struct store_header store_answer; /* to the last request, and what it says */
+extern char store_text[1024];
+extern u32 store_events;     /* watch events so far */
+extern char store_event[64]; /* path and token of the last */
+
+void store_init(void);
+void store_ask(u32 type, const char *payload, u32 length);
+#define STORE_ASK(type, payload) store_ask(type, payload, sizeof(payload))
+void store_await_event(void); /* sleeps until a watch fires */
 
 /* --- vcpus.c: a second vCPU; it and the first take turns --- */
 extern struct vcpu_guest_context second; /* what it begins with */
