@@ -219,7 +219,7 @@ function transfer(domain: XenDomain, entry: DataView): number {
   const mfn = u32(entry, GNTTAB_TRANSFER_MFN);
   const domid = u16(entry, GNTTAB_TRANSFER_DOMID);
   const ref = u32(entry, GNTTAB_TRANSFER_REF);
-  if (!reservation.isIdle(mfn)) return GNTST_BAD_PAGE;
+  if (!reservation.isFree(mfn)) return GNTST_BAD_PAGE;
   const taker = machine.find(domid);
   const hasRoom =
     taker !== undefined && taker.reservation.currentPages < taker.reservation.maximumPages;

@@ -92,7 +92,7 @@ export class Reservation {
     return true;
   }
 
-  /** Whether a frame is the domain's and nothing refers to it: it can be exchanged for another. */
+  /** Whether a frame is the domain's and nothing refers to it: it can be exchanged for another, or given to another domain. */
   isFree(mfn: number): boolean {
     const { core, guest } = this.#host;
     const isOwned = (core.exports.xenTypeOf(guest, mfn) & PAGE_OWNED) !== 0;
@@ -124,15 +124,8 @@ export class Reservation {
     return undefined;
   }
 
-  /** Whether a frame is RAM of the domain's that nothing refers to. */
-  isIdle(mfn: number): boolean {
-    const { core, guest } = this.#host;
-    const isOwned = (core.exports.xenTypeOf(guest, mfn) & PAGE_OWNED) !== 0;
-    return isOwned && core.exports.xenReferencesOf(guest, mfn) === 0;
-  }
-
   /**
-   * An idle frame of this domain's goes to another one, contents and all. @returns its number there; undefined when the other holds all
+   * A free frame of this domain's goes to another one, contents and all. @returns its number there; undefined when the other holds all
    * that it may, and the frame stays.
    */
   moveTo(other: Reservation, mfn: number): number | undefined {

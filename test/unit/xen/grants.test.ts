@@ -365,7 +365,7 @@ describe("when a domain dies", () => {
     expect(a.call(HYPERVISOR_MEMORY_OP, XENMEM_DECREASE_RESERVATION, DATA)).toBe(1);
     expect(word(b, HERE)).toBe(0x31);
     expect(unmap(b, handle, HERE)).toBe(GNTST_OKAY);
-    expect(a.domain.reservation.isIdle(a.mfnOf(GIVEN))).toBe(false);
+    expect(a.domain.reservation.isFree(a.mfnOf(GIVEN))).toBe(false);
     expect([a.relinquish(), b.relinquish()]).toEqual([0, 0]);
   });
 });
