@@ -2,8 +2,8 @@
  * `npm run bench:peers`: the round trips of guests/bench on wasmvisor, on v86 with its JIT, and on QEMU TCG, in one run.
  *
  * Usage: npm run bench:peers -- [--repeat N] [--scenario NAME]... [--json FILE]
- * One C source makes the paravirtual guest that wasmvisor runs and the Multiboot kernel that the others run, and that wasmvisor
- * runs as a plain machine too. Each repetition runs every system in a fresh process, one after the other, in alternating order.
+ * One C source makes the paravirtual guests that wasmvisor runs, for lguest and for Xen, and the Multiboot kernel that the others run, and
+ * that wasmvisor runs as a plain machine too. Each repetition runs every system in a fresh process, one after the other, in alternating order.
  * Times are CPU time of the thread that runs guest code, per iteration; medians are reported. QEMU is skipped where it is absent.
  */
 import { writeFileSync } from "node:fs";
@@ -58,6 +58,7 @@ const scenarios = SCENARIOS.filter(({ name }) => values.scenario?.includes(name)
 const systems: Omit<PeerJob, "plan" | "loops">[] = [
   { system: "wasmvisor", kernel: paravirtual },
   { system: "wasmvisor host", kernel: paravirtual },
+  { system: "wasmvisor xen-pv", kernel: buildBench("xen") },
   { system: "wasmvisor bare", kernel: native },
   { system: "v86", kernel: native },
   ...(qemu === undefined ? [] : [{ system: "qemu" as const, kernel: native }]),

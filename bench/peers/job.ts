@@ -2,7 +2,13 @@
 
 /** One system with one plan. */
 export interface PeerJob {
-  readonly system: "wasmvisor" | "wasmvisor host" | "wasmvisor bare" | "v86" | "qemu";
+  readonly system:
+    | "wasmvisor"
+    | "wasmvisor host"
+    | "wasmvisor xen-pv"
+    | "wasmvisor bare"
+    | "v86"
+    | "qemu";
   /** Path of the guest's image. */
   readonly kernel: string;
   /** As the guest's command line takes it, without `plan=`. */

@@ -7,7 +7,9 @@ import { Samples } from "./samples.ts";
 
 const PROGRAM = "qemu-system-i386";
 const MACHINE =
-  "-accel tcg,thread=single -M pc -cpu qemu32 -display none -no-reboot -net none".split(" ");
+  "-accel tcg,thread=single -M pc -cpu qemu32 -display none -no-reboot -net none -name bench,debug-threads=on".split(
+    " ",
+  );
 
 /** @returns the version of QEMU that is installed; undefined without one. */
 export function findQemu(): { version: string } | undefined {
@@ -66,11 +68,11 @@ export function runQemu(job: PeerJob): Promise<readonly PeerSample[]> {
   });
 }
 
-/** @returns the folder in /proc of the thread that has worked most: it runs the guest. */
+/** @returns the folder in /proc of the thread that runs the guest, by its name. */
 function guestThread(pid: number): string {
   const folder = `/proc/${pid}/task`;
   const threads = readdirSync(folder).map((id) => `${folder}/${id}`);
-  const spent = (path: string): number =>
-    Number(readFileSync(`${path}/schedstat`, "latin1").split(" ")[0]);
-  return threads.reduce((most, each) => (spent(each) > spent(most) ? each : most));
+  const found = threads.find((path) => readFileSync(`${path}/comm`, "latin1").includes("TCG"));
+  if (found === undefined) throw new Error("QEMU has no thread for guest code");
+  return found;
 }

@@ -84,14 +84,15 @@ export class BenchGuest {
   #sample: Sample | undefined;
 
   constructor(kernel: Uint8Array, job: BenchJob, platform: Platform, observer?: LoopObserver) {
+    const { abi = "lguest" } = job;
     const config = resolveConfig({
       kernel,
       memoryBytes: BENCH_MEMORY_BYTES,
       rng: false,
-      abi: job.abi ?? "lguest",
+      abi,
       commandLine: `rounds=${job.rounds ?? 1} plan=${job.plan}`,
-      lguest: (job.abi ?? "lguest") === "lguest" ? { faultPath: job.path } : {},
-      xen: { faultPath: job.path },
+      lguest: abi === "lguest" ? { faultPath: job.path } : {},
+      xen: abi === "xen-pv" ? { faultPath: job.path } : {},
     });
     const inputs = new HostInputs([]);
     const marks = new MarkReader({
