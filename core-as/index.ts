@@ -379,9 +379,10 @@ export function xenReturn(v: usize, value: u32): void {
 }
 /**
  * Performs the hypercall that the vCPU left with as the core would have: for calls of VCPU_XEN_LEAVING_CALLS. No xenReturn then.
- * @returns 0 when the core does not know the call (the Host performs it), or with EXIT_KILL recorded.
+ * @returns 1 when it is done, 2 when the guest makes it again for what is left; 0 when the core does not know the call (the Host performs
+ *   it), or with EXIT_KILL recorded.
  */
-export function xenPerform(v: usize): bool {
+export function xenPerform(v: usize): u32 {
   switchDirectory(v);
   return performLeft(v);
 }

@@ -126,16 +126,20 @@ export function answerCall(v: usize, value: u32): void {
 
 /**
  * Performs the call that left with EXIT_HYPERCALL as if it had not had to.
- * @returns true when it is done, also in the registers; false when the core does not know the call, or with the guest's death recorded.
+ * @returns 1 when it is done, also in the registers; 2 when the guest makes it again for what is left; 0 when the core does not know the
+ *   call, or with the guest's death recorded.
  */
-export function performLeft(v: usize): bool {
+export function performLeft(v: usize): u32 {
   const outcome = performKnown(v, load<u32>(v, VCPU_XEN_CALL));
-  if (outcome == CALL_FOR_HOST || outcome == CALL_STOPPED) return false;
-  if (load<u32>(v, VCPU_XEN_MC_LEFT) == 0) return finish(v, outcome);
-  if (outcome == CALL_DONE) answerCall(v, load<u32>(v, VCPU_XEN_RESULT));
-  else if (outcome == CALL_AGAIN) callAgain(v);
+  if (outcome == CALL_FOR_HOST || outcome == CALL_STOPPED) return 0;
+  if (outcome == CALL_AGAIN) {
+    callAgain(v);
+    return 2;
+  }
+  if (load<u32>(v, VCPU_XEN_MC_LEFT) == 0) finish(v, outcome);
+  else if (outcome == CALL_DONE) answerCall(v, load<u32>(v, VCPU_XEN_RESULT));
   else store<u32>(v, 0, VCPU_XEN_MC_LEFT);
-  return true;
+  return 1;
 }
 
 /** The call that left with EXIT_HYPERCALL, or that performLeft made, is made again with the arguments of VCPU_XEN_ARGS. */

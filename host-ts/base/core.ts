@@ -113,10 +113,11 @@ export interface CoreExports {
   xenSetDebugRegister(vcpu: number, n: number, value: number): number;
   /** Answers EXIT_HYPERCALL: into EAX, or into the entry of the multicall, which goes on by itself at the next run or resume. */
   xenReturn(vcpu: number, value: number): void;
-  /** Performs the call that left as the core would have, answer included; 0 when the Host must, or with EXIT_KILL recorded. */
+  /** Performs the call that left as the core would have, answer included: 1, or 2 when it is made again for the rest; 0 when the Host must, or with EXIT_KILL recorded. */
   xenPerform(vcpu: number): number;
   /** The hypercall that the vCPU left with is made again with the arguments of VCPU_XEN_ARGS. No xenReturn then. */
   xenAgain(vcpu: number): void;
+  /** Settles what is Xen's own of the fault that left: 1; 0 when it is the guest's, as VCPU_FAULT_* say; 2 with EXIT_KILL recorded. */
   xenSettleFault(vcpu: number): number;
   /** 1 when an event waits and is not masked. */
   xenHasUpcall(vcpu: number): number;

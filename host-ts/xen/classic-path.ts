@@ -16,6 +16,9 @@ import type { PersonalityHost } from "../base/personality.ts";
 const FAULT_IS_GUESTS = 0;
 const FAULT_SETTLED = 1;
 
+/** What the core says of a call that it has performed whole; it may have to be made again for the rest. */
+const PERFORMED = 1;
+
 /** One guest's classic path. */
 export class ClassicPath {
   readonly #host: PersonalityHost;
@@ -53,8 +56,8 @@ export class ClassicPath {
   #hypercall(): boolean {
     const { core, vcpu } = this.#host;
     const number = vcpu.exitArg(0);
-    if (core.exports.xenPerform(vcpu.ptr) === 0) return false;
-    this.#host.countHypercall(number);
-    return true;
+    const outcome = core.exports.xenPerform(vcpu.ptr);
+    if (outcome === PERFORMED) this.#host.countHypercall(number);
+    return outcome !== 0;
   }
 }
