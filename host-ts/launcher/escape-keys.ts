@@ -3,7 +3,7 @@
 const CTRL_A = 0x01;
 
 /** What a Ctrl-A command asks for. */
-export type EscapeCommand = "leave" | "help" | "stats" | "store" | "nmi";
+export type EscapeCommand = "leave" | "help" | "stats" | "store" | "nmi" | "power-off" | "suspend";
 
 const COMMANDS: Record<string, EscapeCommand> = {
   x: "leave",
@@ -12,6 +12,8 @@ const COMMANDS: Record<string, EscapeCommand> = {
   s: "stats",
   t: "store",
   n: "nmi",
+  p: "power-off",
+  z: "suspend",
 };
 
 /** What Ctrl-A H prints. */
@@ -19,6 +21,8 @@ export const ESCAPE_HELP = [
   "Ctrl-A X       leave",
   "Ctrl-A S       show statistics",
   "Ctrl-A T       show the xenstore of a Xen guest",
+  "Ctrl-A P       ask a Xen guest to power off",
+  "Ctrl-A Z       ask a Xen guest to suspend itself, and again: let it go on",
   "Ctrl-A N       send the guest a non-maskable interrupt",
   "Ctrl-A Ctrl-A  send Ctrl-A to the guest",
   "Ctrl-A H       this help",

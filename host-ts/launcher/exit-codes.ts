@@ -18,6 +18,9 @@ export const EXIT_LEFT = 6;
 /** The guest halted with no timer, and its input has ended: nothing could ever wake it. */
 export const EXIT_DEADLOCKED = 7;
 
+/** The guest was suspended and written to a file (--save). */
+export const EXIT_SAVED = 8;
+
 /** Signals that end the run. */
 export type EndingSignal = "SIGINT" | "SIGTERM" | "SIGHUP";
 
@@ -54,6 +57,7 @@ export const EXIT_CODE_HELP: readonly [number | string, string][] = [
   [EXIT_RESTART, "the guest asked for a restart and --reboot was not given"],
   [EXIT_LEFT, "left with Ctrl-A X"],
   [EXIT_DEADLOCKED, "the guest halted and nothing is left that could wake it"],
+  [EXIT_SAVED, "the guest was suspended and saved (--save)"],
   ["n", "with --abi bare: what the guest wrote to the debug-exit port, (value << 1) | 1"],
   ["128+n", "ended by signal n (130 SIGINT, 143 SIGTERM)"],
 ];

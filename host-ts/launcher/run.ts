@@ -1,4 +1,4 @@
-/** The verbs `run`, `demo` and `profile`: one guest from boot to end, joined to this process's terminal, files and signals. */
+/** The verbs `run`, `restore`, `demo` and `profile`: one guest from boot to end, joined to this process's terminal, files and signals. */
 import { basename } from "node:path";
 import { BackendError } from "../base/errors.ts";
 import { isElf, parseElf } from "../boot/elf.ts";
@@ -13,16 +13,22 @@ import { ESCAPE_HELP, type EscapeCommand } from "./escape-keys.ts";
 import {
   type EndingSignal,
   EXIT_POWER_OFF,
+  EXIT_SAVED,
   exitCodeOfEnd,
   exitCodeOfSignal,
 } from "./exit-codes.ts";
-import { embeddedGuest, readWhole } from "./files.ts";
+import { checkWritable, embeddedGuest, readWhole } from "./files.ts";
 import { reportProfile } from "./profile.ts";
+import { PATIENCE_MS, saveSuspended } from "./save.ts";
 import { Terminal } from "./terminal.ts";
 import type { RunCommand } from "./usage.ts";
 import { listStore, renderStore } from "./xenstore.ts";
 import { withConfigFile } from "./xl-command.ts";
 
+/** How long a guest that was asked to power off by a signal has, in milliseconds. */
+const GRACE_MS = 10_000;
+/** Saves the guest, where it has a file to be saved to. */
+const SAVE_SIGNAL = "SIGUSR2";
 const ENDING_SIGNALS: readonly EndingSignal[] = ["SIGINT", "SIGTERM", "SIGHUP"];
 
 /**
@@ -38,8 +44,11 @@ export async function runVerb(given: RunCommand): Promise<number> {
     process.stdin,
     store === undefined ? process.stdout : process.stderr,
   );
-  const file = await readWhole("kernel", command.kernelFile ?? embeddedGuest());
-  const kernel = command.options.abi === "xen-pv" ? await unpackKernel(file) : file;
+  const kernel = await readKernel(command);
+  const { restoreFile, saveFile } = command;
+  const restore =
+    restoreFile === undefined ? undefined : await readWhole("saved guest", restoreFile);
+  if (saveFile !== undefined) await checkWritable(saveFile);
   const initrd =
     command.initrdFile === undefined ? undefined : await readWhole("initrd", command.initrdFile);
   const { symbolsFile } = command;
@@ -53,6 +62,7 @@ export async function runVerb(given: RunCommand): Promise<number> {
   const guest = await createGuest({
     ...command.options,
     kernel,
+    restore,
     initrd,
     bare: { ...command.options.bare, modules, moduleNames },
     terminal: terminal.size,
@@ -62,7 +72,7 @@ export async function runVerb(given: RunCommand): Promise<number> {
     // A person at a keyboard lives in real time; everybody else wants the same run twice.
     time: command.options.time ?? (terminal.isInteractive ? "real" : "virtual"),
   });
-  const session = new Session(guest, terminal);
+  const session = new Session(guest, terminal, command);
   const listing = store && listStore(guest, store);
   // It fails where the run does, which tells of it.
   listing?.catch(() => {});
@@ -80,6 +90,7 @@ export async function runVerb(given: RunCommand): Promise<number> {
     const title = command.kernelFile ?? "the embedded guest";
     say(await reportProfile(end.profile, kernelSymbols, user, command.profile, title));
   }
+  if (session.isSaved) return EXIT_SAVED;
   if (session.signal !== undefined) return exitCodeOfSignal(session.signal);
   // The listing is what was asked for, whatever became of the guest.
   if (store !== undefined) return EXIT_POWER_OFF;
@@ -107,26 +118,35 @@ const TITLES: Readonly<Record<GuestEnd["kind"], string>> = {
 class Session {
   /** The signal that ended the run, if one did. */
   signal: EndingSignal | undefined;
+  /** Whether the guest was suspended and written to its file. */
+  isSaved = false;
   readonly #guest: Guest;
   readonly #terminal: Terminal;
+  readonly #command: RunCommand;
+  /** While a guest that was asked to power off may still do it. */
+  #grace: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(guest: Guest, terminal: Terminal) {
+  constructor(guest: Guest, terminal: Terminal, command: RunCommand) {
     this.#guest = guest;
     this.#terminal = terminal;
+    this.#command = command;
   }
 
   async run(): Promise<GuestEnd> {
     const guest = this.#guest;
     const handlers = ENDING_SIGNALS.map((signal) => [signal, () => this.#stop(signal)] as const);
     for (const [signal, handler] of handlers) process.on(signal, handler);
+    const onSaveSignal = () => void this.#ask(() => this.#suspend());
+    if (this.#command.saveFile !== undefined) process.on(SAVE_SIGNAL, onSaveSignal);
     guest.on("reboot", (count) => say(`guest restarts (${count})`));
+    guest.on("state", (state) => state === "suspended" && void this.#stand());
     const keyboard = guest.console.writable.getWriter();
     // Input that arrives when the guest is gone already has nowhere to go.
     const ignore = (): void => undefined;
     this.#terminal.open({
       input: (bytes) => keyboard.write(bytes).catch(ignore),
       inputEnded: () => void keyboard.close().catch(ignore),
-      command: (key) => void this.#obey(key),
+      command: (key) => void this.#ask(() => this.#obey(key)),
       resized: ({ columns, rows }) => void guest.resize(columns, rows).catch(ignore),
       outputClosed: () => void guest.shutdown(),
     });
@@ -138,7 +158,9 @@ class Session {
       return end;
     } finally {
       this.#terminal.close();
+      clearTimeout(this.#grace);
       for (const [signal, handler] of handlers) process.off(signal, handler);
+      process.off(SAVE_SIGNAL, onSaveSignal);
       await guest[Symbol.asyncDispose]();
     }
   }
@@ -157,23 +179,68 @@ class Session {
     }
   }
 
-  /** The first signal ends tidily, the second one at once. */
+  /**
+   * The first signal ends tidily, the second one at once. A Xen guest may first power off by itself when the signal is the one by which
+   * services are stopped; the next signal ends it tidily then.
+   */
   #stop(signal: EndingSignal): void {
-    if (this.signal !== undefined) {
+    const wasAsked = this.#grace !== undefined;
+    clearTimeout(this.#grace);
+    this.#grace = undefined;
+    if (this.signal !== undefined && !wasAsked) {
       this.#terminal.close();
       process.exit(exitCodeOfSignal(signal));
     }
+    const guest = this.#guest;
+    const isAsked = signal === "SIGTERM" && this.#command.options.abi === "xen-pv" && !wasAsked;
     this.signal = signal;
-    void this.#guest.shutdown();
+    if (!isAsked) {
+      void guest.shutdown();
+      return;
+    }
+    this.#grace = setTimeout(() => void guest.shutdown(), GRACE_MS);
+    guest.requestShutdown("poweroff").catch(() => void guest.shutdown());
+  }
+
+  /** The guest suspended itself. */
+  async #stand(): Promise<void> {
+    const { saveFile } = this.#command;
+    if (saveFile === undefined) say("guest suspended; Ctrl-A Z lets it go on");
+    else this.isSaved = await saveSuspended(this.#guest, saveFile, say);
+  }
+
+  async #suspend(): Promise<void> {
+    if (this.#guest.state === "suspended") await this.#guest.resume();
+    else await this.#guest.suspend({ timeoutMs: PATIENCE_MS });
+  }
+
+  /** What a person asks for may be something that this guest cannot do. */
+  async #ask(action: () => Promise<void>): Promise<void> {
+    try {
+      await action();
+    } catch (error) {
+      say((error as Error).message);
+    }
   }
 
   async #obey(command: EscapeCommand): Promise<void> {
     if (command === "leave") await this.#guest.shutdown();
     else if (command === "help") say(ESCAPE_HELP.join("\n"));
     else if (command === "nmi") await this.#guest.nmi();
+    else if (command === "suspend") await this.#suspend();
+    else if (command === "power-off")
+      await this.#guest.requestShutdown("poweroff", { timeoutMs: PATIENCE_MS });
     else if (command === "store") say(await this.#store());
     else say(renderStats(await this.#guest.stats()));
   }
+}
+
+/** Undefined for a restored guest that is not to restart. */
+async function readKernel(command: RunCommand): Promise<Uint8Array | undefined> {
+  const { kernelFile, restoreFile, options } = command;
+  if (kernelFile === undefined && restoreFile !== undefined) return undefined;
+  const file = await readWhole("kernel", kernelFile ?? embeddedGuest());
+  return options.abi === "xen-pv" ? await unpackKernel(file) : file;
 }
 
 /** Names and disassembly for a crash report; either may be missing, the report is then only poorer. */
@@ -203,7 +270,8 @@ async function readProgram(file: string): Promise<SymbolTable> {
 }
 
 /** A kernel for a plain machine may be no image that the others know: it then has no symbols. */
-function symbolsOf(kernel: Uint8Array): SymbolTable {
+function symbolsOf(kernel: Uint8Array | undefined): SymbolTable {
+  if (kernel === undefined) return new SymbolTable([]);
   try {
     return new SymbolTable(parseKernelImage(kernel).symbols());
   } catch {

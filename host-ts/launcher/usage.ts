@@ -26,17 +26,21 @@ export interface StoreListing {
   readonly afterMs: number | undefined;
 }
 
-/** A parsed `run`, `demo`, `profile` or `xenstore` command: the guest's options but for the files' contents, and what the launcher itself does. */
+/** A parsed `run`, `restore`, `demo`, `profile` or `xenstore` command: the guest's options but for the files' contents, and what the launcher itself does. */
 export interface RunCommand {
-  readonly verb: "run" | "demo" | "profile" | "xenstore";
+  readonly verb: "run" | "demo" | "profile" | "xenstore" | "restore";
   /** A configuration file of xl's, whose settings count where the command line says nothing else. */
   readonly configFile: string | undefined;
-  /** Path of the kernel image; undefined for the embedded guest. */
+  /** Path of the kernel image; undefined for the embedded guest, and for a restored one that is not to restart. */
   readonly kernelFile: string | undefined;
+  /** Path of the saved guest to go on with. */
+  readonly restoreFile: string | undefined;
+  /** Where the guest is written when it is suspended. */
+  readonly saveFile: string | undefined;
   readonly initrdFile: string | undefined;
   readonly moduleFiles: readonly string[];
   readonly symbolsFile: string | undefined;
-  readonly options: Omit<GuestOptions, "kernel" | "initrd">;
+  readonly options: Omit<GuestOptions, "kernel" | "initrd" | "restore">;
   readonly showStats: boolean;
   readonly showTraces: boolean;
   /** What becomes of the samples; undefined for the other verbs. */
@@ -92,6 +96,7 @@ const OPTIONS = {
   slice: { type: "string" },
   chaos: { type: "string" },
   "nmi-every": { type: "string" },
+  save: { type: "string" },
   "no-worker": { type: "boolean" },
   tour: { type: "boolean" },
   policy: { type: "boolean" },
@@ -122,6 +127,7 @@ export const HELP = `wasmvisor: runs 32-bit x86 paravirtual guests in WebAssembl
   wasmvisor run --kernel FILE [options]      boot a kernel of yours
   wasmvisor profile --kernel FILE [options]  boot it and show where it spends its instructions
   wasmvisor bench WHAT [options]             what round trips and hypercalls cost; wasmvisor bench --help
+  wasmvisor restore FILE [options]           go on with a guest that --save wrote
   wasmvisor run guest.cfg [options]          boot what a configuration file of xl's describes
   wasmvisor xenstore ls [PATH] [options]     boot a Xen guest and show its xenstore
   wasmvisor trace --policy [--abi xen-pv]    which traps and calls take which way on the two fault paths
@@ -161,12 +167,18 @@ Run
       --seed N             seed of the guest's random-number device in virtual time
       --slice N            longest run of instructions between two looks at the outside world
       --nmi-every N        send the guest a non-maskable interrupt every N instructions
+      --save FILE          when the guest suspends itself, for Ctrl-A Z or on SIGUSR2, write it to FILE and
+                           end (xen-pv); a name that ends in .gz is packed
       --no-worker          run the guest on the main thread
       --tour               demo without a terminal: show what there is to see, then power off
 
 Configuration files of xl's, or a name that ends in .cfg; what options say goes before what they say
   -c, --config FILE        kernel, ramdisk, cmdline, root, extra, memory, vcpus, name, disk, vif and on_reboot
                            of a Xen guest; what means nothing here is told, what cannot be had is refused
+
+restore, with the options of run; memory, processors and name are the saved guest's
+      --block, --net       as many as it had, in the same order
+      --kernel FILE        what --reboot boots
 
 xenstore ls, with the options of run; what the guest prints goes to the standard error
       --after SECONDS      show it then, and end the guest; without it, when the guest has ended
@@ -191,7 +203,8 @@ Diagnosis
   -h, --help               this text
   -V, --version            the version
 
-In a terminal, Ctrl-A X leaves, Ctrl-A T shows xenstore, Ctrl-A H lists the other keys.
+In a terminal, Ctrl-A X leaves, Ctrl-A T shows xenstore, Ctrl-A H lists the other keys. SIGTERM asks a Xen
+guest to power off and ends it after ten seconds; other signals, and a second one, end it at once.
 
 Exit codes
 ${EXIT_CODE_HELP.map(([code, text]) => `  ${String(code).padEnd(7)}${text}`).join("\n")}
@@ -206,22 +219,32 @@ export function parseCommandLine(args: string[]): Command {
   const { values, positionals } = parse(args);
   if (values.help) return { verb: "help" };
   if (values.version) return { verb: "version" };
-  const { verb, extra, configFile, storePath } = wordsOf(positionals, values.config);
+  const { verb, extra, configFile, storePath, restoreFile } = wordsOf(positionals, values.config);
   if (verb === undefined)
     throw new UsageError("a command is missing: wasmvisor run or wasmvisor demo");
   if (verb === "help") return { verb: "help" };
   if (verb === "trace" && values.policy && extra === undefined)
     return { verb, abi: choice("--abi", values.abi, TRACED_ABIS) ?? TRACED_ABIS[0] };
   if (verb === "trace") throw new UsageError("trace takes --policy and --abi, and nothing else");
-  if (verb !== "run" && verb !== "demo" && verb !== "profile" && verb !== "xenstore") {
+  if (!isRunVerb(verb)) {
     throw new UsageError(
-      `"${verb}" is no command; there are run, demo, profile, xenstore, bench and trace`,
+      `"${verb}" is no command; there are run, restore, demo, profile, xenstore, bench and trace`,
     );
   }
   if (extra !== undefined) {
     throw new UsageError(
       `"${extra}" is one argument too many; files are given as --kernel ${extra}`,
     );
+  }
+  if (verb === "restore" && restoreFile === undefined) {
+    throw new UsageError("restore needs the file that --save wrote: wasmvisor restore FILE");
+  }
+  if (verb === "restore" && configFile !== undefined) {
+    throw new UsageError("a saved guest has its configuration; give its disks as --block");
+  }
+  const abi = verb === "xenstore" || verb === "restore" ? "xen-pv" : undefined;
+  if (values.save !== undefined && (values.abi ?? abi ?? (configFile && "xen-pv")) !== "xen-pv") {
+    throw new UsageError("--save is for --abi xen-pv: other guests cannot suspend themselves");
   }
   const wantsKernel = verb === "run" || verb === "xenstore";
   if (wantsKernel && values.kernel === undefined && configFile === undefined)
@@ -254,6 +277,8 @@ export function parseCommandLine(args: string[]): Command {
             afterMs: milliseconds("--after", values.after),
           },
     kernelFile: values.kernel,
+    restoreFile,
+    saveFile: values.save,
     initrdFile: values.initrd,
     moduleFiles: values.module ?? [],
     symbolsFile: values.symbols ?? values["system-map"],
@@ -270,7 +295,7 @@ export function parseCommandLine(args: string[]): Command {
             top: count("--top", values.top) ?? TOP,
           },
     options: {
-      abi: choice("--abi", values.abi ?? (verb === "xenstore" ? "xen-pv" : undefined), ABIS),
+      abi: choice("--abi", values.abi ?? abi, ABIS),
       cpu: choice("--cpu", values.cpu, CPU_NAMES),
       vcpus: count("--cpus", values.cpus),
       commandLine: values.append,
@@ -309,12 +334,17 @@ export function parseCommandLine(args: string[]): Command {
   };
 }
 
+function isRunVerb(verb: string): verb is RunCommand["verb"] {
+  return ["run", "restore", "demo", "profile", "xenstore"].includes(verb);
+}
+
 /** The words of a command line that are no options. */
 function wordsOf(
   positionals: readonly string[],
   config: string | undefined,
-): Record<"verb" | "extra" | "configFile" | "storePath", string | undefined> {
+): Record<"verb" | "extra" | "configFile" | "storePath" | "restoreFile", string | undefined> {
   const [verb, ...rest] = positionals;
+  const restoreFile = verb === "restore" ? rest.shift() : undefined;
   if (verb === "xenstore" && rest.shift() !== "ls") {
     throw new UsageError("xenstore has one command: wasmvisor xenstore ls");
   }
@@ -327,7 +357,7 @@ function wordsOf(
       `"${storePath}" is no path of xenstore; it must look like /local/domain/1`,
     );
   }
-  return { verb, extra: rest[0], configFile: config ?? named, storePath };
+  return { verb, extra: rest[0], configFile: config ?? named, storePath, restoreFile };
 }
 
 function milliseconds(name: string, value: string | undefined): number | undefined {

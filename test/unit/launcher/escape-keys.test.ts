@@ -31,3 +31,7 @@ test("a command may arrive in two pieces", () => {
 test("an unknown command is dropped", () => {
   expect(new EscapeKeys().filter(bytes("\x01qz"))).toEqual({ input: bytes("z"), commands: [] });
 });
+
+test("Ctrl-A P asks for a power off, Ctrl-A Z for a suspension", () => {
+  expect(new EscapeKeys().filter(bytes("\x01p\x01Z")).commands).toEqual(["power-off", "suspend"]);
+});

@@ -183,3 +183,25 @@ test("xenstore ls takes a path, the options of run and its own", () => {
   expect(() => parseCommandLine(["xenstore", "--kernel", "k"])).toThrow("xenstore ls");
   expect(() => run("--full")).toThrow("--full is for xenstore ls");
 });
+
+test("restore takes the file that --save wrote, and the options of run", () => {
+  const restore = (...args: string[]) => parseCommandLine(["restore", ...args]) as RunCommand;
+  expect(
+    restore("guest.img", "--block", "d.img", "--save", "again.gz", "--scramble", "7"),
+  ).toMatchObject({
+    verb: "restore",
+    restoreFile: "guest.img",
+    kernelFile: undefined,
+    saveFile: "again.gz",
+    options: { abi: "xen-pv", block: [{ file: "d.img", access: "rw" }], xen: { scramble: 7 } },
+  });
+  expect(() => restore()).toThrow("restore needs the file that --save wrote");
+  expect(() => restore("a", "b")).toThrow('"b" is one argument too many');
+  expect(() => restore("a", "--config", "x.cfg")).toThrow("has its configuration");
+});
+
+test("--save is for guests that can suspend themselves", () => {
+  expect(run("--abi", "xen-pv", "--save", "f").saveFile).toBe("f");
+  expect(() => run("--save", "f")).toThrow("--save is for --abi xen-pv");
+  expect(() => run("--abi", "bare", "--save", "f")).toThrow("--save is for --abi xen-pv");
+});
