@@ -66,6 +66,7 @@ export const MICROKERNELS: readonly Microkernel[] = [
   works("fpu-taskswitch"),
   works("debug-registers"),
   works("breakpoints"),
+  works("step-emulated"),
   works("nmi"),
 
   // Descriptors and segments
@@ -89,6 +90,7 @@ export const MICROKERNELS: readonly Microkernel[] = [
   works("base-pointer"),
 
   works("page-types"),
+  works("no-execute"),
   works("linear-tables"),
   works("tables-read-only"),
   works("clear-copy-page"),
@@ -111,6 +113,7 @@ export const MICROKERNELS: readonly Microkernel[] = [
   works("cpuid"),
   works("control-registers"),
   works("privileged"),
+  works("sysenter"),
   works("msr"),
   works("time-stamp"),
   works("iopl"),
@@ -129,6 +132,8 @@ export const MICROKERNELS: readonly Microkernel[] = [
   works("event-upcall"),
   works("event-selector"),
   works("event-reset"),
+  works("event-preempts"),
+  works("event-fifo"),
 
   // Time
   works("timer-oneshot"),
@@ -159,6 +164,7 @@ export const MICROKERNELS: readonly Microkernel[] = [
   works("grant-table"),
   works("grant-copy"),
   works("neighbours"),
+  works("grant-map"),
 
   // Services
   works("console-input", "hello\n"),

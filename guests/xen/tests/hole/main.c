@@ -26,4 +26,9 @@ void test_main(void) {
   check_equal("its start", frames[0], HYPERVISOR_VIRT_START);
   check_equal("its end", frames[1], MACH2PHYS_VIRT_END);
   check(frames[2] >= mfn, "the last frame is %x", frames[2]);
+  struct {
+    u32 max, *list, count;
+  } list = {1, frames, 0};
+  check_answer("machphys_mfn_list", memory_op(XENMEM_MACHPHYS_MFN_LIST, &list), 0);
+  check(map(FREE_LIN, (pte_t)frames[0] << 12 | KERNEL_FLAGS) < 0, "the table can be mapped writable");
 }
