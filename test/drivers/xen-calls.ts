@@ -30,12 +30,14 @@ export function recordingTable(actual: typeof Table): typeof Table {
     actual.HYPERCALLS.filter(({ where }) => where === "core").map(({ number }) => number),
   );
   const record: typeof actual.performHypercall = (domain, number, args) => {
+    // The caller uses its array again.
+    const kept = [...args];
     const words = wordsOf(actual.HYPERCALLS, domain, number, args);
     let result: number | undefined;
     if (inCore.has(number) && number !== HYPERVISOR_XEN_VERSION) {
       domain.host.core.exports.xenPerform(domain.host.vcpu.ptr);
     } else result = actual.performHypercall(domain, number, args);
-    recordedCalls.push({ number, args, result, words });
+    recordedCalls.push({ number, args: kept, result, words });
     return result;
   };
   return { ...actual, performHypercall: record };
