@@ -66,7 +66,7 @@ export function shareFrame(guest: usize, mfn: u32, other: usize, otherMfn: u32, 
   const before = frameForRead(other, otherMfn);
   const frame = frameForWrite(other, otherMfn);
   if (frame == 0) return false;
-  // What the other has cached may still lead to the page of zeros, or to one that it shared.
+  // What the other has cached may still lead to the page that it had in common with a copy of itself.
   if (frame != before) flushGuestTranslations(other);
   retainFrame(frame);
   store<u32>(entry, (frame & FRAME_PTR_MASK) | FRAME_DIRTY);

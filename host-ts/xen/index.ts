@@ -28,7 +28,7 @@ import {
   VI_UPCALL_MASK,
   XEN_LEGACY_MAX_VCPUS,
 } from "../../abi/xen-layout.ts";
-import { BugError } from "../base/errors.ts";
+import { BugError, SnapshotError } from "../base/errors.ts";
 import type { FaultPath } from "../base/fault-path.ts";
 import type { GuestEndKind, Personality, PersonalityHost } from "../base/personality.ts";
 import type { HostInput } from "../base/ports.ts";
@@ -333,6 +333,9 @@ class XenPv implements Personality {
 
   restore(state: Record<string, unknown>): void {
     checkVersion(state, "the Xen PV personality", STATE_VERSION);
+    if (this.#domain.machine.size > 1) {
+      throw new SnapshotError("other domains use the store that would be replaced");
+    }
     const part = (name: string) => state[name] as Record<string, unknown>;
     const { channels, timers, grants, reservation, vcpus, runstates, waiting } = this.#domain;
     vcpus.restore(part("vcpus"));

@@ -132,7 +132,7 @@ const put = (by: HostDomain, lin: number, value: number) =>
 
 describe("a page that one domain grants to another", () => {
   it("is mapped: each reads what the other writes, and the entry says that it is used", () => {
-    // Nobody has touched the page: what the granter knows of it must not outlive the mapping.
+    // What the granter has cached of the page must not outlive the mapping.
     expect(word(a, GIVEN * PAGE)).toBe(0);
     grant(a, REF, GTF_PERMIT_ACCESS, 2, a.mfnOf(GIVEN));
     const { status, handle } = map(b, 1, REF, GNTMAP_HOST_MAP, HERE);
