@@ -75,7 +75,7 @@ const INSTRUCTIONS: Readonly<Record<string, readonly [number, number]>> = {
   pingpong: [33, 45],
   remap: [47, 56],
   // And what the reload takes, shared by 1,024 pages.
-  fill: [28 + 48 / 1024, 35 + 426 / 1024],
+  fill: [28 + 48 / 1024, 35 + 425 / 1024],
   kernel: [29, 38],
   cow: [46, 55],
   dirty: [8, 14],
@@ -129,7 +129,7 @@ const CALL_COUNTS: Readonly<
   ],
   fault: [
     [28 + 48 / 1024, 0],
-    [35 + 426 / 1024, 0],
+    [35 + 425 / 1024, 0],
   ],
   iret: [
     [6, 0],
