@@ -94,6 +94,7 @@ const OPTIONS = {
   stats: { type: "boolean" },
   seed: { type: "string" },
   slice: { type: "string" },
+  "ns-per-instruction": { type: "string" },
   chaos: { type: "string" },
   "nmi-every": { type: "string" },
   save: { type: "string" },
@@ -165,6 +166,8 @@ Run
                            time follows the clock (the default in a terminal, otherwise virtual)
       --reboot             boot again when the guest asks for a restart
       --seed N             seed of the guest's random-number device in virtual time
+      --ns-per-instruction N   what an instruction takes in virtual time (default 1): for guests that wait by
+                           looking at the clock
       --slice N            longest run of instructions between two looks at the outside world
       --nmi-every N        send the guest a non-maskable interrupt every N instructions
       --save FILE          when the guest suspends itself, for Ctrl-A Z or on SIGUSR2, write it to FILE and
@@ -306,6 +309,7 @@ export function parseCommandLine(args: string[]): Command {
       onRestart: values.reboot ? "reboot" : "end",
       seed: count("--seed", values.seed),
       sliceInstructions: count("--slice", values.slice),
+      nsPerInstruction: count("--ns-per-instruction", values["ns-per-instruction"]),
       nmiEvery: count("--nmi-every", values["nmi-every"]),
       mode: values["no-worker"] ? "inline" : undefined,
       xen: {

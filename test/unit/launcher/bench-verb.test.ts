@@ -85,6 +85,27 @@ test("bench faults prints its table and writes every file that is asked for", as
   expect([...readFileSync(join(path, "pprof")).subarray(0, 2)]).toEqual([0x1f, 0x8b]);
 });
 
+test("bench hypercalls prints rates and targets, and its file is judged and can be compared", async () => {
+  const printed = captured();
+  const json = join(folder(), "calls.json");
+  const names = ["syscall", "null", "leave", "set_pte", "set_pte32"];
+  const chosen = names.flatMap((name) => ["--scenario", name]);
+  const args = ["hypercalls", ...chosen, "--iterations", "4096", "--repeats", "1", "--json", json];
+  expect(await runBench(parseBench(args))).toBe(0);
+  expect(printed()).toMatch(/^leave +lguest +7\.0 +1\.00 +\d+ +- +[\d.]+ M +[\d.]+$/m);
+  expect(printed()).toMatch(/^syscall +xen-pv +4\.0 +0\.00 +\d+ +- +[\d.]+ M +1\.00$/m);
+  expect(printed()).toMatch(/^null \/ system call +xen-pv +[\d.]+ +1\.00 +(not )?met$/m);
+  const { scenarios, targets } = JSON.parse(readFileSync(json, "utf8"));
+  expect(scenarios.map(({ name, path }: { name: string; path: string }) => [name, path])).toEqual(
+    names.flatMap((name) => [
+      [name, "lguest"],
+      [name, "xen-pv"],
+    ]),
+  );
+  expect(targets.map(({ limit }: { limit: number }) => limit)).toEqual([1, 4, 0.25]);
+  expect(await runBench(parseBench(["compare", json, json]))).toBe(0);
+});
+
 test("loops too short to be measured are bounds, not nonsense, in every output", async () => {
   const printed = captured();
   const path = folder();
