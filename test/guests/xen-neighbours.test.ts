@@ -111,6 +111,27 @@ describe.skipIf(skipReason)(skipReason ? `${title} (${skipReason})` : title, () 
     expectSuccess(await Promise.all(ends));
   });
 
+  it("do not wait for one that is gone", async () => {
+    const machine = `test ${++machines}`;
+    const front = await boot(machine, "front");
+    const back = await boot(machine, "back");
+    const end = finish(back);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    await front.shutdown();
+    expect((await end).end.kind).toBe("deadlocked");
+  });
+
+  it("go on while one of them stands still", async () => {
+    const machine = `test ${++machines}`;
+    const front = await boot(machine, "front");
+    const back = await boot(machine, "back");
+    const ends = [finish(front), finish(back)];
+    await back.pause();
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    await back.resume();
+    expectSuccess(await Promise.all(ends));
+  });
+
   it("are numbered from 1, or as they wish; a number is taken once", async () => {
     const machine = `test ${++machines}`;
     await boot(machine, "one", { xen: { domid: 7 } });
