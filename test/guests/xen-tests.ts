@@ -38,6 +38,7 @@ const dies = (name: string, reason: RegExp) => ends(name, "killed", reason);
 export const MICROKERNELS: readonly Microkernel[] = [
   // Start of day
   works("start-state"),
+  works("suspend"),
 
   // Traps and callbacks
   works("trap-table"),
