@@ -99,6 +99,13 @@ export class XenDomain {
   /** The domain is gone: what it had bound, mapped and granted is given up. Before its memory goes. */
   destroy(): void {
     this.channels.closeAll();
+    this.pirqs.release();
+    for (const vcpu of this.host.vcpus) {
+      const info = this.vcpuInfoGpa(vcpu);
+      if (info === this.legacyInfoGpa(vcpu.id)) continue;
+      vcpu.setU32(VCPU_XEN_INFO, this.legacyInfoGpa(vcpu.id));
+      this.reservation.release(Math.floor(info / PAGE_BYTES));
+    }
     this.grantMaps.releaseAll();
     this.grants.close();
   }

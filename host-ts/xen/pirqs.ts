@@ -43,6 +43,12 @@ export class Pirqs {
     return 0;
   }
 
+  /** Gives the page back. */
+  release(): void {
+    if (this.#pageMfn !== undefined) this.#reservation.release(this.#pageMfn);
+    this.#pageMfn = undefined;
+  }
+
   save(): Record<string, unknown> {
     return { taken: [...this.#taken], pageMfn: this.#pageMfn };
   }

@@ -8,6 +8,7 @@ import {
   EXIT_HYPERCALL,
   POLICY_XEN,
   VCPU_EIP,
+  VCPU_HALTED,
   VCPU_XEN_INFO,
 } from "../../../abi/vcpu.ts";
 import { REG_EAX, REG_EBP, REG_EBX, REG_ECX, REG_EDI, REG_EDX, REG_ESI } from "../../../abi/x86.ts";
@@ -41,6 +42,9 @@ const STOP = 0x1000;
 const SLICE = 1000;
 
 let core: Core | undefined;
+
+/** The vCPU waits, or the guest is dead. */
+class StoppedError extends Error {}
 
 export class HostDomain {
   readonly domain: XenDomain;
@@ -164,13 +168,14 @@ export class HostDomain {
         this.slices++;
         continue;
       }
-      if (reason !== EXIT_HYPERCALL) throw new Error(`exit ${reason}`);
+      if (reason !== EXIT_HYPERCALL) throw new StoppedError(`exit ${reason}`);
       const asked = this.vcpu.exitArg(0);
       if (asked === STOP) return this.vcpu.gpr(REG_EBP) | 0;
       this.exits++;
       const given = [1, 2, 3, 4, 5].map((i) => this.vcpu.exitArg(i));
       const result = performHypercall(this.domain, asked, given);
       if (result !== undefined) this.core.exports.xenReturn(this.vcpu.ptr, result);
+      if (this.vcpu.u32(VCPU_HALTED) !== 0) throw new StoppedError("halted");
     }
   }
 
@@ -178,6 +183,16 @@ export class HostDomain {
   relinquish(): number {
     for (const { ptr } of this.host.vcpus) this.core.exports.xenDropTables(ptr);
     return this.core.exports.xenRelinquish(this.vcpu.ptr);
+  }
+
+  /** Makes a hypercall that may end or stop the vCPU. @returns what it gives; undefined when the vCPU no longer runs. */
+  tryCall(number: number, ...args: number[]): number | undefined {
+    try {
+      return this.call(number, ...args);
+    } catch (error) {
+      if (error instanceof StoppedError) return undefined;
+      throw error;
+    }
   }
 
   /** Makes a call whose second argument points at these words. */
