@@ -265,7 +265,8 @@ export function failsafe(v: usize, cs: u32, eip: u32, flags: u32, ss: u32, esp: 
   setNullSegment(v, SEG_ES, 0);
   setNullSegment(v, SEG_FS, 0);
   setNullSegment(v, SEG_GS, 0);
-  const stack = fromUser ? load<u32>(v, VCPU_XEN_KERNEL_SS) : KEEP_STACK;
+  // Who came from ring 3 towards a handler stands on the kernel's stack already, if only it can be loaded.
+  const stack = fromUser ? load<u32>(v, VCPU_XEN_KERNEL_SS) : ss;
   if (land(v, selector, target, flags & ~CLEARED, stack, sp)) return true;
   kill(v, KILL_XEN_BAD_HANDLER, selector, target);
   return false;

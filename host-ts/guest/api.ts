@@ -94,7 +94,7 @@ export interface Guest extends AsyncDisposable {
   };
   /** Only for guests of Xen. */
   readonly xenstore: GuestXenstore;
-  /** Resolves once, however the guest ends; rejects on a mistake of ours only. */
+  /** Resolves once, however the guest ends; rejects with the AbortSignal's reason when aborted, else on a mistake of ours only. */
   readonly ended: Promise<GuestEnd>;
   /** Starts or resumes the guest, and waits for its end. Rejects with the AbortSignal's reason when aborted. */
   run(): Promise<GuestEnd>;

@@ -63,6 +63,8 @@ export const MICROKERNELS: readonly Microkernel[] = [
   works("iret-vm86"),
   works("iret-native"),
   works("failsafe"),
+  works("trap-bad-handler"),
+  dies("stack-bad-segment", /^the handler at 0xe019:0x[0-9a-f]+ cannot be entered$/),
   dies("failsafe-none", /^the handler at 0x103:0x[0-9a-f]+ cannot be entered$/),
   works("fpu-taskswitch"),
   works("debug-registers"),

@@ -280,6 +280,15 @@ describe.skipIf(why).each(SUBJECTS)(`$name${why ? ` (${why})` : ""}`, (subject) 
     },
   );
 
+  test("is the same guest in a worker", async () => {
+    const outcome = async (mode: "inline" | "worker") => {
+      const extra = { mode, debug: { digestAtEnd: true } };
+      const { end, output } = await run(subject, "lines", extra, "one\nend\n");
+      return [end.kind, output, end.digest, end.stats.instructions];
+    };
+    expect(await outcome("worker")).toEqual(await outcome("inline"));
+  });
+
   test("a recording of what came from outside makes the same run again", async () => {
     const debug = { record: true, digestAtEnd: true };
     const started = await start(subject, "lines", { debug });

@@ -141,6 +141,7 @@ void expect_read_only(const char *what, const volatile void *lin);
  * `fault` describes what happened.
  */
 u32 user_call(u32 (*function)(u32 argument), u32 argument);
+void user_leave(u32 value) __attribute__((noreturn)); /* returns from it, from a hook */
 extern u32 user_eflags;      /* EFLAGS for user_call */
 extern u32 user_cs, user_ss; /* and its selectors */
 extern u8 user_start[], user_end[];

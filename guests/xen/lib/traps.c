@@ -16,7 +16,6 @@ static u32 user_stack[USER_STACK_BYTES / 4] USER_DATA = {0};
 static int in_user;
 
 u32 user_enter(u32 eip, u32 esp, u32 eflags);
-void user_leave(u32 value) __attribute__((noreturn));
 void user_exit(void);
 
 struct trap_info trap_entry(u32 vector, u32 flags) {

@@ -26,6 +26,11 @@ void test_main(void) {
   check_equal("how many", done, 0);
   check_answer("nobody to tell", mmu_update(list + 2, 1, NULL, DOMID_SELF), 0);
   check_answer("a list that is unmapped", mmu_update((void *)(FREE_LIN + 0x100000), 1, &done, DOMID_SELF), -XEN_EFAULT);
+  /* A call that is made again for what is left of it goes on counting. */
+  done = 5;
+  check_answer("one that goes on", mmu_update(list + 2, 1 | MMU_UPDATE_PREEMPTED, &done, DOMID_SELF), 0);
+  check_equal("how many", done, 6);
+  check_answer("a count that cannot be told", mmu_update(list + 2, 1, (void *)(FREE_LIN + 0x100000), DOMID_SELF), 0);
   check_answer("an upper level", set_entry(l2_entry(FREE_LIN), 0), 0);
   TRY("movl (%0), %%eax", : : "r"(FREE_LIN + PAGE_SIZE) : "eax");
   expect_page_fault("after the table is gone", FREE_LIN + PAGE_SIZE, 0);
