@@ -71,3 +71,20 @@ test("statistics name calls by where they were performed, also those of a multic
   expect(host.stats.hostCalls).toEqual({ ...own.stats.hostCalls, ...calls });
   expect(host.stats.crossings).toBeGreaterThan(own.stats.crossings + 320);
 });
+
+test("a profile changes nothing on either path, and its samples are the guest's", async () => {
+  const plan = "pingpong:200,fork:16,ring:20,trap:200";
+  const once = await run("faults", plan);
+  for (const xen of [{}, HOST]) {
+    const profile = { everyInstructions: 997, stackDepth: 4 };
+    const watched = await run("faults", plan, { xen, profile });
+    expect([watched.digest, watched.stats.instructions]).toEqual([
+      once.digest,
+      once.stats.instructions,
+    ]);
+    const { samples } = watched.profile!;
+    const sampled = samples.reduce((sum, { count }) => sum + count, 0);
+    expect(sampled).toBe(Math.floor(once.stats.instructions / 997));
+    expect(new Set(samples.map(({ cpl }) => cpl))).toEqual(new Set([1, 3]));
+  }
+});
