@@ -3,7 +3,9 @@
  * does not exist: -ENOSYS.
  */
 import { VCPU_XEN_ARGS, VCPU_XEN_CALL } from "../../abi/vcpu.ts";
+import { PTE_P } from "../../abi/x86.ts";
 import * as xen from "../../abi/xen.ts";
+import { MMU_UPDATE_BYTES, MMU_UPDATE_VAL } from "../../abi/xen-layout.ts";
 import type { XenDomain } from "./domain.ts";
 import { eventChannelOp, eventChannelOpCompat } from "./event-ops.ts";
 import { grantTableOp } from "./grant-ops.ts";
@@ -143,7 +145,7 @@ function refuseFrames(domain: XenDomain, domid: number): number {
 /** mmu_update for frames of another domain: the list is looked at before rights are. */
 function foreignUpdate(
   domain: XenDomain,
-  _list = 0,
+  list = 0,
   count = 0,
   donePointer = 0,
   domid = 0,
@@ -152,15 +154,39 @@ function foreignUpdate(
   const owner = domid & 0xffff;
   if (tables !== 0 && !domain.machine.isThere(tables - 1)) return -xen.XEN_ESRCH;
   const isOwnTable = tables === 0 || tables - 1 === domain.domid;
-  if (isOwnTable && owner === xen.DOMID_SELF) {
-    domain.host.vcpu.setU32(VCPU_XEN_ARGS + 12, owner);
+  const isIo = isOwnTable && owner === xen.DOMID_IO;
+  const ioRefusal = isIo ? refuseDevices(domain, list, count) : undefined;
+  if (isOwnTable && (isIo ? ioRefusal === undefined : owner === xen.DOMID_SELF)) {
+    domain.host.vcpu.setU32(VCPU_XEN_ARGS + 12, xen.DOMID_SELF);
     domain.host.core.exports.xenPerform(domain.host.vcpu.ptr);
     return undefined;
   }
-  const refused = owner === xen.DOMID_SELF ? -xen.XEN_EPERM : refuseFrames(domain, owner);
+  const refused =
+    owner === xen.DOMID_SELF ? -xen.XEN_EPERM : (ioRefusal ?? refuseFrames(domain, owner));
   if (refused === -xen.XEN_ESRCH) return refused;
   if (donePointer !== 0 && !domain.pointers.writeU32(donePointer, 0)) return -xen.XEN_EFAULT;
   return count === 0 ? 0 : refused;
+}
+
+const MAX_IO_UPDATES = 512;
+
+/** By what a list would map as device memory: RAM is none (-EBUSY), and a domain without devices may have no other. Entries may be cleared. */
+function refuseDevices(
+  { host, pointers }: XenDomain,
+  list: number,
+  count: number,
+): number | undefined {
+  // Longer than what a kernel clears at once.
+  if (count > MAX_IO_UPDATES) return -xen.XEN_EPERM;
+  for (let at = list; at < list + count * MMU_UPDATE_BYTES; at += MMU_UPDATE_BYTES) {
+    const low = pointers.readU32(at + MMU_UPDATE_VAL);
+    const high = pointers.readU32(at + MMU_UPDATE_VAL + 4);
+    if (low === undefined || high === undefined) return -xen.XEN_EFAULT;
+    if ((low & PTE_P) === 0) continue;
+    const isRam = high << 12 === 0 && host.core.exports.xenTypeOf(host.guest, low >>> 12) !== 0;
+    return isRam ? -xen.XEN_EBUSY : -xen.XEN_EPERM;
+  }
+  return undefined;
 }
 
 /** mmuext_op for frames of another domain. */

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { VCPU_CR3 } from "../../../abi/vcpu.ts";
 import { REG_EAX, SEG_DS } from "../../../abi/x86.ts";
 import {
+  DOMID_IO,
   DOMID_SELF,
   GNTCOPY_DEST_GREF,
   GNTCOPY_SOURCE_GREF,
@@ -646,9 +647,9 @@ describe("calls about tables", () => {
 
 describe("page-table calls that name another domain", () => {
   it("are refused: -EPERM for one that is there, -ESRCH for one that is not or for itself", () => {
-    const owners = [2, 0, 1, 9, 0x7ff1, 0x7ff2];
+    const owners = [2, 0, 1, 9, DOMID_IO, 0x7ff2];
     const answers = [-1, -1, -3, -3, -1, -1];
-    a.write32(DATA, entryGpa(a, HERE), 0, 0, 0);
+    a.write32(DATA, entryGpa(a, HERE), 0, 0xfee00063, 0);
     const updates = owners.map((domid) => a.call(HYPERVISOR_MMU_UPDATE, DATA, 1, 0, domid));
     expect(updates).toEqual(answers);
     a.write32(DATA, 6, 0, 0);
@@ -665,6 +666,18 @@ describe("page-table calls that name another domain", () => {
       [1, 2, 9].map((domid) => a.call(HYPERVISOR_MMU_UPDATE, DATA, 1, 0, tables(domid))),
     ).toEqual([0, -XEN_EPERM, -XEN_ESRCH]);
     expect(a.domain.pointers.readU32(THERE)).toBeUndefined();
+  });
+
+  it("with DOMID_IO map no RAM and no device, and clear entries", () => {
+    const as = (value: number) => {
+      a.write32(DATA, entryGpa(a, HERE), 0, value, 0);
+      return a.call(HYPERVISOR_MMU_UPDATE, DATA, 1, DATA + 64, DOMID_IO);
+    };
+    expect(as(a.mfnOf(GIVEN) * PAGE + RW)).toBe(-XEN_EBUSY);
+    expect(as(0xfee00000 | RW)).toBe(-XEN_EPERM);
+    expect(a.read32(DATA + 64)).toBe(0);
+    expect(as(0)).toBe(0);
+    expect([a.read32(DATA + 64), a.domain.pointers.readU32(HERE)]).toEqual([1, undefined]);
   });
 });
 
