@@ -6,7 +6,13 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { MemoryBlock } from "../../host-ts/backends/block.ts";
-import { createGuest, type Guest, type GuestOptions, IgnoredError } from "../../host-ts/index.ts";
+import {
+  createGuest,
+  type Guest,
+  type GuestOptions,
+  type GuestStats,
+  IgnoredError,
+} from "../../host-ts/index.ts";
 import { buildInitrd } from "../drivers/initrd.ts";
 
 const MINUTE = 60_000;
@@ -24,6 +30,7 @@ if [ -b /dev/xvdb ]; then
   ifconfig eth0 10.0.0.2
 fi
 echo READY
+seq 1 20000 | md5sum >/dev/null
 i=0
 while read line; do
   i=$((i + 1))
@@ -69,10 +76,14 @@ function attach(guest: Guest) {
   return { guest, type, seen, text: () => text };
 }
 
-for (const variable of ["WASMVISOR_XEN_KERNEL_3_10", "WASMVISOR_XEN_KERNEL_4_1"]) {
+for (const [variable, vcpus] of [
+  ["WASMVISOR_XEN_KERNEL_3_10", 1],
+  ["WASMVISOR_XEN_KERNEL_4_1", 1],
+  ["WASMVISOR_XEN_KERNEL_SMP", 2],
+] as const) {
   const file = process.env[variable] ?? "";
   const missing = file === "" ? variable : BUSYBOX === undefined && "WASMVISOR_I386_BUSYBOX";
-  const title = `Linux under Xen, ${variable.slice(-4).replace(/^_/, "").replace("_", ".")}`;
+  const title = `Linux under Xen, ${variable.slice(21).replace("_", ".")}, ${vcpus} vCPU${vcpus > 1 ? "s" : ""}`;
   describe.skipIf(missing)(missing ? `${title} (${missing} is not set)` : title, () => {
     test(
       "powers off and restarts when it is asked to",
@@ -81,7 +92,7 @@ for (const variable of ["WASMVISOR_XEN_KERNEL_3_10", "WASMVISOR_XEN_KERNEL_4_1"]
           ["poweroff", "power-off"],
           ["reboot", "restart"],
         ] as const) {
-          const { guest, seen } = await start(file);
+          const { guest, seen } = await start(file, { vcpus });
           const ended = guest.run();
           await seen("READY");
           await guest.requestShutdown(request);
@@ -94,7 +105,7 @@ for (const variable of ["WASMVISOR_XEN_KERNEL_3_10", "WASMVISOR_XEN_KERNEL_4_1"]
     test(
       "that hears of no request in time has it taken back and goes on",
       async () => {
-        const { guest, type, seen } = await start(file);
+        const { guest, type, seen } = await start(file, { vcpus });
         const ended = guest.run();
         await seen("READY");
         await guest.pause();
@@ -112,7 +123,7 @@ for (const variable of ["WASMVISOR_XEN_KERNEL_3_10", "WASMVISOR_XEN_KERNEL_4_1"]
     test(
       "suspends and goes on in place, three times, with its disk",
       async () => {
-        const { guest, type, seen, text } = await start(file);
+        const { guest, type, seen, text } = await start(file, { vcpus });
         const ended = guest.run();
         await seen("READY");
         for (let round = 1; round <= 3; round++) {
@@ -141,7 +152,7 @@ for (const variable of ["WASMVISOR_XEN_KERNEL_3_10", "WASMVISOR_XEN_KERNEL_4_1"]
           net: [{ peer: "10.0.0.1" }],
         } as const;
         const piece = (round: number) => md5(disk.bytes.subarray(round << 16, (round + 1) << 16));
-        let { guest, type, seen, text } = await start(file, devices);
+        let { guest, type, seen, text } = await start(file, { vcpus, ...devices });
         let ended = guest.run();
         await seen("MOUNTED");
         await seen("READY");
@@ -177,14 +188,18 @@ for (const variable of ["WASMVISOR_XEN_KERNEL_3_10", "WASMVISOR_XEN_KERNEL_4_1"]
       async () => {
         const request = Array.from("suspend", (each) => each.charCodeAt(0));
         const input = { kind: "request", device: "shutdown", data: request } as const;
-        const idle = await start(file);
-        await idle.type("one\nend\n");
-        const { instructions } = (await idle.guest.run()).stats;
-        const atInstruction = Math.floor(instructions * 0.8);
+        const first = await start(file, { vcpus, mode: "inline" });
+        await first.type("end\n");
+        let ready: Promise<GuestStats> | undefined;
+        first.guest.on("output", () => {
+          if (first.text().includes("READY")) ready ??= first.guest.stats();
+        });
+        await first.guest.run();
+        const atInstruction = (await ready!).instructions + 100_000;
         const replay = [{ life: 0, atInstruction, visit: 0, atNs: 0, input }];
         const once = async (options: Partial<GuestOptions>, chaosSeed = 0) => {
           const debug = { digestAtEnd: true, chaosSeed };
-          const { guest, type } = await start(file, { replay, ...options, debug });
+          const { guest, type } = await start(file, { vcpus, replay, ...options, debug });
           const images: string[] = [];
           guest.on("state", (state) => {
             if (state !== "suspended") return;
