@@ -138,7 +138,7 @@ export function interpret(v: usize, limit: i32, alone: bool): u32 {
   const kept = budget - n;
   store<i32>(v, n, VCPU_BUDGET);
   store<u32>(v, u32(alone), VCPU_ALONE);
-  const outcome = execute(v, n, alone);
+  const outcome = begin(v, n, alone);
   store<i32>(v, load<i32>(v, VCPU_BUDGET) + kept, VCPU_BUDGET);
   return outcome;
 }
@@ -156,19 +156,26 @@ function firstBlock(v: usize, tlb: usize, eip: u32): usize {
   return block;
 }
 
-function execute(v: usize, budget: i32, alone: bool): u32 {
+/** Finds where to begin, so that the loop itself need not. */
+function begin(v: usize, n: i32, alone: bool): u32 {
+  if (n <= 0) return RUN_BUDGET;
+  let first: usize = 0;
+  if (!alone) {
+    first = firstBlock(v, load<usize>(v, VCPU_TLB), load<u32>(v, VCPU_EIP));
+    if (first == 0) return RUN_EVENT;
+  }
+  return execute(v, n, first);
+}
+
+/** @param first the block at VCPU_EIP, 0: the next instruction alone, outside any cached block */
+function execute(v: usize, budget: i32, first: usize): u32 {
   let n = budget;
   let tlb = load<usize>(v, VCPU_TLB);
   let eip = load<u32>(v, VCPU_EIP);
-  let next: usize = 0;
+  let next = first;
   let slot: usize = 0;
   let isDirect = true;
   let pc: usize = 0;
-  if (n <= 0) return RUN_BUDGET;
-  if (!alone) {
-    next = firstBlock(v, tlb, eip);
-    if (next == 0) return RUN_EVENT;
-  }
   // Enters `next`, or what is left of the slice at `eip`.
   if (next != 0 && load<i32>(next, BLOCK_COUNT) <= n) n -= load<i32>(next, BLOCK_COUNT);
   else {
