@@ -297,14 +297,11 @@ export const VCPU_XEN_RESULT = 0x678;
 export const VCPU_XEN_TSC_KHZ = 0x67c;
 /** u32, work done since the guest made the hypercall being performed: a long one stops by this count, not by the length of the slice. */
 export const VCPU_XEN_WORK = 0x680;
-/** u32, GUEST_TABLES_EPOCH when this vCPU was left; and 1 while what others changed then may still be cached for its directory. */
-export const VCPU_XEN_TABLES_SEEN = 0x684;
-export const VCPU_XEN_TABLES_MISSED = 0x688;
 /**
  * u32, 1 when the guest is to be called if an event waits: after a trap or call of its own, and when the Host has raised one or begins its
  * turn. What the guest opens by a store alone waits until then, so that a slice may end anywhere.
  */
-export const VCPU_XEN_LOOK = 0x68c;
+export const VCPU_XEN_LOOK = 0x684;
 
 // ---------------------------------------------------------------------------------------------------------------
 // vCPU block: which way traps and calls take (how a guest is run, and no part of its state)

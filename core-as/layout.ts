@@ -58,7 +58,7 @@ export const TLB_WATCHED = 1;
 export const DIRECTORIES_PER_VCPU = 4;
 
 export const ARENA_TLBS = 0;
-/** Context tags: {u32 vCPU pointer, u32 directory, u32 last use, u32 GUEST_TABLES_EPOCH when it was last active} each. */
+/** Context tags: {u32 vCPU pointer, u32 directory, u32 last use, u32 GUEST_TABLES_EPOCH when it was last empty} each. */
 export const ARENA_CONTEXTS = 0x200000;
 export const CONTEXT_STRIDE = 16;
 export const CONTEXT_VCPU = 0;

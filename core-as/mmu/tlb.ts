@@ -11,7 +11,6 @@ import {
   COUNTER_DIRECTORY_SWITCHES,
   COUNTER_TLB_FLUSHES,
   GUEST_TABLES_EPOCH,
-  GUEST_VCPUS,
   PAGING_NONE,
   POLICY_XEN,
   VCPU_CONTEXT,
@@ -25,8 +24,6 @@ import {
   VCPU_PAGING,
   VCPU_POLICY,
   VCPU_TLB,
-  VCPU_XEN_TABLES_MISSED,
-  VCPU_XEN_TABLES_SEEN,
 } from "../../abi/vcpu.ts";
 import { CR0_AM, EFLAGS_AC, PTE_D, PTE_P, PTE_RW, PTE_US } from "../../abi/x86.ts";
 import {
@@ -163,7 +160,7 @@ export function switchDirectory(v: usize): void {
     const use = load<u32>(record, CONTEXT_LAST_USE);
     if (load<usize>(record, CONTEXT_VCPU) == v) {
       if (load<u32>(record, CONTEXT_DIRECTORY) == tag) {
-        if (hasSleptThrough(v, i)) emptyContext(contextTlbs(i));
+        if (isBehind(v, i)) dropContext(i);
         activate(v, i, now);
         return;
       }
@@ -185,57 +182,37 @@ export function switchDirectory(v: usize): void {
   else emptyContext(contextTlbs(victim));
   store<usize>(record, v, CONTEXT_VCPU);
   store<u32>(record, tag, CONTEXT_DIRECTORY);
+  store<u32>(record, tablesEpoch(v), CONTEXT_EPOCH);
   activate(v, victim, now);
 }
 
-/** @returns true when a Xen guest changed present entries while context `i` was not in use: its own load of CR3 would have flushed. */
-function hasSleptThrough(v: usize, i: u32): bool {
+/** @returns true when a Xen guest has changed present entries since context `i`, not in use, was empty: its own load of CR3 would have flushed. */
+function isBehind(v: usize, i: u32): bool {
   if (load<u32>(v, VCPU_POLICY) != POLICY_XEN) return false;
   // What is stale in the one in use is the guest's own business, as it is on a processor.
   if (contextTlbs(i) == load<usize>(v, VCPU_CONTEXT)) return false;
   return load<u32>(contextRecord(i), CONTEXT_EPOCH) != tablesEpoch(v);
+}
+/** Empties context `i`. */
+function dropContext(i: u32): void {
+  emptyContext(contextTlbs(i));
+  const vcpu = load<usize>(contextRecord(i), CONTEXT_VCPU);
+  if (vcpu != 0) store<u32>(contextRecord(i), tablesEpoch(vcpu), CONTEXT_EPOCH);
 }
 function tablesEpoch(v: usize): u32 {
   return load<u32>(load<usize>(v, VCPU_GUEST), GUEST_TABLES_EPOCH);
 }
 
 function activate(v: usize, i: u32, now: u32): void {
-  const changes = contextTlbs(i) != load<usize>(v, VCPU_CONTEXT);
-  if (changes && load<u32>(v, VCPU_POLICY) == POLICY_XEN) noteEpoch(v);
   store<u32>(contextRecord(i), now, CONTEXT_LAST_USE);
   store<usize>(v, contextTlbs(i), VCPU_CONTEXT);
   updatePrivilege(v);
 }
-/** The context that was in use goes to sleep now. */
-function noteEpoch(v: usize): void {
-  const missed = load<u32>(v, VCPU_XEN_TABLES_MISSED);
-  store<u32>(v, 0, VCPU_XEN_TABLES_MISSED);
-  const i = <u32>(load<usize>(v, VCPU_CONTEXT) - (arena + ARENA_TLBS)) / TLB_CONTEXT_BYTES;
-  if (i >= <u32>TLB_CONTEXTS) return;
-  const record = contextRecord(i);
-  if (load<usize>(record, CONTEXT_VCPU) != v) return;
-  // Who changed the tables on another vCPU need not have flushed this one: its next load of CR3 does.
-  store<u32>(record, tablesEpoch(v) - missed, CONTEXT_EPOCH);
-}
-
-/** The vCPU of a Xen guest stands still from now on: others may change the tables that it uses. */
-export function leaveTables(v: usize): void {
-  store<u32>(v, tablesEpoch(v), VCPU_XEN_TABLES_SEEN);
-}
-/** It goes on. */
-export function enterTables(v: usize): void {
-  if (load<u32>(load<usize>(v, VCPU_GUEST), GUEST_VCPUS) == 1) return;
-  if (load<u32>(v, VCPU_XEN_TABLES_SEEN) == tablesEpoch(v)) return;
-  store<u32>(v, 1, VCPU_XEN_TABLES_MISSED);
-}
-
 /** Drops every cached translation of the vCPU, in all its directories. */
 export function flushAllTranslations(v: usize): void {
   count(v, COUNTER_TLB_FLUSHES);
   for (let i: u32 = 0; i < <u32>TLB_CONTEXTS; i++) {
-    if (load<usize>(contextRecord(i), CONTEXT_VCPU) == v) {
-      emptyContext(contextTlbs(i));
-    }
+    if (load<usize>(contextRecord(i), CONTEXT_VCPU) == v) dropContext(i);
   }
 }
 
@@ -243,9 +220,7 @@ export function flushAllTranslations(v: usize): void {
 export function flushGuestTranslations(guest: usize): void {
   for (let i: u32 = 0; i < <u32>TLB_CONTEXTS; i++) {
     const vcpu = load<usize>(contextRecord(i), CONTEXT_VCPU);
-    if (vcpu != 0 && load<usize>(vcpu, VCPU_GUEST) == guest) {
-      emptyContext(contextTlbs(i));
-    }
+    if (vcpu != 0 && load<usize>(vcpu, VCPU_GUEST) == guest) dropContext(i);
   }
 }
 
@@ -255,7 +230,7 @@ export const ALL_VCPUS: u32 = 0xffffffff;
 /** Drops what this thread holds for those vCPUs of `guest` whose bit is in `vcpus`. */
 export function flushVcpus(guest: usize, vcpus: u32): void {
   for (let i: u32 = 0; i < <u32>TLB_CONTEXTS; i++) {
-    if (isOneOf(i, guest, vcpus)) emptyContext(contextTlbs(i));
+    if (isOneOf(i, guest, vcpus)) dropContext(i);
   }
 }
 /** Drops what the directories in use hold for the vCPUs of `guest`; those that sleep are left to GUEST_TABLES_EPOCH. */
@@ -263,7 +238,7 @@ export function flushDirectoriesInUse(guest: usize): void {
   for (let i: u32 = 0; i < <u32>TLB_CONTEXTS; i++) {
     const vcpu = load<usize>(contextRecord(i), CONTEXT_VCPU);
     if (vcpu == 0 || load<usize>(vcpu, VCPU_GUEST) != guest) continue;
-    if (load<usize>(vcpu, VCPU_CONTEXT) == contextTlbs(i)) emptyContext(contextTlbs(i));
+    if (load<usize>(vcpu, VCPU_CONTEXT) == contextTlbs(i)) dropContext(i);
   }
 }
 /** Drops the translation of one page, all of it if it may be a large one, for those vCPUs of `guest` whose bit is in `vcpus`. */
@@ -283,7 +258,7 @@ function isOneOf(i: u32, guest: usize, vcpus: u32): bool {
 /** Drops the cached translations of the current directory only. */
 export function flushCurrentDirectory(v: usize): void {
   count(v, COUNTER_TLB_FLUSHES);
-  emptyContext(load<usize>(v, VCPU_CONTEXT));
+  dropContext(<u32>(load<usize>(v, VCPU_CONTEXT) - (arena + ARENA_TLBS)) / TLB_CONTEXT_BYTES);
 }
 
 /** Drops the cached translations of directory `cr3` if the vCPU knows it. */

@@ -55,7 +55,7 @@ import { resetCodeCache } from "../decode/cache.ts";
 import { interpret, RUN_EVENT } from "../exec/interpreter.ts";
 import { clearEvent } from "../mmu/fill.ts";
 import { forgetGrants } from "../mmu/shadow-fault.ts";
-import { enterTables, flushAllTranslations, leaveTables, switchDirectory } from "../mmu/tlb.ts";
+import { flushAllTranslations, switchDirectory } from "../mmu/tlb.ts";
 import { armBreakpoints, executionHits } from "../mmu/watch.ts";
 import { leavesTrap } from "../state/faults.ts";
 import { isResuming } from "../state/flags.ts";
@@ -93,7 +93,6 @@ function exit(v: usize, reason: u32): u32 {
 /** The exit record is filled. */
 function leaveGuest(v: usize): u32 {
   clearEvent(v);
-  if (load<u32>(v, VCPU_POLICY) == POLICY_XEN) leaveTables(v);
   const reason = load<u32>(v, VCPU_EXIT_REASON);
   count(v, COUNTER_EXITS + reason * 8);
   return reason;
@@ -138,7 +137,6 @@ function chaos(v: usize, goesOn: bool): i32 {
  * @returns EXIT_*; the exit record, VCPU_EIP and VCPU_RETIRED are exact.
  */
 export function enter(v: usize, budget: i32): u32 {
-  if (load<u32>(v, VCPU_POLICY) == POLICY_XEN) enterTables(v);
   switchDirectory(v);
   store<i32>(v, budget, VCPU_BUDGET);
   store<u32>(v, EVENT_NONE, VCPU_EVENT);

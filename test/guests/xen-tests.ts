@@ -91,6 +91,7 @@ export const MICROKERNELS: readonly Microkernel[] = [
   works("l3-entries"),
   works("pinning"),
   works("base-pointer"),
+  works("base-pointer-flushes"),
 
   works("page-types"),
   works("no-execute"),
