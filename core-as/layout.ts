@@ -78,7 +78,7 @@ export const ARENA_JUMP_CACHE = 0x250000;
 export const JUMP_CACHE_ENTRIES = 4096;
 /** Per pool frame: u32, 0 or the pointer of its code-page record. */
 export const ARENA_CODE_DIR = 0x280000;
-/** Per pool frame: u8, 1 when some TLB context of this thread may hold a write tag for it. */
+/** Per pool frame: u8, not 0 when some TLB context of this thread may hold a write tag for it, plain (1) or watched (2). */
 export const ARENA_WRITE_HINT = 0x680000;
 /** Micro-op arena: block headers, micro-ops, code-page records, bump-allocated, reset as a whole. */
 export const ARENA_UOPS = 0x780000;

@@ -100,7 +100,7 @@ function watched(entry: usize, lin: u32): usize {
   const ptr: usize = lin + load<u32>(entry, TLB_ADDEND);
   if (!hasCode(ptr)) {
     store<u32>(entry, lin & PAGE_MASK, TLB_WRITE);
-    noteWritable(ptr);
+    noteWritable(ptr, false);
   }
   return ptr;
 }

@@ -35,13 +35,28 @@ export function hasCode(frame: usize): bool {
   return record != 0 && load<u64>(record, CODE_LINES) != 0;
 }
 
-/** Remembers that a TLB of this thread may let `frame` be written without a check. */
-export function noteWritable(frame: usize): void {
-  store<u8>(arena + ARENA_WRITE_HINT + (frame >>> PAGE_SHIFT), 1);
+/** Tags through which a frame may be written: those that let every store pass, and those that let every store look. */
+const TAGS_PLAIN: u8 = 1;
+const TAGS_WATCHED: u8 = 2;
+
+function writeHint(frame: usize): usize {
+  return arena + ARENA_WRITE_HINT + (frame >>> PAGE_SHIFT);
 }
-/** @returns whether noteWritable was called since the last time; the caller is about to revoke the tags. */
-export function takeWritable(frame: usize): bool {
-  const p = arena + ARENA_WRITE_HINT + (frame >>> PAGE_SHIFT);
+/** Remembers that a TLB of this thread may let `frame` be written, without a check unless `watched`. */
+export function noteWritable(frame: usize, watched: bool): void {
+  const p = writeHint(frame);
+  store<u8>(p, load<u8>(p) | (watched ? TAGS_WATCHED : TAGS_PLAIN));
+}
+/** @returns whether some tag may let `frame` be written without a check; the caller is about to make them watched ones. */
+export function takePlainWrites(frame: usize): bool {
+  const p = writeHint(frame);
+  if ((load<u8>(p) & TAGS_PLAIN) == 0) return false;
+  store<u8>(p, TAGS_WATCHED);
+  return true;
+}
+/** @returns whether some tag may let `frame` be written; the caller is about to drop them. */
+export function takeWrites(frame: usize): bool {
+  const p = writeHint(frame);
   const was = load<u8>(p);
   store<u8>(p, 0);
   return was != 0;

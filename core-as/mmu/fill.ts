@@ -147,7 +147,7 @@ function install(v: usize, lin: u32, access: u32, user: bool): usize {
   const writable =
     !isHidden && mayWrite && Leaf.dirty && (frameBits & (FRAME_COW | FRAME_DIRTY)) == FRAME_DIRTY;
   const watchStores = hasCode(frame);
-  if (writable && !watchStores) noteWritable(frame);
+  if (writable) noteWritable(frame, watchStores);
   const writeTag: u32 = writable ? (watchStores ? page | TLB_WATCHED : page) : TLB_INVALID;
   noteUsed(slot);
   store<u32>(slot, isHidden ? TLB_INVALID : page, TLB_READ);

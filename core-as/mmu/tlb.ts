@@ -53,7 +53,7 @@ import {
 } from "../layout.ts";
 import { arena } from "../state/thread.ts";
 import { count } from "../state/vcpu.ts";
-import { takeWritable } from "./code-pages.ts";
+import { takePlainWrites, takeWrites } from "./code-pages.ts";
 
 /** What an entry's rights are read from on the classic path. */
 const SHADOW_FLAGS: u32 = PTE_RW | PTE_US | PTE_D;
@@ -386,15 +386,14 @@ export function forgetVcpu(v: usize): void {
 
 /** Makes every later store to `frame` take the slow path: no TLB of this thread keeps a plain write tag for it. */
 export function revokeWrites(frame: usize): void {
-  forWrites(frame, true);
+  if (takePlainWrites(frame)) forWrites(frame, true);
 }
 /** Drops every translation of this thread through which `frame` could be written: it becomes a page table, or somebody else's. */
 export function dropWritesTo(frame: usize): void {
-  forWrites(frame, false);
+  if (takeWrites(frame)) forWrites(frame, false);
 }
 /** @param watch keep the translations, but let every store look. */
 function forWrites(frame: usize, watch: bool): void {
-  if (!takeWritable(frame)) return;
   for (let i: u32 = 0; i < <u32>TLB_CONTEXTS; i++) {
     if (load<usize>(contextRecord(i), CONTEXT_VCPU) == 0) continue;
     let word = usedWord(contextTlbs(i));
