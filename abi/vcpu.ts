@@ -302,6 +302,8 @@ export const VCPU_XEN_WORK = 0x680;
  * turn. What the guest opens by a store alone waits until then, so that a slice may end anywhere.
  */
 export const VCPU_XEN_LOOK = 0x684;
+/** u32[14], the list of a set_gdt while its frames are checked, which may change what the guest's memory has there. */
+export const VCPU_XEN_GDT_LIST = 0x688;
 
 // ---------------------------------------------------------------------------------------------------------------
 // vCPU block: which way traps and calls take (how a guest is run, and no part of its state)

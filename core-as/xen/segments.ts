@@ -7,6 +7,7 @@ import {
   VCPU_GUEST,
   VCPU_XEN_GDT_ENTRIES,
   VCPU_XEN_GDT_FRAMES,
+  VCPU_XEN_GDT_LIST,
   VCPU_XEN_LDT_BASE,
   VCPU_XEN_LDT_ENTRIES,
   VCPU_XEN_LDT_FRAMES,
@@ -81,15 +82,16 @@ export function setGdt(v: usize, lin: u32, entries: u32): i32 {
   const frames = (entries + DESCRIPTORS_PER_FRAME - 1) / DESCRIPTORS_PER_FRAME;
   if (!canRead(v, lin, frames << 2)) return -XEN_EFAULT;
   for (let i: u32 = 0; i < frames; i++) {
-    const mfn = readGuest<u32>(v, lin + (i << 2));
+    store<u32>(slot(v, VCPU_XEN_GDT_LIST, i), readGuest<u32>(v, lin + (i << 2)));
+  }
+  for (let i: u32 = 0; i < frames; i++) {
+    const mfn = load<u32>(slot(v, VCPU_XEN_GDT_LIST, i));
     if (mfn != 0 && getPageAndType(v, mfn, PGT_SEG_DESC) == 0) continue;
-    for (let j: u32 = 0; j < i; j++) putPageAndType(v, readGuest<u32>(v, lin + (j << 2)));
+    dropList(v, VCPU_XEN_GDT_LIST, i);
     return -XEN_EINVAL;
   }
   dropGdt(v);
-  for (let i: u32 = 0; i < frames; i++) {
-    store<u32>(slot(v, VCPU_XEN_GDT_FRAMES, i), readGuest<u32>(v, lin + (i << 2)));
-  }
+  memory.copy(v + VCPU_XEN_GDT_FRAMES, v + VCPU_XEN_GDT_LIST, frames << 2);
   store<u32>(v, entries, VCPU_XEN_GDT_ENTRIES);
   return 0;
 }

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { VCPU_XEN_GDT_FRAMES } from "../../../abi/vcpu.ts";
 import { ERR_TI, REG_EAX, SEG_FS, SEG_SS, VECTOR_GP } from "../../../abi/x86.ts";
 import {
   DOMID_SELF,
@@ -15,7 +16,13 @@ import {
   XEN_EFAULT,
   XEN_EINVAL,
 } from "../../../abi/xen.ts";
-import { PAGE_COUNT_MASK, PGT_SEG_DESC, PGT_SHIFT, XEN_RAM_MFN } from "../../../abi/xen-memory.ts";
+import {
+  PAGE_COUNT_MASK,
+  PAGE_OWNED,
+  PGT_SEG_DESC,
+  PGT_SHIFT,
+  XEN_RAM_MFN,
+} from "../../../abi/xen-memory.ts";
 import { type Code, farCall, lar, load, movImm, movToSeg } from "../protect/assembler.ts";
 import {
   CODE,
@@ -104,6 +111,27 @@ describe("set_gdt", () => {
     domain.setEntry(FREE_PAGE, 1, ...descriptor(0, 0xfffff, 0xbb, 0xa));
     expect(setGdt(8, FREE_PAGE)).toBe(-XEN_EINVAL);
     expect(domain.type(GDT_PAGE) & PAGE_COUNT_MASK).toBe(1);
+  });
+
+  it("holds the frames of its list as it was, if its own page is one of them and a number has the look of a descriptor", () => {
+    const { core, guest, vcpu } = domain;
+    const named = 0x8055;
+    const raised = 0xa055;
+    const count = (mfn: number) => core.exports.xenTypeOf(guest, mfn) & PAGE_COUNT_MASK;
+    core.exports.guestSetLimits(guest, 0xb000, 0xb000, 0xb000);
+    for (const mfn of [named, raised]) core.exports.xenAddFrames(guest, mfn, 1, PAGE_OWNED);
+    const list = GDT_PAGE << 12;
+    protect(FREE_PAGE, RO);
+    domain.write32(list, mfnOf(FREE_PAGE), named, mfnOf(GDT_PAGE), 0);
+    expect(domain.call(HYPERVISOR_SET_GDT, list, 1025)).toBe(0);
+    expect(domain.read32(list + 4)).toBe(raised);
+    expect(vcpu.u32(VCPU_XEN_GDT_FRAMES + 4)).toBe(named);
+    expect([count(named), count(raised)]).toEqual([1, 0]);
+    domain.write32(list, mfnOf(FREE_PAGE), named, mfnOf(GDT_PAGE), mfnOf(L1_PAGE));
+    expect(domain.call(HYPERVISOR_SET_GDT, list, 1537)).toBe(-XEN_EINVAL);
+    expect([count(named), count(raised)]).toEqual([1, 0]);
+    expect(setGdt(0)).toBe(0);
+    expect([count(named), count(raised)]).toEqual([0, 0]);
   });
 
   it("takes 14 pages and a list that can be read", () => {
