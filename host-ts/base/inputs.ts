@@ -101,6 +101,18 @@ export class HostInputs implements InputSink {
     return sum;
   }
 
+  /** Console input among what waits. */
+  get waitingConsoleInput(): Uint8Array {
+    const bytes = new Uint8Array(this.waitingConsoleBytes);
+    let at = 0;
+    for (const { kind, data } of this.#waiting) {
+      if (kind !== "console") continue;
+      bytes.set(data, at);
+      at += data.length;
+    }
+    return bytes;
+  }
+
   /** Sources are streams and network ports that may still post; without any, an idle guest can never wake. */
   openSource(): void {
     this.#openSources++;

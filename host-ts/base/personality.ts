@@ -55,12 +55,12 @@ export type ShutdownRequest = (typeof SHUTDOWN_REQUESTS)[number];
 export interface GuestControl {
   /** Whether the guest has yet to take the last request of kind "shutdown". */
   readonly hasPendingRequest: boolean;
-  /** The guest suspended itself because it was asked to: it gets no turn. */
+  /** The guest suspended itself: it gets no turn. */
   readonly isSuspended: boolean;
   /** A suspended guest goes on as it stands, and learns that nothing became of it. */
   cancelSuspend(): void;
-  /** A suspended guest as bytes. Throws SnapshotError when the guest did not get ready for it. */
-  image(): Uint8Array;
+  /** A suspended guest as bytes, with console input that waits for it outside. Throws SnapshotError when the guest did not get ready for it. */
+  image(waitingInput: Uint8Array): Uint8Array;
 }
 
 /** A node of a store that guest and Host share. */

@@ -64,6 +64,7 @@ export interface GuestConfig {
     readonly scramble: number;
     readonly faultPath: FaultPath;
     readonly fifo: boolean;
+    readonly onSuspend: "cancel" | "stand";
     readonly storeAtEnd: boolean;
     readonly machine: string | undefined;
     readonly domid: number | undefined;
@@ -193,6 +194,7 @@ export function resolveConfig(options: GuestOptions): GuestConfig {
       scramble: integer("scramble", options.xen?.scramble),
       faultPath: choice("xen.faultPath", options.xen?.faultPath, FAULT_PATHS),
       fifo: options.xen?.fifo ?? true,
+      onSuspend: choice("xen.onSuspend", options.xen?.onSuspend, ["cancel", "stand"] as const),
       storeAtEnd: options.xen?.storeAtEnd ?? false,
       machine: options.xen?.machine,
       domid: options.xen?.domid === undefined ? undefined : integer("domid", options.xen.domid),

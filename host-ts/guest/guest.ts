@@ -203,7 +203,7 @@ export class InlineGuest implements Guest {
     if (this.#state !== "suspended" || control === undefined) {
       throw new StateError(`guest "${this.name}" is ${this.#state}; suspend it before saving it`);
     }
-    const image = control.image();
+    const image = control.image(this.#inputs.waitingConsoleInput);
     return options.compress ? await packImage(image) : image;
   }
 

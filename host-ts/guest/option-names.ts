@@ -69,6 +69,7 @@ const XEN: NamesOf<XenOptions> = {
   scramble: true,
   faultPath: true,
   fifo: true,
+  onSuspend: true,
   machine: true,
   domid: true,
   storeAtEnd: true,

@@ -101,6 +101,11 @@ export interface XenOptions {
   readonly machine?: string | undefined;
   /** Number of the domain on its machine, 1 to 32751. Default: the lowest that is free. */
   readonly domid?: number | undefined;
+  /**
+   * What becomes of a guest that suspends itself though nobody asked it to: "cancel" tells it at once that nothing came of it; "stand" leaves
+   * it in state "suspended", as on Xen, until it is resumed or ended: for who listens to its states. Default "cancel".
+   */
+  readonly onSuspend?: "cancel" | "stand" | undefined;
   /** Puts all of xenstore as it was last into `GuestEnd`. Default false. */
   readonly storeAtEnd?: boolean | undefined;
 }

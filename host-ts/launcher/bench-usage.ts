@@ -64,7 +64,8 @@ export const BENCH_HELP = `wasmvisor bench: what a round trip between guest and 
 
   wasmvisor bench faults [options]                     round trips: lguest and Xen PV, on both fault paths
   wasmvisor bench hypercalls [options]                 single calls and lists of them: lguest, Xen PV
-  wasmvisor bench compare BEFORE.json AFTER.json       ratios; exit code 1 when the second is worse
+  wasmvisor bench compare BEFORE.json AFTER.json       ratios; exit code 1 when the second is worse,
+                                                       2 when they cannot be compared
 
 bench faults, bench hypercalls
       --scenario NAME      only this one; may be repeated

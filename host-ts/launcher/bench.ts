@@ -22,6 +22,8 @@ import { benchGuest, checkWritable, packageVersion, readWhole, writeWhole } from
 
 /** Exit code of a comparison that found something slower, more work, or a scenario that is gone. */
 export const EXIT_SLOWER = 1;
+/** Exit code of one that could not be made, for bad usage or a bad file: as of diff, where 1 is an answer. */
+export const EXIT_NOT_COMPARED = 2;
 
 /**
  * Runs a bench command.

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 /** The program `wasmvisor`: reads the command line, runs the verb, turns errors into one sentence and an exit code. */
 import { ConfigError, HypervisorError } from "../index.ts";
-import { runBench } from "./bench.ts";
+import { EXIT_NOT_COMPARED, runBench } from "./bench.ts";
 import { EXIT_HOST_ERROR, EXIT_POWER_OFF, EXIT_USAGE } from "./exit-codes.ts";
 import { packageVersion } from "./files.ts";
 import { runVerb } from "./run.ts";
@@ -45,11 +45,15 @@ function explain(error: unknown, showTraces: boolean): number {
 }
 
 const args = process.argv.slice(2);
+let command: Command | undefined;
 let code: number;
 try {
-  code = await perform(parseCommandLine(args));
+  command = parseCommandLine(args);
+  code = await perform(command);
 } catch (error) {
   code = explain(error, args.includes("--debug"));
+  const isComparison = command?.verb === "bench" && command.what === "compare";
+  if (isComparison && code === EXIT_HOST_ERROR) code = EXIT_NOT_COMPARED;
 }
 // Pipes are written in the background; leaving before they are empty would cut the output short.
 for (const stream of [process.stdout, process.stderr]) {

@@ -65,6 +65,11 @@ export async function runVerb(given: RunCommand): Promise<number> {
     restore,
     initrd,
     bare: { ...command.options.bare, modules, moduleNames },
+    // Somebody is there to let it go on, or it is written to its file.
+    xen: {
+      ...command.options.xen,
+      onSuspend: terminal.isInteractive || saveFile !== undefined ? "stand" : "cancel",
+    },
     terminal: terminal.size,
     commandLine:
       command.options.commandLine ??

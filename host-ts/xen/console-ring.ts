@@ -36,8 +36,8 @@ export class ConsoleRing {
   }
 
   /** Input that the guest has not been given yet. */
-  get pendingInputBytes(): number {
-    return this.#input.length;
+  get pendingInput(): readonly number[] {
+    return this.#input;
   }
 
   /** The guest sent an event. */
@@ -50,6 +50,14 @@ export class ConsoleRing {
   receive(bytes: ArrayLike<number>): void {
     for (let i = 0; i < bytes.length; i++) this.#input.push(bytes[i]! & 0xff);
     if (this.#deliver() > 0) this.#options.notify();
+  }
+
+  /** Goes on with the page of a domain that was saved: tells the guest of what it has not read, there and in `input`. */
+  goOn(input: ArrayLike<number>): void {
+    const { memory, gpa, notify } = this.#options;
+    this.#input = Array.from(input);
+    this.#deliver();
+    if (memory.readU32(gpa + XENCONS_IN_PROD) !== memory.readU32(gpa + XENCONS_IN_CONS)) notify();
   }
 
   /** Prints what waits in the output ring, such as the last words of a guest that sends no event any more. @returns how many bytes. */

@@ -1,6 +1,5 @@
 /**
- * What the Host asks of a domain's kernel through its control directory in xenstore, and the domain that suspended itself because it was
- * asked to. Source: Xen's docs/misc/xenstore-paths.txt; SHUTDOWN_suspend in its public sched.h.
+ * What the Host asks of a domain's kernel through its control directory in xenstore, and the domain that suspended itself. Source: Xen's docs/misc/xenstore-paths.txt; SHUTDOWN_suspend in its public sched.h.
  */
 import type { GuestControl, ShutdownRequest } from "../base/personality.ts";
 import type { HostInput } from "../base/ports.ts";
@@ -22,8 +21,10 @@ export interface ControlledDomain {
   readonly domid: number;
   /** The domain goes on in place: the call by which it suspended itself gives `answer`. */
   goOn(answer: number): void;
-  /** The domain as it is kept. */
-  image(): Uint8Array;
+  /** The domain as it is kept, with console input that has not come to it yet. */
+  image(waitingInput: Uint8Array): Uint8Array;
+  /** Of a domain that suspends itself unasked: it learns at once that nothing came of it, or stands as on Xen. */
+  readonly onSuspend: "cancel" | "stand";
 }
 
 /** See the file header. */
@@ -68,8 +69,7 @@ export class DomainControl implements GuestControl {
 
   /** SHUTDOWN_suspend. @returns what the call answers now; undefined when the domain stands still and the answer comes later. */
   suspend(): number | undefined {
-    // Nobody waits for it, so nobody would ever let it go on.
-    if (!this.#isSuspendAsked) return SUSPEND_CANCELLED;
+    if (!this.#isSuspendAsked && this.#domain.onSuspend === "cancel") return SUSPEND_CANCELLED;
     this.#isSuspendAsked = false;
     this.#isSuspended = true;
     return undefined;
@@ -81,8 +81,8 @@ export class DomainControl implements GuestControl {
     this.#domain.goOn(SUSPEND_CANCELLED);
   }
 
-  image(): Uint8Array {
-    return this.#domain.image();
+  image(waitingInput: Uint8Array): Uint8Array {
+    return this.#domain.image(waitingInput);
   }
 
   save(): Record<string, unknown> {

@@ -66,6 +66,8 @@ export interface XenSettings {
   readonly scramble: number;
   /** Whether the domain may have its events in queues. */
   readonly fifo: boolean;
+  /** What becomes of it when it suspends itself unasked. */
+  readonly onSuspend: "cancel" | "stand";
   readonly faultPath: FaultPath;
   /** Of the guest, for the store. */
   readonly name: string;
@@ -189,6 +191,7 @@ class XenPv implements Personality {
     for (const device of settings.devices) this.#bus.add(device);
     if (start !== undefined) setProcessor(host, start);
     else restoreProcessors(this.#domain, image!);
+    if (image !== undefined) this.#console.goOn(image.consoleInput);
     for (const vcpu of host.vcpus) setFaultPath(vcpu, settings.faultPath);
     if (settings.faultPath === "host") {
       const classic = new ClassicPath(host);
@@ -203,7 +206,11 @@ class XenPv implements Personality {
         this.#domain.declaredReason = undefined;
         host.core.exports.xenReturn(host.vcpu.ptr, answer);
       },
-      image: () => encodeImage(saveDomain(this.#domain, settings)),
+      image: (waitingInput) => {
+        const consoleInput = Uint8Array.from([...this.#console.pendingInput, ...waitingInput]);
+        return encodeImage(saveDomain(this.#domain, { ...settings, consoleInput }));
+      },
+      onSuspend: settings.onSuspend,
     });
     this.store = new StoreAccess(this.#store, this.#domain.domid);
     home.machine.enter(this.#domain);
@@ -279,7 +286,7 @@ class XenPv implements Personality {
   }
 
   get pendingInputBytes(): number {
-    return this.#console.pendingInputBytes;
+    return this.#console.pendingInput.length;
   }
 
   halt(): void {

@@ -3,6 +3,7 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
+import { buildXenMicrokernel, findGcc } from "../../tools/guest-build.ts";
 import { MAIN, type Outcome, type Started, start } from "../drivers/program.ts";
 import { xenQuitter, xenSleeper } from "../drivers/xen-sleeper.ts";
 import { buildElf } from "../unit/boot/images.ts";
@@ -39,6 +40,19 @@ describe("bad input", () => {
     expect(code).toBe(2);
     expect(stderr).toContain('--memory is "lots"');
     expect(stderr).not.toContain("    at ");
+  });
+
+  test("ends a comparison with 1 for what became worse alone, with 2 for files that cannot be compared", async () => {
+    const result = (name: string, ns: number) => {
+      const row = { name: "trap", path: "host", ns, ciLow: ns, ciHigh: ns };
+      const file = join(folder, name);
+      writeFileSync(file, JSON.stringify({ format: 1, scenarios: [row] }));
+      return file;
+    };
+    const [fast, slow] = [result("fast.json", 100), result("slow.json", 150)];
+    const compare = async (...files: string[]) => (await launch("bench", "compare", ...files)).code;
+    expect([await compare(fast, fast), await compare(fast, slow)]).toEqual([0, 1]);
+    expect([await compare(fast, "no-such-file"), await compare(fast)]).toEqual([2, 2]);
   });
 
   test("answers a missing kernel with code 1 and the file's name", async () => {
@@ -206,6 +220,21 @@ describe("a Xen guest", () => {
     expect(missing.code).not.toBe(0);
     expect(missing.stderr).toContain("there is no node /nothing in xenstore");
   });
+
+  test.skipIf("missing" in findGcc())(
+    "that suspends itself unasked is written to the file of --save, and goes on from it; without one it goes on at once",
+    async () => {
+      const kernel = ["--kernel", buildXenMicrokernel("suspend"), "--memory", "8M"];
+      const run = ["run", "--abi", "xen-pv", ...kernel];
+      const file = join(folder, "saved.gz");
+      const saved = await launch(...run, "--save", file);
+      expect([saved.code, saved.stderr]).toEqual([8, expect.stringContaining("guest saved")]);
+      const restored = await launch("restore", file);
+      expect([restored.code, restored.stdout]).toEqual([0, expect.stringContaining("resumed")]);
+      const plain = await launch(...run);
+      expect([plain.code, plain.stdout]).toEqual([0, expect.stringContaining("cancelled")]);
+    },
+  );
 
   test("is made from a configuration file, and the command line goes before it", async () => {
     const quitter = write("quitter", xenQuitter);

@@ -28,15 +28,16 @@ function watch(guest: Guest) {
   return () => output;
 }
 
-/** The microkernel, asked to suspend itself before it begins, where it stands suspended. */
-async function suspended(options: Partial<GuestOptions> = {}) {
-  const guest = await createGuest({
+const microkernel = () =>
+  ({
     kernel: readFileSync(buildXenMicrokernel("suspend")),
     abi: "xen-pv",
     memoryBytes: 8 << 20,
-    ...WHOLE,
-    ...options,
-  });
+  }) as const;
+
+/** The microkernel, asked to suspend itself before it begins, where it stands suspended. */
+async function suspended(options: Partial<GuestOptions> = {}) {
+  const guest = await createGuest({ ...microkernel(), ...WHOLE, ...options });
   const output = watch(guest);
   const isSuspended = guest.suspend();
   const ended = guest.run();
@@ -62,6 +63,33 @@ describe.skipIf(skipReason)("a domain that suspends itself", () => {
     const { guest, output, ended } = await suspended();
     await guest.resume();
     expectSuccess(await ended, output(), "cancelled");
+  });
+
+  it("unasked is answered at once, or stands suspended where that is wanted", async () => {
+    for (const onSuspend of ["cancel", "stand"] as const) {
+      const guest = await createGuest({ ...microkernel(), ...WHOLE, xen: { onSuspend } });
+      const output = watch(guest);
+      const states: string[] = [];
+      guest.on("state", (state) => {
+        states.push(state);
+        if (state === "suspended") void guest.resume();
+      });
+      expectSuccess(await guest.run(), output(), "cancelled");
+      expect(states.includes("suspended"), onSuspend).toBe(onSuspend === "stand");
+    }
+  });
+
+  it("takes along what was typed and not yet read, and what is typed while it stands", async () => {
+    const { guest } = await suspended();
+    const keyboard = guest.console.writable.getWriter();
+    const typed = "x".repeat(3000);
+    await keyboard.write(new TextEncoder().encode(typed));
+    const image = await guest.save();
+    expect(new TextDecoder().decode(decodeImage(image).consoleInput)).toBe(typed);
+    await guest.shutdown();
+    const again = await createGuest({ restore: image, ...WHOLE });
+    watch(again);
+    expect((await again.run()).kind).toBe("power-off");
   });
 
   it.each([0, 99, 4711])(

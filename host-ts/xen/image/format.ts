@@ -40,6 +40,8 @@ export interface DomainImage {
   readonly p2mPfns: readonly number[];
   readonly sharedInfo: Uint8Array;
   readonly vcpus: readonly ImageVcpu[];
+  /** What was typed and has not come to the guest. */
+  readonly consoleInput: Uint8Array;
 }
 
 /** Offsets in ImageVcpu.extra. */
@@ -68,6 +70,8 @@ const RECORD_P2M = 2;
 const RECORD_SHARED_INFO = 3;
 const RECORD_VCPU = 4;
 const RECORD_PAGES = 5;
+/** Left out when there is none. */
+const RECORD_CONSOLE_INPUT = 6;
 
 /** A page's word in RECORD_PAGES: its number, PGT_*, and flags. */
 const PAGE_PFN = 0x00ffffff;
@@ -86,6 +90,7 @@ export function encodeImage(image: DomainImage): Uint8Array {
   add(RECORD_ABOUT, new TextEncoder().encode(JSON.stringify(image.about)));
   add(RECORD_P2M, words(image.p2mPfns));
   add(RECORD_SHARED_INFO, image.sharedInfo);
+  if (image.consoleInput.length > 0) add(RECORD_CONSOLE_INPUT, image.consoleInput);
   for (const { id, context, extra } of image.vcpus) {
     add(RECORD_VCPU, words([id, 0]), context, extra);
   }
@@ -104,11 +109,15 @@ export function encodeImage(image: DomainImage): Uint8Array {
  */
 export function decodeImage(bytes: Uint8Array): DomainImage {
   const records = readRecords(bytes);
-  const only = (type: number, name: string): Uint8Array => {
+  const atMostOne = (type: number, name: string): Uint8Array | undefined => {
     const [first, ...more] = records.filter((each) => each.type === type);
-    if (first === undefined) throw bad(`it has no ${name}`);
     if (more.length > 0) throw bad(`it has more than one ${name}`);
-    return first.payload;
+    return first?.payload;
+  };
+  const only = (type: number, name: string): Uint8Array => {
+    const payload = atMostOne(type, name);
+    if (payload === undefined) throw bad(`it has no ${name}`);
+    return payload;
   };
   const of = (type: number) =>
     records.filter((each) => each.type === type).map(({ payload }) => payload);
@@ -125,6 +134,7 @@ export function decodeImage(bytes: Uint8Array): DomainImage {
     sharedInfo,
     vcpus: of(RECORD_VCPU).map(readVcpu),
     pages: of(RECORD_PAGES).flatMap(readPages),
+    consoleInput: atMostOne(RECORD_CONSOLE_INPUT, "console input") ?? new Uint8Array(0),
   };
   checkPages(image);
   checkVcpus(image);
@@ -224,7 +234,7 @@ function readRecord(bytes: Uint8Array, at: number): ImageRecord {
   const start = at + RECORD_HEADER_BYTES;
   const end = start + roundUp(length);
   if (end > bytes.length) throw bad("it ends early");
-  if (type > RECORD_PAGES) throw bad(`it has a record of the unknown type ${type}`);
+  if (type > RECORD_CONSOLE_INPUT) throw bad(`it has a record of the unknown type ${type}`);
   return { type, payload: bytes.subarray(start, start + length), end };
 }
 

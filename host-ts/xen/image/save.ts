@@ -34,7 +34,8 @@ import { guestSlots, renameFrames } from "./page-tables.ts";
 import { saveExtra, saveRegisters } from "./vcpu-record.ts";
 
 /** What the image is told of the domain besides. */
-export type DomainFacts = Pick<DomainAbout, "name" | "cpu" | "startTimeMs">;
+export type DomainFacts = Pick<DomainAbout, "name" | "cpu" | "startTimeMs"> &
+  Pick<DomainImage, "consoleInput">;
 
 /**
  * The image of a domain whose current vCPU has suspended it.
@@ -77,6 +78,7 @@ export function saveDomain(domain: XenDomain, facts: DomainFacts): DomainImage {
     p2mPfns: p2m.pageMfns.map((mfn) => rename("the list of machine frames", mfn)),
     sharedInfo: saveSharedInfo(domain),
     vcpus: vcpus.map((vcpu) => saveVcpu(domain, vcpu, rename)),
+    consoleInput: facts.consoleInput,
   };
 }
 

@@ -47,10 +47,10 @@ test("indices that lie cost at most one ring of text", () => {
 test("input that does not fit waits until the guest has taken some", () => {
   const { memory, ring, told } = setUp();
   ring.receive(new Uint8Array(XENCONS_IN_BYTES + 3).map((_, i) => i));
-  expect([ring.pendingInputBytes, memory.readU32(XENCONS_IN_PROD), told()]).toEqual([3, 1024, 1]);
+  expect([ring.pendingInput.length, memory.readU32(XENCONS_IN_PROD), told()]).toEqual([3, 1024, 1]);
   memory.writeU32(XENCONS_IN_CONS, 2);
   ring.serve();
-  expect([ring.pendingInputBytes, memory.readU32(XENCONS_IN_PROD)]).toEqual([1, 1026]);
+  expect([ring.pendingInput.length, memory.readU32(XENCONS_IN_PROD)]).toEqual([1, 1026]);
   expect([memory.readU8(XENCONS_IN), memory.readU8(XENCONS_IN + 1)]).toEqual([0, 1]);
 });
 
@@ -59,5 +59,16 @@ test("saved input is restored", () => {
   ring.receive(new Uint8Array(XENCONS_IN_BYTES + 3));
   const other = setUp().ring;
   other.restore(ring.save());
-  expect(other.pendingInputBytes).toBe(3);
+  expect(other.pendingInput.length).toBe(3);
+});
+
+test("a ring that goes on in another domain tells of what is unread, in it and behind it, and of nothing else", () => {
+  const { memory, ring, told } = setUp();
+  ring.goOn([]);
+  expect(told()).toBe(0);
+  memory.writeU32(XENCONS_IN_PROD, 1);
+  ring.goOn([]);
+  expect(told()).toBe(1);
+  ring.goOn(new Uint8Array(XENCONS_IN_BYTES).fill(7));
+  expect([told(), ring.pendingInput.length, memory.readU8(XENCONS_IN + 1)]).toEqual([2, 1, 7]);
 });

@@ -5,7 +5,7 @@ import { Xenstore } from "../../../host-ts/xen/xenstore/xenstore.ts";
 
 const KEY = "/local/domain/1/control/shutdown";
 
-function build() {
+function build(onSuspend: "cancel" | "stand" = "cancel") {
   const store = new Xenstore();
   const answers: number[] = [];
   const control = new DomainControl({
@@ -13,6 +13,7 @@ function build() {
     domid: 1,
     goOn: (answer) => answers.push(answer),
     image: () => new Uint8Array(0),
+    onSuspend,
   });
   const ask = (text: ShutdownRequest | "", device = "shutdown") =>
     control.receive({
@@ -71,6 +72,16 @@ describe("a domain that suspends itself", () => {
     ask("suspend");
     ask("");
     expect([control.suspend(), control.isSuspended]).toEqual([1, false]);
+  });
+
+  test("unasked stands still, too, where somebody waits for that, each time", () => {
+    const { control, answers } = build("stand");
+    for (let round = 1; round <= 2; round++) {
+      expect(control.suspend()).toBeUndefined();
+      expect(control.isSuspended).toBe(true);
+      control.cancelSuspend();
+      expect(answers).toEqual(Array(round).fill(1));
+    }
   });
 
   test("does so once for each request", () => {

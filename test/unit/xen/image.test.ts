@@ -35,6 +35,7 @@ function imageOf(changes: Partial<DomainImage> = {}, about: object = {}): Domain
       { pfn: 2047, type: PGT_L1, isPinned: false, bytes: page(7) },
     ],
     p2mPfns: [3, 4],
+    consoleInput: Uint8Array.of(0x6c, 0x73, 0x0a),
     sharedInfo: page(11),
     vcpus: [
       { id: 0, context: new Uint8Array(VGC_BYTES).fill(1), extra: new Uint8Array(EXTRA_BYTES) },
