@@ -1,11 +1,11 @@
 /**
- * The lifecycle of a guest on this thread: configured -> running <-> paused -> dead. Drives the run loop in turns of about
- * ten milliseconds, so that the thread's event loop goes on, and boots again when the guest restarts and may.
+ * The lifecycle of a guest on this thread: configured -> running <-> paused -> dead. Takes the run loop from turn
+ * to turn, does what the embedder wants in between, and boots again when the guest restarts and may.
  */
 
 import { Emitter } from "../base/emitter.ts";
 import { ConfigError, StateError } from "../base/errors.ts";
-import { Alarm, type Deferred, deferred, yieldToEventLoop } from "../base/event-loop.ts";
+import { Alarm, deferred, yieldToEventLoop } from "../base/event-loop.ts";
 import { HostInputs, type StampedInput } from "../base/inputs.ts";
 import type { ShutdownRequest } from "../base/personality.ts";
 import { packImage } from "../xen/image/packing.ts";
@@ -18,21 +18,18 @@ import type {
   SaveOptions,
 } from "./api.ts";
 import { type GuestConfig, refuseProfile, refuseRecording, terminalSize } from "./config.ts";
+import { ConsoleInput } from "./console-input.ts";
 import { ConsoleStreams } from "./console-streams.ts";
 import { type CrashReport, reportCrash } from "./crash-report.ts";
-import type { Lockstep, Stepper } from "./lockstep.ts";
-import { Machine, type MachineParts } from "./machine.ts";
+import { Machine } from "./machine.ts";
+import type { MachineParts } from "./machine-parts.ts";
 import { openHostSide, type Platform } from "./platform.ts";
 import { type Profile, Profiler } from "./profiler.ts";
 import { GuestRequests } from "./requests.ts";
-import { type LoopOutcome, runGuest } from "./run-loop.ts";
 import { collectStats, type GuestStats } from "./stats.ts";
+import { Step } from "./step.ts";
+import { Turns } from "./turns.ts";
 import { type StoreCall, XenstoreClient, XenstoreServer } from "./xenstore.ts";
-
-/** Longest turn of the run loop before the event loop gets its own, in milliseconds. */
-const TURN_MS = 10;
-/** Console input the guest has not taken, beyond which a writer waits. */
-const PENDING_INPUT_MAX_BYTES = 64 << 10;
 
 /** What the embedder wants of a guest that runs: the last wish counts, but none after one that ends it. */
 type Wish =
@@ -54,20 +51,18 @@ export class InlineGuest implements Guest {
   readonly #requests: GuestRequests;
   readonly #storeServer: XenstoreServer;
   readonly #closeHostSide: () => void;
-  /** Guests that this one goes in step with, and its place among them. */
-  readonly #lockstep: Lockstep | undefined;
-  readonly #stepper: Stepper | undefined;
+  readonly #input: ConsoleInput;
+  readonly #step: Step;
+  readonly #turns: Turns;
   readonly #events = new Emitter<GuestEvents>();
   readonly #alarm = new Alarm();
   readonly #endSettled = deferred<GuestEnd>();
   #machine: Machine;
   #state: GuestState = "configured";
   #wish: Wish = { kind: "pause" };
-  #blockedWriter: Deferred<void> | undefined;
   #isDriven = false;
   #driver: Promise<void> = Promise.resolve();
   #lives = 0;
-  #coreMs = 0;
   #startedMs: number | undefined;
   #lastStats: GuestStats | undefined;
 
@@ -78,24 +73,19 @@ export class InlineGuest implements Guest {
     this.#platform = platform;
     this.#inputs = new HostInputs(config.replay, config.debug.record);
     this.#profiler = config.profile && new Profiler(config.profile);
-    this.#inputs.onPost(() => this.#lookAgain());
-    this.#inputs.openSource();
+    this.#input = new ConsoleInput(this.#inputs, () => this.#machine.pendingInputBytes);
     this.#requests = new GuestRequests(config.name, this.#inputs);
     this.xenstore = new XenstoreClient((call) => this.storeCall(call), this.#events);
     this.#storeServer = new XenstoreServer(config.name, this.#inputs, (id, path) =>
       this.#events.emit("xenstore", { id, path }),
     );
-    this.console = new ConsoleStreams({
-      accept: (bytes) => this.#acceptInput(bytes),
-      end: () => this.#endInput(),
-    });
+    this.console = new ConsoleStreams(this.#input);
     const print = (bytes: Uint8Array) => {
       this.console.print(bytes);
       this.#events.emit("output", bytes);
     };
     const hostSide = openHostSide(config, platform, this.#inputs, print);
     this.#closeHostSide = hostSide.close;
-    this.#lockstep = hostSide.neighbours?.lockstep;
     this.#parts = {
       ...hostSide,
       xenMachine: hostSide.neighbours?.machine,
@@ -104,7 +94,7 @@ export class InlineGuest implements Guest {
       profiler: this.#profiler,
       hostMs: platform.monotonicMs,
       onNotify: (address) => this.#events.emit("notify", address),
-      onHalted: () => this.#releaseWriter(),
+      onHalted: () => this.#input.release(),
     };
     try {
       this.#machine = new Machine(config, this.#parts);
@@ -112,7 +102,9 @@ export class InlineGuest implements Guest {
       this.#closeHostSide();
       throw error;
     }
-    this.#stepper = this.#lockstep?.enter(() => this.#alarm.ring());
+    this.#step = new Step(hostSide.neighbours?.lockstep, () => this.#alarm.ring());
+    this.#turns = new Turns(this.#inputs, this.#step, this.#alarm, platform.monotonicMs);
+    this.#inputs.onPost(() => this.#lookAgain());
     this.ended = this.#endSettled.promise;
     // Nobody has to listen; whoever does gets the rejection through their own reference.
     this.ended.catch(() => {});
@@ -254,29 +246,6 @@ export class InlineGuest implements Guest {
     this.#driver = this.#drive();
   }
 
-  /** A writer that waits for the guest is no source that could wake it. */
-  #acceptInput(data: Uint8Array): Promise<void> | undefined {
-    if (this.#state === "dead") return undefined;
-    this.#inputs.post({ kind: "console", device: "console", data });
-    if (this.#machine.pendingInputBytes <= PENDING_INPUT_MAX_BYTES) return undefined;
-    this.#blockedWriter = deferred<void>();
-    this.#inputs.closeSource();
-    return this.#blockedWriter.promise;
-  }
-
-  #releaseWriter(): void {
-    if (this.#blockedWriter === undefined) return;
-    if (this.#machine.pendingInputBytes > PENDING_INPUT_MAX_BYTES) return;
-    this.#inputs.openSource();
-    this.#blockedWriter.resolve();
-    this.#blockedWriter = undefined;
-  }
-
-  #endInput(): void {
-    this.#inputs.post({ kind: "console", device: "console", data: new Uint8Array(0) });
-    this.#inputs.closeSource();
-  }
-
   #alive(): Machine {
     if (this.#state === "dead") throw new StateError(`guest "${this.name}" is dead`);
     return this.#machine;
@@ -284,7 +253,7 @@ export class InlineGuest implements Guest {
 
   async #drive(): Promise<void> {
     try {
-      this.#startStep();
+      this.#step.start(this.#machine.clock);
       this.#startedMs ??= this.#platform.monotonicMs();
       while (this.#wish.kind === "run") {
         this.#enterState("running");
@@ -292,7 +261,7 @@ export class InlineGuest implements Guest {
         if (this.#wish.kind === "run") await this.#runTurn();
       }
       this.#machine.clock.stop();
-      this.#forStep((lockstep, stepper) => lockstep.stop(stepper));
+      this.#step.stop();
       // From here on a wish, such as one of a listener, needs a driver of its own.
       this.#isDriven = false;
       if (this.#state !== "dead") this.#obey(this.#wish);
@@ -312,59 +281,19 @@ export class InlineGuest implements Guest {
 
   /** One turn, and whatever must happen before the next one. */
   async #runTurn(): Promise<void> {
-    const turnEndNs = this.#forStep((lockstep, stepper) => lockstep.limitNs(stepper));
-    if (this.#stepper?.isStranded) this.#machine.giveUp();
-    else if (this.#stepper !== undefined && turnEndNs === undefined) {
-      await this.#alarm.sleep(undefined);
-      return;
-    }
-    this.#machine.setTurnEnd(turnEndNs);
-    const now = this.#platform.monotonicMs;
-    const turnStartMs = now();
-    const outcome = runGuest(
-      this.#machine,
-      () => this.#wish.kind !== "run" || this.#machine.isTurnOver || now() - turnStartMs > TURN_MS,
-    );
-    this.#coreMs += now() - turnStartMs;
-    this.#releaseWriter();
+    const outcome = this.#turns.run(this.#machine, () => this.#wish.kind !== "run");
+    if (outcome === undefined) return this.#alarm.sleep(undefined);
+    this.#input.release();
     if (!this.#isSuspended) this.#requests.look(this.#machine.personality.control);
     if (outcome.kind === "dead") this.#bury();
     else if (outcome.kind === "suspended") this.#stand();
-    else if (this.#stepper !== undefined) this.#finishTurn(outcome);
-    else if (outcome.kind === "asleep") await this.#sleep(outcome.untilNs);
-  }
-
-  /** Of guests that go in step: the next one's turn comes, unless only this thread's event loop had to run. */
-  #finishTurn(outcome: LoopOutcome): void {
-    const isAsleep = outcome.kind === "asleep";
-    if (!isAsleep && !this.#machine.isTurnOver) return;
-    const canWait = this.#inputs.hasSources;
-    const nap = isAsleep ? { untilNs: outcome.untilNs, canWait } : undefined;
-    this.#forStep((lockstep, stepper) => lockstep.finish(stepper, nap));
-  }
-
-  #startStep(): void {
-    this.#forStep((lockstep, stepper) => lockstep.start(stepper, this.#machine.clock));
-  }
-
-  #forStep<T>(action: (lockstep: Lockstep, stepper: Stepper) => T): T | undefined {
-    if (this.#lockstep === undefined || this.#stepper === undefined) return undefined;
-    return action(this.#lockstep, this.#stepper);
+    else await this.#turns.rest(this.#machine, outcome);
   }
 
   /** Something came in, or a neighbour did something. */
   #lookAgain(): void {
     this.#alarm.ring();
-    this.#forStep((lockstep, stepper) => lockstep.nudge(stepper));
-  }
-
-  async #sleep(untilNs: number | undefined): Promise<void> {
-    const { clock } = this.#machine;
-    const sleptMs = this.#platform.monotonicMs();
-    await this.#alarm.sleep(
-      untilNs === undefined ? undefined : Math.max(0, (untilNs - clock.nowNs) / 1e6),
-    );
-    this.#machine.wakeAfter(this.#platform.monotonicMs() - sleptMs, untilNs);
+    this.#step.nudge();
   }
 
   /** The guest suspended itself: it stands still until somebody wants it to run, or its end. */
@@ -392,10 +321,10 @@ export class InlineGuest implements Guest {
     this.#machine.dispose();
     this.#inputs.startNextLife();
     this.#machine = new Machine(this.#config, { ...this.#parts, restore: undefined });
-    this.#forStep((lockstep, stepper) => lockstep.stop(stepper));
-    this.#startStep();
+    this.#step.stop();
+    this.#step.start(this.#machine.clock);
     this.#storeServer.reattach(this.#machine.personality.store);
-    this.#coreMs = 0;
+    this.#turns.coreMs = 0;
     this.#startedMs = this.#platform.monotonicMs();
     this.#events.emit("reboot", ++this.#lives);
   }
@@ -444,8 +373,8 @@ export class InlineGuest implements Guest {
     if (this.#state === "dead") return;
     this.#inputs.onPost(undefined);
     this.#storeServer.detach();
-    this.#forStep((lockstep, stepper) => lockstep.leave(stepper));
-    this.#blockedWriter?.resolve();
+    this.#step.leave();
+    this.#input.close();
     this.#requests.end();
     this.console.end();
     try {
@@ -463,7 +392,7 @@ export class InlineGuest implements Guest {
   #collectStats(): GuestStats {
     const hostMs =
       this.#startedMs === undefined ? 0 : this.#platform.monotonicMs() - this.#startedMs;
-    const seconds = { core: this.#coreMs / 1000, host: hostMs / 1000 };
+    const seconds = { core: this.#turns.coreMs / 1000, host: hostMs / 1000 };
     return collectStats(this.#machine, seconds, this.console.droppedBytes);
   }
 

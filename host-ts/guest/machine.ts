@@ -20,32 +20,18 @@ import {
   VCPU_NMI,
   VCPU_NMI_NEXT,
 } from "../../abi/vcpu.ts";
-import { createBare } from "../bare/index.ts";
 import type { Core } from "../base/core.ts";
-import { PlatformEntropy, SeededEntropy } from "../base/entropy.ts";
 import { assertHost, OutOfMemoryError } from "../base/errors.ts";
 import { EXHAUSTED_REASON, FrameMemory } from "../base/guest-memory.ts";
-import type { HostInputs, StampedInput } from "../base/inputs.ts";
+import type { StampedInput } from "../base/inputs.ts";
 import type { GuestEndKind, Personality, PersonalityHost } from "../base/personality.ts";
-import type { BlockBackend, ConsoleBackend, NetBackend, VirtioDevice } from "../base/ports.ts";
-import { GuestClock, type MonotonicMs, Timers } from "../base/time.ts";
+import type { VirtioDevice } from "../base/ports.ts";
+import { GuestClock, Timers } from "../base/time.ts";
 import { Unwinder } from "../base/unwind.ts";
 import { VcpuBlock } from "../base/vcpu-block.ts";
-import type { KernelImage } from "../boot/image.ts";
-import { VirtioBlock } from "../devices/virtio-block.ts";
-import { VirtioConsole } from "../devices/virtio-console.ts";
-import { VirtioNet } from "../devices/virtio-net.ts";
-import { VirtioRng } from "../devices/virtio-rng.ts";
-import { XenBlock } from "../devices/xen-block.ts";
-import { XenNet } from "../devices/xen-net.ts";
-import type { SplitDevice } from "../devices/xen-ports.ts";
-import { createLguest } from "../lguest/index.ts";
-import type { DomainImage } from "../xen/image/format.ts";
-import { createXenPv } from "../xen/index.ts";
-import { XenMachine } from "../xen/xen-machine.ts";
 import type { GuestConfig } from "./config.ts";
+import { createDevices, createPersonality, type MachineParts } from "./machine-parts.ts";
 import { CPUS } from "./options.ts";
-import type { Profiler } from "./profiler.ts";
 import { Scheduler } from "./scheduler.ts";
 import { Vcpu } from "./vcpu.ts";
 
@@ -57,26 +43,6 @@ const POLICIES: Readonly<Record<GuestConfig["abi"], number>> = {
 
 /** Numbers that hypercalls have at most. */
 const MAX_CALLS = 64;
-
-/** What outlives one life: the thread's core, the parsed kernel, the host side of the devices. */
-export interface MachineParts {
-  readonly core: Core;
-  /** What the guest boots; undefined for a restored guest, which has no other life. */
-  readonly image: KernelImage | undefined;
-  /** What it goes on from in its first life instead. */
-  readonly restore?: DomainImage | undefined;
-  readonly inputs: HostInputs;
-  readonly console: ConsoleBackend;
-  readonly block: readonly BlockBackend[];
-  readonly net: readonly NetBackend[];
-  /** The machine that a Xen domain shares with others; undefined: it has one to itself. */
-  readonly xenMachine?: XenMachine | undefined;
-  readonly hostMs: MonotonicMs;
-  readonly onNotify: (address: number) => void;
-  readonly profiler?: Profiler | undefined;
-  /** Called before a halted guest is put to sleep or given up, for whoever waits until it has taken its input. */
-  readonly onHalted?: () => void;
-}
 
 /** How a life ended. "deadlocked": halted, with no timer and nothing left that could wake it. */
 export interface Death {
@@ -130,8 +96,8 @@ export class Machine implements PersonalityHost {
       );
       this.clock = new GuestClock(this.vcpus, config, parts.hostMs);
       this.#setDebug();
-      this.devices = this.#createDevices();
-      this.personality = this.#createPersonality();
+      this.devices = createDevices(config, parts);
+      this.personality = createPersonality(this, config, parts);
       this.#unwinder.push(() => this.personality.dispose?.());
       assertHost(this.#death === undefined, "building a domain does not kill it");
       this.vcpuRunner = new Vcpu(this, this.personality, parts.profiler);
@@ -378,70 +344,6 @@ export class Machine implements PersonalityHost {
       vcpu.setU32(VCPU_CHAOS, chaosSeed === 0 ? 0 : 1);
       vcpu.setU32(VCPU_CHAOS_SEED, chaosSeed);
     }
-  }
-
-  #createPersonality(): Personality {
-    const { image, restore } = this.#parts;
-    const config = this.#config;
-    if (config.abi === "xen-pv") {
-      const settings = {
-        ...config.xen,
-        machine: this.#parts.xenMachine ?? new XenMachine(),
-        name: config.name,
-        cpu: config.cpu,
-        startTimeMs: config.startTimeMs,
-        devices: this.#createSplitDevices(),
-      };
-      if (restore !== undefined) return createXenPv(this, restore, settings);
-      assertHost(image !== undefined, "a guest that is not restored has a kernel");
-      return createXenPv(this, { ...config, image }, settings);
-    }
-    assertHost(image !== undefined, "a guest that is not restored has a kernel");
-    if (config.abi === "lguest") return createLguest(this, { ...config, image }, config.lguest);
-    const initrd = config.initrd === undefined ? [] : [config.initrd];
-    const modules = [...initrd, ...config.bare.modules];
-    const { commandLine } = config;
-    const { moduleNames } = config.bare;
-    const onFirmwareEntry = config.onRestart === "reboot" ? "start over" : "restart";
-    return createBare(
-      this,
-      { image, modules, moduleNames, commandLine },
-      { ...config.bare, onFirmwareEntry },
-    );
-  }
-
-  /** A plain machine brings chips of its own, a Xen domain has rings of its own kind. */
-  #createDevices(): VirtioDevice[] {
-    if (this.#config.abi !== "lguest") return [];
-    const { console, block, net, inputs: sink } = this.#parts;
-    const { time, seed, rng } = this.#config;
-    const devices: VirtioDevice[] = [new VirtioConsole({ backend: console })];
-    for (const [index, backend] of block.entries()) {
-      devices.push(new VirtioBlock({ name: `block${index}`, backend }));
-    }
-    for (const [index, backend] of net.entries()) {
-      const mac = this.#config.net[index]!.macBytes;
-      devices.push(new VirtioNet({ name: `net${index}`, mac, backend, sink }));
-    }
-    if (rng) {
-      const entropy = time === "virtual" ? new SeededEntropy(seed) : new PlatformEntropy();
-      devices.push(new VirtioRng({ entropy }));
-    }
-    return devices;
-  }
-
-  /** The back ends of a Xen domain's disks and network cards. */
-  #createSplitDevices(): SplitDevice[] {
-    const { block, net, inputs: sink } = this.#parts;
-    const disks = block.map(
-      (backend, index) =>
-        new XenBlock({ name: `block${index}`, vdev: this.#config.block[index]!.vdev, backend }),
-    );
-    const cards = net.map((backend, index) => {
-      const mac = this.#config.net[index]!.macBytes;
-      return new XenNet({ name: `net${index}`, index, mac, backend, sink });
-    });
-    return [...disks, ...cards];
   }
 }
 
