@@ -4,9 +4,10 @@ import { ConfigError, HypervisorError } from "../index.ts";
 import { EXIT_NOT_COMPARED, runBench } from "./bench.ts";
 import { EXIT_HOST_ERROR, EXIT_POWER_OFF, EXIT_USAGE } from "./exit-codes.ts";
 import { packageVersion } from "./files.ts";
+import { HELP } from "./help.ts";
 import { runVerb } from "./run.ts";
 import { renderPolicy } from "./trace.ts";
-import { type Command, HELP, parseCommandLine } from "./usage.ts";
+import { type Command, parseCommandLine } from "./usage.ts";
 import { UsageError } from "./usage-error.ts";
 
 /* Launcher 010: a program in three steps.

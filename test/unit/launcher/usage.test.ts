@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { HELP, parseCommandLine, type RunCommand } from "../../../host-ts/launcher/usage.ts";
+import { HELP } from "../../../host-ts/launcher/help.ts";
+import { parseCommandLine, type RunCommand } from "../../../host-ts/launcher/usage.ts";
 import { UsageError } from "../../../host-ts/launcher/usage-error.ts";
 
 const run = (...args: string[]): RunCommand =>
