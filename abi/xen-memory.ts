@@ -44,5 +44,7 @@ export const PAGE_FOREIGN = 0x00400000;
 export const PAGE_READ_ONLY = 0x00200000;
 /** Bits that say whose the page is; they outlive every type. */
 export const PAGE_OWNER_MASK = 0x01e00000;
+/** An L2 table that another one has an entry for, or had since it became one: it may have no such entries itself, so that there are no rings of tables. */
+export const PAGE_LINEAR = 0x00100000;
 /** Type references. */
-export const PAGE_COUNT_MASK = 0x001fffff;
+export const PAGE_COUNT_MASK = 0x000fffff;

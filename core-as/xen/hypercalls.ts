@@ -117,10 +117,12 @@ export function answerCall(v: usize, value: u32): void {
     return;
   }
   const entry = load<u32>(v, VCPU_XEN_MC_ENTRY);
-  if (writeGuest<u32>(v, entry + MULTICALL_RESULT, value)) {
-    store<u32>(v, entry + MULTICALL_ENTRY_BYTES, VCPU_XEN_MC_ENTRY);
-    store<u32>(v, left - 1, VCPU_XEN_MC_LEFT);
+  if (!writeGuest<u32>(v, entry + MULTICALL_RESULT, value)) {
+    finish(v, stopMulticall(v, -XEN_EFAULT));
+    return;
   }
+  store<u32>(v, entry + MULTICALL_ENTRY_BYTES, VCPU_XEN_MC_ENTRY);
+  store<u32>(v, left - 1, VCPU_XEN_MC_LEFT);
   store<u32>(v, 1, VCPU_XEN_MC_ANSWERED);
 }
 
@@ -148,8 +150,8 @@ export function callAgain(v: usize): void {
     finish(v, CALL_AGAIN);
     return;
   }
-  keepArgs(v, load<u32>(v, VCPU_XEN_MC_ENTRY));
-  store<u32>(v, 1, VCPU_XEN_MC_ANSWERED);
+  if (keepArgs(v, load<u32>(v, VCPU_XEN_MC_ENTRY))) store<u32>(v, 1, VCPU_XEN_MC_ANSWERED);
+  else finish(v, stopMulticall(v, -XEN_EFAULT));
 }
 
 /** What a call led to reaches the registers or the exit record. */
@@ -272,8 +274,7 @@ function runMulticall(v: usize, begins: bool): u32 {
     charge(v, COST_ENTRY);
     const outcome = dispatch(v);
     if (outcome == CALL_AGAIN) {
-      keepArgs(v, entry);
-      return postpone(v);
+      return keepArgs(v, entry) ? postpone(v) : stopMulticall(v, -XEN_EFAULT);
     }
     if (outcome == CALL_FOR_HOST) return outcome;
     if (outcome != CALL_DONE) {
@@ -307,11 +308,12 @@ function loadEntry(v: usize, entry: u32): bool {
   }
   return true;
 }
-/** What is left of an entry's call stands in the entry. An entry that can no longer be written starts over. */
-function keepArgs(v: usize, entry: u32): void {
+/** What is left of an entry's call stands in the entry. @returns false for an entry that cannot be written. */
+function keepArgs(v: usize, entry: u32): bool {
   for (let i: u32 = 0; i < <u32>XEN_ARGS_MAX; i++) {
-    writeGuest<u32>(v, entry + MULTICALL_ARGS + (i << 2), arg(v, i));
+    if (!writeGuest<u32>(v, entry + MULTICALL_ARGS + (i << 2), arg(v, i))) return false;
   }
+  return true;
 }
 
 function stopMulticall(v: usize, result: i32): u32 {

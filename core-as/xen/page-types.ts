@@ -9,6 +9,7 @@
 import {
   FRAME_PTR_MASK,
   GUEST_FRAMES_HELD,
+  GUEST_LIMIT_FRAMES,
   GUEST_M2P_TABLES_MFN,
   GUEST_TABLES_EPOCH,
   GUEST_XEN_STALE,
@@ -19,6 +20,7 @@ import { L2_FIRST_XEN_SLOT, XEN_EBUSY, XEN_EINVAL, XEN_EPERM } from "../../abi/x
 import {
   PAGE_COUNT_MASK,
   PAGE_FOREIGN,
+  PAGE_LINEAR,
   PAGE_OWNED,
   PAGE_OWNER_MASK,
   PAGE_READ_ONLY,
@@ -31,6 +33,7 @@ import {
   PGT_SHIFT,
   PGT_WRITABLE,
   XEN_M2P_TABLES,
+  XEN_RAM_MFN,
 } from "../../abi/xen-memory.ts";
 import { PAGE_OFFSET_MASK } from "../layout.ts";
 import { dropCode } from "../mmu/code-pages.ts";
@@ -46,6 +49,7 @@ import {
   ENTRIES,
   FRAME_HIGH,
   L1_FORBIDDEN,
+  L1_FORBIDDEN_HIGH,
   REFERENCE_BITS,
   takeEntries,
 } from "./plain-entries.ts";
@@ -167,7 +171,7 @@ export function putPageType(v: usize, mfn: u32): void {
   }
   if ((bits & PAGE_VALIDATED) != 0) devalidate(v, mfn, pageType(bits), bits & PAGE_XEN_L2);
   // The type stays: who asks for the same again need not drop cached translations.
-  store<u32>(ptr, load<u32>(ptr) & ~(PAGE_VALIDATED | PAGE_COUNT_MASK));
+  store<u32>(ptr, load<u32>(ptr) & ~(PAGE_VALIDATED | PAGE_LINEAR | PAGE_COUNT_MASK));
 }
 
 /** A reference and a type reference in one. */
@@ -264,24 +268,35 @@ function release(v: usize, mfn: u32, type: u32, slots: u32): void {
 export function getEntry(v: usize, type: u32, table: u32, slot: u32, low: u32, high: u32): i32 {
   if ((low & PTE_P) == 0) return 0;
   const mfn = entryMfn(low, high);
-  if (type == PGT_L1) return getL1Entry(v, mfn, low);
+  if (type == PGT_L1) return getL1Entry(v, low, high);
   if (type == PGT_L2) return getL2Entry(v, table, mfn, low);
   if ((low & L3_FORBIDDEN) != 0 || (high & L3_FORBIDDEN_HIGH) != 0) return -XEN_EINVAL;
   return getPageAndType(v, mfn, PGT_L2, slot == XEN_L3_SLOT ? PAGE_XEN_L2 : 0);
 }
 
-function getL1Entry(v: usize, mfn: u32, low: u32): i32 {
+function getL1Entry(v: usize, low: u32, high: u32): i32 {
+  if (isBadL1(low, high)) return -XEN_EINVAL;
   // Pages of others are mapped by grant, not by writing an entry.
-  if ((typeOf(load<usize>(v, VCPU_GUEST), mfn) & PAGE_FOREIGN) != 0) return -XEN_EBUSY;
-  return getL1Target(v, mfn, low);
+  const bits = typeOf(load<usize>(v, VCPU_GUEST), entryMfn(low, high));
+  return (bits & PAGE_FOREIGN) != 0 ? -XEN_EBUSY : getL1Target(v, low, high);
 }
-function getL1Target(v: usize, mfn: u32, low: u32): i32 {
-  if ((low & L1_FORBIDDEN) != 0) return -XEN_EINVAL;
+function isBadL1(low: u32, high: u32): bool {
+  return (low & L1_FORBIDDEN) != 0 || (high & L1_FORBIDDEN_HIGH) != 0;
+}
+function getL1Target(v: usize, low: u32, high: u32): i32 {
+  if (isBadL1(low, high)) return -XEN_EINVAL;
   const guest = load<usize>(v, VCPU_GUEST);
-  if (!isKnown(typeOf(guest, mfn))) return -XEN_EINVAL;
+  const mfn = entryMfn(low, high);
+  if (!isKnown(typeOf(guest, mfn))) return refuseStranger(guest, mfn, low, high);
   if ((low & PTE_RW) != 0 && getPageType(v, mfn, PGT_WRITABLE) != 0) return -XEN_EBUSY;
   addRef(guest, mfn);
   return 0;
+}
+/** @returns why a frame that the domain does not have is not mapped: RAM is somebody else's, all else is devices, and one number is none. */
+function refuseStranger(guest: usize, mfn: u32, low: u32, high: u32): i32 {
+  if ((high & FRAME_HIGH) == FRAME_HIGH && low >>> 12 == FRAME_HIGH) return -XEN_EINVAL;
+  const isRam = mfn >= <u32>XEN_RAM_MFN && mfn < load<u32>(guest, GUEST_LIMIT_FRAMES);
+  return isRam ? -XEN_EBUSY : -XEN_EPERM;
 }
 
 function getL2Entry(v: usize, table: u32, mfn: u32, low: u32): i32 {
@@ -290,9 +305,25 @@ function getL2Entry(v: usize, table: u32, mfn: u32, low: u32): i32 {
   if (error == 0 || (low & PTE_RW) != 0) return error;
   // A directory may be looked at through itself or another one, if only to read.
   if (mfn == table) return 0;
-  const bits = typeOf(load<usize>(v, VCPU_GUEST), mfn);
+  const guest = load<usize>(v, VCPU_GUEST);
+  const bits = typeOf(guest, mfn);
   if (pageType(bits) != PGT_L2 || (bits & PAGE_VALIDATED) == 0) return error;
-  return getPageAndType(v, mfn, PGT_L2, bits & PAGE_XEN_L2);
+  if ((typeOf(guest, table) & PAGE_LINEAR) != 0 || hasLinearEntries(guest, mfn)) return error;
+  const refused = getPageAndType(v, mfn, PGT_L2, bits & PAGE_XEN_L2);
+  const ptr = typeWord(guest, mfn);
+  if (refused == 0) store<u32>(ptr, load<u32>(ptr) | PAGE_LINEAR);
+  return refused;
+}
+/** @returns true when the L2 table `mfn` has an entry for another one. */
+function hasLinearEntries(guest: usize, mfn: u32): bool {
+  const frame = frameForRead(guest, mfn);
+  const slots = slotsOf(PGT_L2, typeOf(guest, mfn) & PAGE_XEN_L2);
+  for (let slot: u32 = 0; slot < slots; slot++) {
+    const low = load<u32>(frame + (slot << 3));
+    const other = low >>> 12;
+    if ((low & PTE_P) != 0 && other != mfn && pageType(typeOf(guest, other)) == PGT_L2) return true;
+  }
+  return false;
 }
 
 /** Gives back what an entry of the page table `table` refers to. */
@@ -333,7 +364,7 @@ export function replaceEntry(
     (oldLow & newLow & PTE_P) != 0 &&
     ((oldLow ^ newLow) & REFERENCE_BITS) == 0 &&
     ((oldHigh ^ high) & FRAME_HIGH) == 0 &&
-    (newLow & forbidden(type)) == 0 &&
+    (type == PGT_L1 ? !isBadL1(newLow, high) : (newLow & L2_FORBIDDEN) == 0) &&
     (type != PGT_L3 || (high & L3_FORBIDDEN_HIGH) == 0);
   if (!sameUse) {
     const error = getEntry(v, type, table, slot, newLow, high);
@@ -356,7 +387,7 @@ export function replaceL1WithGranted(v: usize, entryGpa: u32, low: u32, high: u3
   const oldLow = load<u32>(entry);
   const oldHigh = load<u32>(entry, 4);
   if ((low & PTE_P) != 0) {
-    const error = getL1Target(v, entryMfn(low, high), low);
+    const error = getL1Target(v, low, high);
     if (error != 0) return error;
   }
   const ptr = physicalForWrite(v, entryGpa, 8);
@@ -365,10 +396,6 @@ export function replaceL1WithGranted(v: usize, entryGpa: u32, low: u32, high: u3
   putEntry(v, PGT_L1, 0, oldLow, oldHigh);
   if ((oldLow & PTE_P) != 0) tablesChanged(guest);
   return 0;
-}
-
-function forbidden(type: u32): u32 {
-  return type == PGT_L1 ? L1_FORBIDDEN : L2_FORBIDDEN;
 }
 
 /** Slots that are not the guest's to change. */

@@ -24,6 +24,10 @@ import { PageInfo, pageType, typeCount, typeOf } from "./page-info.ts";
 export const L1_FORBIDDEN: u32 = PTE_PWT | PTE_PCD | PTE_PS;
 /** High-half bits of a frame number that no domain here has. */
 export const FRAME_HIGH: u32 = 0x000fffff;
+/** High-half flag that an entry may not have: with it Xen marks what it mapped by grant. */
+export const L1_FORBIDDEN_HIGH: u32 = 0x40000000;
+/** High-half bits that no plain entry has. */
+const PLAIN_HIGH: u32 = FRAME_HIGH | L1_FORBIDDEN_HIGH;
 /** Frame number, presence and the right to write: what references depend on. */
 export const REFERENCE_BITS: u32 = 0xfffff000 | PTE_P | PTE_RW;
 /** Entries of a page table. */
@@ -74,7 +78,7 @@ export class PlainEntry {
   @inline static replace(guest: usize, entry: usize, low: u32, high: u32): bool {
     const old = load<u64>(entry);
     const oldLow = <u32>old;
-    if (((high | <u32>(old >> 32)) & FRAME_HIGH) != 0) return false;
+    if (((high | <u32>(old >> 32)) & PLAIN_HIGH) != 0) return false;
     const both = oldLow & low & PTE_P;
     if (both != 0 && ((oldLow ^ low) & REFERENCE_BITS) == 0 && (low & L1_FORBIDDEN) == 0) {
       store<u64>(entry, ((<u64>high) << 32) | <u64>low);
@@ -109,7 +113,7 @@ export function takeEntries(guest: usize, frame: usize, first: u32): u32 {
     }
     const low = load<u32>(entry);
     if ((low & PTE_P) == 0) continue;
-    if ((load<u32>(entry, 4) & FRAME_HIGH) != 0 || !PlainEntry.take(guest, low)) return slot;
+    if ((load<u32>(entry, 4) & PLAIN_HIGH) != 0 || !PlainEntry.take(guest, low)) return slot;
   }
   return ENTRIES;
 }

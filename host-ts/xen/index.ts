@@ -124,6 +124,8 @@ class XenPv implements Personality {
   readonly store: StoreAccess;
   readonly #consolePort: number;
   readonly #storePort: number;
+  /** Pages that the Host writes as long as the domain lives: no guest makes page tables of them. */
+  readonly #heldMfns: readonly number[];
   /** On the host path: runs the guest in place of the core's own verb. */
   readonly run?: (budget: number) => number;
   /** Of the call that is performed: calls leave too often for a list of their own. */
@@ -159,6 +161,10 @@ class XenPv implements Personality {
     const start =
       "about" in domain ? undefined : buildDomain(host.memory, domain, { ...frames, ...ports });
     const { storeMfn, consoleMfn } = start ?? restoreMemory(this.#domain, image!, ports);
+    this.#heldMfns = [storeMfn, consoleMfn];
+    for (const mfn of this.#heldMfns) {
+      if (!reservation.hold(mfn)) throw new SnapshotError("a ring of the domain's is no memory");
+    }
     grants.grantToHost(GNTTAB_RESERVED_CONSOLE, consoleMfn);
     grants.grantToHost(GNTTAB_RESERVED_XENSTORE, storeMfn);
     this.#console = new ConsoleRing({
@@ -220,6 +226,7 @@ class XenPv implements Personality {
     const { machine, domid } = this.#domain;
     this.#bus.close();
     this.control.close();
+    for (const mfn of this.#heldMfns) this.#domain.reservation.release(mfn);
     this.#domain.destroy();
     this.#store.release(domid);
     removeDomain(this.#store, domid);

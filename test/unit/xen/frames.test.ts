@@ -42,7 +42,7 @@ describe("a frame that the domain gives back", () => {
     expect(exports.xenTakeFrame(domain.vcpu.ptr, mfn)).toBe(1);
     expect(exports.xenTakeFrame(domain.vcpu.ptr, mfn)).toBe(0);
     expect(domain.references(FREE_PAGE)).toBe(1);
-    expect(map(HOLE, entryOf(FREE_PAGE, RO))).toBe(-XEN_EINVAL);
+    expect(map(HOLE, entryOf(FREE_PAGE, RO))).toBe(-XEN_EBUSY);
     expect(exports.xenAddFrames(domain.guest, mfn, 1, PAGE_OWNED)).toBe(0);
     expect(map(FREE_PAGE << 12, 0)).toBe(0);
     expect(domain.references(FREE_PAGE)).toBe(0);

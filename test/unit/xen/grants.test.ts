@@ -528,7 +528,7 @@ describe("a transfer", () => {
     expect(b.domain.reservation.pfnOf(mfn)).toBe(0x333);
     expect(update(b, THERE, (mfn * PAGE) | RW)).toBe(0);
     expect(word(b, THERE)).toBe(0x4321);
-    expect(update(a, HERE, (a.mfnOf(GIVEN) * PAGE) | RW)).toBe(-XEN_EINVAL);
+    expect(update(a, HERE, (a.mfnOf(GIVEN) * PAGE) | RW)).toBe(-XEN_EBUSY);
     expect([a.relinquish(), b.relinquish()]).toEqual([0, 0]);
   });
 

@@ -104,6 +104,25 @@ describe("a multicall", () => {
     expect(domain.vcpu.gpr(REG_EBP)).toBe(0);
   });
 
+  it("ends where the Host's answer cannot be written", () => {
+    const page = LIST & ~0xfff;
+    entries([HYPERVISOR_SCHED_OP, 7, 8], VERSION);
+    const readOnly = entryOf(page >>> 12, RO);
+    expect(domain.call(HYPERVISOR_UPDATE_VA_MAPPING, page, readOnly, 0, UVMF_INVLPG)).toBe(0);
+    domain.assemble(CODE, intN(0x82), [0x89, 0xc5], movImm(REG_EAX, STOP), intN(0x82));
+    for (const more of ["an answer", "more to do"]) {
+      domain.enter(1);
+      domain.vcpu.setGpr(REG_EAX, HYPERVISOR_MULTICALL);
+      domain.vcpu.setGpr(REG_EBX, LIST);
+      domain.vcpu.setGpr(REG_ECX, 2);
+      expect(domain.stop()).toBe(HYPERVISOR_SCHED_OP);
+      if (more === "an answer") domain.core.exports.xenReturn(domain.vcpu.ptr, 0);
+      else domain.core.exports.xenAgain(domain.vcpu.ptr);
+      expect(domain.stop(), more).toBe(STOP);
+      expect(domain.vcpu.gpr(REG_EBP) | 0).toBe(-XEN_EFAULT);
+    }
+  });
+
   it("ends with an iret, which takes EAX from its frame", () => {
     entries([HYPERVISOR_IRET], VERSION);
     domain.write32(KERNEL_STACK - 16, 0x55, CODE + 0x80, FLAT_RING1_CS, 0);

@@ -54,6 +54,7 @@ import {
   RO,
   RW,
   UNMAPPED_PAGE,
+  WINDOW_MFN,
 } from "./domain.ts";
 
 const DONE = DATA + 0x10;
@@ -131,8 +132,15 @@ describe("an entry of an L1 table", () => {
     for (const flag of [PTE_PWT, PTE_PCD, PTE_PS]) {
       expect(map(NOTHING, entryOf(FREE_PAGE, RO | flag))).toBe(-XEN_EINVAL);
     }
-    expect(map(NOTHING, RO)).toBe(-XEN_EINVAL);
-    expect(map(NOTHING, entryOf(FREE_PAGE, RO), 1)).toBe(-XEN_EINVAL);
+    expect(map(NOTHING, RO)).toBe(-XEN_EPERM);
+    expect(map(NOTHING, entryOf(FREE_PAGE, RO), 1)).toBe(-XEN_EPERM);
+    expect(map(NOTHING, (WINDOW_MFN << 12) | RO)).toBe(-XEN_EBUSY);
+    expect(map(NOTHING, 0xfffff000 | RO, 0xfffff)).toBe(-XEN_EINVAL);
+    expect(map(NOTHING, entryOf(FREE_PAGE, RO), 0x40000000)).toBe(-XEN_EINVAL);
+    expect(update([entryAt(L1_PAGE, NOTHING), entryOf(FREE_PAGE, RO), 0x40000000])).toEqual([
+      -XEN_EINVAL,
+      0,
+    ]);
     expect(domain.entry(L1_PAGE, NOTHING)).toBe(0);
   });
 
@@ -204,6 +212,19 @@ describe("an L2 table", () => {
     const slot = entryAt(L2_XEN_PAGE, L2_FIRST_XEN_SLOT);
     expect(update([slot, entryOf(FREE_PAGE, RW)])).toEqual([-XEN_EPERM, 0]);
     expect(domain.entry(L2_XEN_PAGE, L2_FIRST_XEN_SLOT) & PTE_P).toBe(PTE_P);
+  });
+
+  it("is not read through one that is read through it: nothing would be left to give either back", () => {
+    const [a, b] = [FREE_PAGE, FREE_PAGE + 1];
+    for (const page of [a, b]) {
+      protect(page, RO);
+      expect(extended(MMUEXT_PIN_L2_TABLE, mfnOf(page))).toBe(0);
+    }
+    expect(update([entryAt(a, 0), entryOf(b, RO)])).toEqual([0, 1]);
+    expect(update([entryAt(b, 0), entryOf(a, RO)])).toEqual([-XEN_EINVAL, 0]);
+    expect(update([entryAt(b, 0), entryOf(L2_PAGE, RO)])).toEqual([-XEN_EINVAL, 0]);
+    expect(update([entryAt(L2_PAGE, 7), entryOf(a, RO)])).toEqual([-XEN_EINVAL, 0]);
+    expect(domain.relinquish()).toBe(0);
   });
 
   it("may be read through itself and another, to read only", () => {

@@ -22,10 +22,15 @@ void test_main(void) {
   *(u32 *)page = 0x12345;
   set_access(page, READ_ONLY_FLAGS);
   *(volatile u32 *)page;
-  s32 answer = extended(MMUEXT_PIN_L1_TABLE, mfn, 0);
-  check(answer < 0, "a table with an entry for a frame that is none is taken with %d", answer);
+  check_answer("a table with an entry for a frame of devices", extended(MMUEXT_PIN_L1_TABLE, mfn, 0), -XEN_EPERM);
   check_answer("an L4 table, of which there are none", extended(MMUEXT_PIN_L4_TABLE, mfn, 0), 0);
   check_answer("a frame that is none", extended(MMUEXT_PIN_L1_TABLE, NO_MFN, 0), -XEN_EINVAL);
+  u8 *rings[] = {page_of(start_info->store_mfn), page_of(start_info->console_mfn)};
+  for (u32 i = 0; i < 2; i++) {
+    set_access(rings[i], READ_ONLY_FLAGS);
+    check_answer("a ring that the Host writes", extended(MMUEXT_PIN_L1_TABLE, mfn_of(rings[i]), 0), -XEN_EINVAL);
+    set_access(rings[i], KERNEL_FLAGS);
+  }
   check_answer("unpinning it", extended(MMUEXT_UNPIN_TABLE, NO_MFN, 0), -XEN_EINVAL);
   check_answer("an L1 table in use, pinned", extended(MMUEXT_PIN_L1_TABLE, mfn_of(l1_table((u32)page)), 0), 0);
   check_answer("an L2 table in use, pinned", extended(MMUEXT_PIN_L2_TABLE, mfn_of(l2_table((u32)page)), 0), 0);
