@@ -182,12 +182,14 @@ function readPages(payload: Uint8Array): ImagePage[] {
     const word = view.getUint32(8 + 4 * i, true);
     const type = (word >>> PAGE_TYPE_SHIFT) & PAGE_TYPE;
     const isZero = (word & PAGE_IS_ZERO) !== 0;
-    if ((word & ~PAGE_FLAGS) !== 0 || !PAGE_TYPES.includes(type)) {
+    const isPinned = (word & PAGE_IS_PINNED) !== 0;
+    const isOdd = (word & ~PAGE_FLAGS) !== 0 || (isPinned && type === PGT_NONE);
+    if (isOdd || !PAGE_TYPES.includes(type)) {
       throw bad(`page ${word & PAGE_PFN} is of a kind that there is not`);
     }
     const bytes = isZero ? undefined : payload.subarray(at, at + PAGE_BYTES);
     if (!isZero) at += PAGE_BYTES;
-    return { pfn: word & PAGE_PFN, type, isPinned: (word & PAGE_IS_PINNED) !== 0, bytes };
+    return { pfn: word & PAGE_PFN, type, isPinned, bytes };
   });
   if (at !== payload.length) throw bad("a record of pages has another length than it says");
   return pages;

@@ -10,6 +10,7 @@ import {
   VCPU_DR6,
   VCPU_DR7,
   VCPU_HELD_IDT,
+  VCPU_INT_EIP,
   VCPU_TSC_AUX,
   VCPU_XEN_CALLBACK_MASKS,
   VCPU_XEN_CPUID_FAULTING,
@@ -24,6 +25,9 @@ import {
   VCPU_XEN_KERNEL_SS,
   VCPU_XEN_LDT_BASE,
   VCPU_XEN_LDT_ENTRIES,
+  VCPU_XEN_MC_ANSWERED,
+  VCPU_XEN_MC_ENTRY,
+  VCPU_XEN_MC_LEFT,
   VCPU_XEN_SYSCALL_CS,
   VCPU_XEN_SYSCALL_EIP,
   VCPU_XEN_SYSENTER_CS,
@@ -31,7 +35,7 @@ import {
 } from "../../../abi/vcpu.ts";
 import { EFLAGS_IOPL, EFLAGS_IOPL_SHIFT } from "../../../abi/x86.ts";
 import { FXSAVE_BYTES } from "../../../abi/x87.ts";
-import { CALLBACKTYPE_FAILSAFE } from "../../../abi/xen.ts";
+import { CALLBACKTYPE_FAILSAFE, HYPERVISOR_MULTICALL } from "../../../abi/xen.ts";
 import {
   CUR_CS,
   CUR_DS,
@@ -115,6 +119,17 @@ const EXTRA_WORDS: readonly (readonly [number, number])[] = [
   [VCPU_TSC_AUX, EXTRA_TSC_AUX],
 ];
 
+/** A vCPU that waits within a multicall, or has lost its turn there, makes the call for the entries that are left once it goes on. */
+function restOfList(vcpu: VcpuBlock): Partial<ReturnType<VcpuBlock["registers"]>> {
+  if (vcpu.u32(VCPU_XEN_MC_ANSWERED) === 0) return {};
+  return {
+    eax: HYPERVISOR_MULTICALL,
+    ebx: vcpu.u32(VCPU_XEN_MC_ENTRY),
+    ecx: vcpu.u32(VCPU_XEN_MC_LEFT),
+    eip: vcpu.u32(VCPU_INT_EIP),
+  };
+}
+
 /** Fills a zeroed context of VGC_BYTES. @param with.rename from machine to pseudo-physical frames */
 export function saveRegisters(
   vcpu: VcpuBlock,
@@ -123,7 +138,7 @@ export function saveRegisters(
 ): void {
   const set = (at: number, value: number) => context.setUint32(at, value, true);
   for (const [from, to] of WORDS) set(to, vcpu.u32(from));
-  const { eflags, ...registers } = vcpu.registers();
+  const { eflags, ...registers } = { ...vcpu.registers(), ...restOfList(vcpu) };
   // biome-ignore format: a table
   const user: readonly (readonly [number, number])[] = [
     [CUR_EAX, registers.eax], [CUR_ECX, registers.ecx], [CUR_EDX, registers.edx], [CUR_EBX, registers.ebx],

@@ -105,6 +105,7 @@ describe("the image of a domain", () => {
       [{ pages: [data(5), data(4)] }, {}, /page 4 stands where none can/],
       [{ pages: [data(2048)] }, {}, /page 2048 stands where none can/],
       [{ pages: [{ ...data(1), type: 5 }] }, {}, /page 1 is of a kind that there is not/],
+      [{ pages: [{ ...data(1), isPinned: true }] }, {}, /page 1 is of a kind that there is not/],
       [{ pages: many }, { memoryBytes: 1 << 20 }, /more pages than memory/],
       [{ p2mPfns: [1] }, {}, /list of machine frames has another length/],
       [{ p2mPfns: [1, 2048] }, {}, /list of machine frames has a part in page 2048/],
