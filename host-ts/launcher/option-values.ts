@@ -25,11 +25,19 @@ export function choice<T extends string>(
   return chosen;
 }
 
-/** A whole number, from 0. */
-export function count(name: string, value: string | undefined): number | undefined {
+/** A whole number, within limits if there are some. */
+export function count(
+  name: string,
+  value: string | undefined,
+  { min, max } = { min: 0, max: Number.MAX_SAFE_INTEGER },
+): number | undefined {
   if (value === undefined) return undefined;
   if (!/^\d{1,15}$/.test(value)) throw new UsageError(`${name} is "${value}"; it must be a number`);
-  return Number(value);
+  const number = Number(value);
+  if (number < min || number > max) {
+    throw new UsageError(`${name} is ${value}; it must be from ${min} to ${max}`);
+  }
+  return number;
 }
 
 /** A number of bytes, written with a unit. */

@@ -1,7 +1,8 @@
 /** The command line: its grammar, and the sentences for what is wrong with it. */
 import { parseArgs } from "node:util";
 import { FAULT_PATHS } from "../base/fault-path.ts";
-import { ABIS, CPU_NAMES, type GuestOptions } from "../guest/options.ts";
+import { LIMITS } from "../guest/config.ts";
+import { ABIS, type Abi, CPU_NAMES, type GuestOptions } from "../guest/options.ts";
 import { type BenchCommand, parseBench } from "./bench-usage.ts";
 import { TOP } from "./help.ts";
 import { choice, count, disk, milliseconds, netPort, size } from "./option-values.ts";
@@ -111,6 +112,18 @@ const PROFILE_OPTIONS = [
 const STORE_OPTIONS = ["full", "perms", "after"] as const;
 /** Callers that --stacks follows. */
 const STACK_DEPTH = 64;
+/** The interfaces whose guests an option means something to, where it is not all of them. */
+const OPTION_ABIS: Readonly<Partial<Record<keyof typeof OPTIONS, readonly Abi[]>>> = {
+  scramble: ["xen-pv"],
+  save: ["xen-pv"],
+  bus: ["lguest"],
+  pae: ["lguest"],
+  module: ["bare"],
+  "triple-fault": ["bare"],
+  "on-stuck": ["bare"],
+  "fault-path": ["lguest", "xen-pv"],
+  cpus: ["bare", "xen-pv"],
+};
 
 /**
  * Parses the arguments after the program's name.
@@ -152,12 +165,8 @@ function refuseContradictions(verb: RunCommand["verb"], values: Values, words: W
   if (verb === "restore" && configFile !== undefined) {
     throw new UsageError("a saved guest has its configuration; give its disks as --block");
   }
-  if (
-    values.save !== undefined &&
-    (values.abi ?? abiOf(verb) ?? (configFile && "xen-pv")) !== "xen-pv"
-  ) {
-    throw new UsageError("--save is for --abi xen-pv: other guests cannot suspend themselves");
-  }
+  const abi = choice("--abi", values.abi ?? abiOf(verb), ABIS);
+  refuseForeign(values, abi ?? (configFile === undefined ? ABIS[0] : "xen-pv"));
   const wantsKernel = verb === "run" || verb === "xenstore";
   if (wantsKernel && values.kernel === undefined && configFile === undefined)
     throw new UsageError("--kernel FILE is missing");
@@ -218,21 +227,25 @@ function runCommand(verb: RunCommand["verb"], values: Values, words: Words): Run
     options: {
       abi: choice("--abi", values.abi ?? abiOf(verb), ABIS),
       cpu: choice("--cpu", values.cpu, CPU_NAMES),
-      vcpus: count("--cpus", values.cpus),
+      vcpus: count("--cpus", values.cpus, LIMITS.vcpus),
       commandLine: values.append,
       memoryBytes: size("--memory", values.memory),
       block: (values.block ?? []).map(disk),
       net: (values.net ?? []).map(netPort),
       time: choice("--time", values.time, ["virtual", "real"]),
       onRestart: values.reboot ? "reboot" : "end",
-      seed: count("--seed", values.seed),
-      sliceInstructions: count("--slice", values.slice),
-      nsPerInstruction: count("--ns-per-instruction", values["ns-per-instruction"]),
-      nmiEvery: count("--nmi-every", values["nmi-every"]),
+      seed: count("--seed", values.seed, LIMITS.seed),
+      sliceInstructions: count("--slice", values.slice, LIMITS.sliceInstructions),
+      nsPerInstruction: count(
+        "--ns-per-instruction",
+        values["ns-per-instruction"],
+        LIMITS.nsPerInstruction,
+      ),
+      nmiEvery: count("--nmi-every", values["nmi-every"], LIMITS.nmiEvery),
       mode: values["no-worker"] ? "inline" : undefined,
       xen: {
         storeAtEnd: verb === "xenstore" ? true : undefined,
-        scramble: count("--scramble", values.scramble),
+        scramble: count("--scramble", values.scramble, LIMITS.scramble),
         faultPath,
       },
       bare: {
@@ -248,12 +261,23 @@ function runCommand(verb: RunCommand["verb"], values: Values, words: Words): Run
         verb !== "profile"
           ? undefined
           : {
-              everyInstructions: count("--every", values.every),
+              everyInstructions: count("--every", values.every, LIMITS.everyInstructions),
               stackDepth: values.stacks ? STACK_DEPTH : undefined,
             },
-      debug: { chaosSeed: count("--chaos", values.chaos) },
+      debug: { chaosSeed: count("--chaos", values.chaos, LIMITS.chaosSeed) },
     },
   };
+}
+
+/** An option that would change nothing is a misunderstanding. */
+function refuseForeign(values: Values, abi: Abi): void {
+  for (const [name, abis] of Object.entries(OPTION_ABIS)) {
+    const value = values[name as keyof typeof OPTIONS];
+    // One processor is what every guest has.
+    if (value === undefined || (name === "cpus" && value === "1") || abis.includes(abi)) continue;
+    const homes = abis.join(" or ");
+    throw new UsageError(`--${name} is for --abi ${homes}, and this guest's is ${abi}`);
+  }
 }
 
 /** Values of the options, as Node parsed them. */

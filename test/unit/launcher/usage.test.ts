@@ -54,23 +54,20 @@ test("every option reaches the guest's options", () => {
     ],
     ...["--time", "real", "--bus", "pci", "--reboot", "--stats", "--seed", "7", "--slice", "5000"],
     ...["--ns-per-instruction", "20"],
-    ...["--cpu", "pentium4", "--cpus", "2", "--nmi-every", "1000000"],
-    ...["--module", "m1", "--module", "m2", "--triple-fault", "restart", "--on-stuck", "wait"],
-    ...["--scramble", "7"],
+    ...["--cpu", "pentium4", "--nmi-every", "1000000"],
     ...["--no-worker", "--chaos", "9", "--symbols", "System.map", "--debug"],
   );
   expect(command).toEqual({
     verb: "run",
     kernelFile: "vmlinux",
     initrdFile: "rd.gz",
-    moduleFiles: ["m1", "m2"],
+    moduleFiles: [],
     symbolsFile: "System.map",
     showStats: true,
     showTraces: true,
     options: {
       abi: "lguest",
       cpu: "pentium4",
-      vcpus: 2,
       nmiEvery: 1_000_000,
       commandLine: "quiet init=/x",
       memoryBytes: 128 * 2 ** 20,
@@ -86,11 +83,26 @@ test("every option reaches the guest's options", () => {
       sliceInstructions: 5000,
       nsPerInstruction: 20,
       mode: "inline",
-      xen: { scramble: 7 },
-      bare: { onTripleFault: "restart", onStuck: "wait" },
+      xen: {},
+      bare: {},
       lguest: { bus: "pci" },
       debug: { chaosSeed: 9 },
     },
+  });
+});
+
+test("so do those of one interface", () => {
+  const bare = [
+    ...["--module", "m1", "--module", "m2"],
+    ...["--triple-fault", "restart", "--on-stuck", "wait"],
+  ];
+  expect(run("--abi", "bare", "--cpus", "2", ...bare)).toMatchObject({
+    moduleFiles: ["m1", "m2"],
+    options: { vcpus: 2, bare: { onTripleFault: "restart", onStuck: "wait" } },
+  });
+  expect(run("--abi", "xen-pv", "--scramble", "7", "--save", "f")).toMatchObject({
+    saveFile: "f",
+    options: { xen: { scramble: 7 } },
   });
 });
 
@@ -207,4 +219,30 @@ test("--save is for guests that can suspend themselves", () => {
   expect(run("--abi", "xen-pv", "--save", "f").saveFile).toBe("f");
   expect(() => run("--save", "f")).toThrow("--save is for --abi xen-pv");
   expect(() => run("--abi", "bare", "--save", "f")).toThrow("--save is for --abi xen-pv");
+});
+
+test("options that one interface has are refused for the others, by name", () => {
+  const options = {
+    "--scramble": ["3", "xen-pv"],
+    "--save": ["f", "xen-pv"],
+    "--bus": ["pci", "lguest"],
+    "--pae": ["off", "lguest"],
+    "--module": ["f", "bare"],
+    "--triple-fault": ["kill", "bare"],
+    "--on-stuck": ["wait", "bare"],
+    "--fault-path": ["host", "lguest or xen-pv"],
+    "--cpus": ["2", "bare or xen-pv"],
+  };
+  for (const [option, [value, home]] of Object.entries(options)) {
+    for (const abi of ["lguest", "xen-pv", "bare"]) {
+      const parse = () => run("--abi", abi, option, value!);
+      const refusal = `${option} is for --abi ${home}, and this guest's is ${abi}`;
+      if (home!.split(" or ").includes(abi)) expect(parse).not.toThrow();
+      else expect(parse).toThrow(refusal);
+    }
+  }
+  expect(() => run("--scramble", "3")).toThrow("this guest's is lguest");
+  expect(() => parseCommandLine(["run", "x.cfg", "--bus", "pci"])).toThrow("is xen-pv");
+  expect(run("--cpus", "1").options.vcpus).toBe(1);
+  expect(() => run("--abi", "bare", "--cpus", "9")).toThrow("--cpus is 9; it must be from 1 to 8");
 });
