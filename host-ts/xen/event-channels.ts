@@ -99,11 +99,22 @@ export class EventChannels {
     return true;
   }
 
-  /** The Host lets go of its end: the port is unbound again. */
-  unbindFromHost(port: number): void {
+  /** Whether the Host still has the end that it took with `handler`: the guest has not closed the port since. */
+  isHeldByHost(port: number, handler: () => void): boolean {
+    return this.#handlers.get(port) === handler;
+  }
+
+  /** The Host lets go of the end that it took with `handler`: the port is unbound again. */
+  unbindFromHost(port: number, handler: () => void): void {
+    if (!this.isHeldByHost(port, handler)) return;
+    this.#handlers.delete(port);
     const channel = this.#at(port);
-    if (!this.#handlers.delete(port) || channel === undefined) return;
-    channel.state = EVTCHNSTAT_UNBOUND;
+    if (channel !== undefined) channel.state = EVTCHNSTAT_UNBOUND;
+  }
+
+  /** The Host sends on the end that it took with `handler`. */
+  notifyFromHost(port: number, handler: () => void): void {
+    if (this.isHeldByHost(port, handler)) this.raise(port);
   }
 
   /** After a restore: what the Host does for a port that is bound to it. */
@@ -283,6 +294,9 @@ export class EventChannels {
     for (const [port, channel] of channels.entries()) {
       this.#channels[port] = channel ? { ...channel } : undefined;
     }
+    for (const port of this.#handlers.keys()) {
+      if (!this.#isHosts(port)) this.#handlers.delete(port);
+    }
     this.#known = state.known as number;
     this.#fifo = undefined;
     if (state.fifo === undefined || state.fifo === null) return;
@@ -296,6 +310,12 @@ export class EventChannels {
 
   #at(port: number): Channel | undefined {
     return port === 0 ? undefined : this.#channels[port];
+  }
+
+  /** Whether the Host has the other end of a port. */
+  #isHosts(port: number): boolean {
+    const channel = this.#at(port);
+    return channel?.state === EVTCHNSTAT_INTERDOMAIN && channel.remotePort === 0;
   }
 
   /** Channels of the domain that has the other end of an interdomain channel. */

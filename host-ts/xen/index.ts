@@ -55,7 +55,7 @@ import { StoreAccess } from "./xenstore/host-access.ts";
 import { XenstoreRing } from "./xenstore/ring.ts";
 import type { Xenstore } from "./xenstore/xenstore.ts";
 
-const STATE_VERSION = 3;
+const STATE_VERSION = 4;
 /** Arguments that a hypercall has at most. */
 const MAX_ARGS = 5;
 const NO_ANSWER = 0xffffffff;
@@ -122,8 +122,6 @@ class XenPv implements Personality {
   readonly #bus: Xenbus;
   readonly control: DomainControl;
   readonly store: StoreAccess;
-  readonly #consolePort: number;
-  readonly #storePort: number;
   /** Pages that the Host writes as long as the domain lives: no guest makes page tables of them. */
   readonly #heldMfns: readonly number[];
   /** On the host path: runs the guest in place of the core's own verb. */
@@ -154,9 +152,11 @@ class XenPv implements Personality {
     );
     this.#initialiseSharedInfo();
     const { channels, grants, map, reservation } = this.#domain;
-    this.#storePort = channels.openToHost(() => this.#storeRing.serve());
-    this.#consolePort = channels.openToHost(() => this.#console.serve());
-    const ports = { storePort: this.#storePort, consolePort: this.#consolePort };
+    const serveStore = () => this.#storeRing.serve();
+    const serveConsole = () => this.#console.serve();
+    const storePort = channels.openToHost(serveStore);
+    const consolePort = channels.openToHost(serveConsole);
+    const ports = { storePort, consolePort };
     const frames = { p2m: reservation.firstP2m, sharedInfoMfn: map.sharedInfoMfn };
     const start =
       "about" in domain ? undefined : buildDomain(host.memory, domain, { ...frames, ...ports });
@@ -171,7 +171,7 @@ class XenPv implements Personality {
       memory: host.memory,
       gpa: consoleMfn * PAGE_BYTES,
       print: (bytes) => host.print(bytes),
-      notify: () => channels.raise(this.#consolePort),
+      notify: () => channels.notifyFromHost(consolePort, serveConsole),
     });
     populateDomain(this.#store, {
       domid: this.#domain.domid,
@@ -186,7 +186,7 @@ class XenPv implements Personality {
       store: this.#store,
       domid: this.#domain.domid,
       page: new MemoryPage(host.memory, storeMfn * PAGE_BYTES),
-      event: { notify: () => channels.raise(this.#storePort) },
+      event: { notify: () => channels.notifyFromHost(storePort, serveStore) },
     });
     this.#bus = new Xenbus({
       store: this.#store,

@@ -33,11 +33,13 @@ import type { Xenstore } from "./xenstore/xenstore.ts";
 export interface HostEvents {
   /** Takes the other end of a port that the guest left unbound for the Host; `handler` is called when the guest sends. */
   bindToHost(port: number, handler: () => void): boolean;
-  unbindFromHost(port: number): void;
+  /** Lets go of the end that was taken with `handler`, if the guest has not closed the port since. */
+  unbindFromHost(port: number, handler: () => void): void;
+  isHeldByHost(port: number, handler: () => void): boolean;
   /** After a restore: what to do for a port that is bound. */
   attachHandler(port: number, handler: () => void): void;
-  /** Tells the guest. */
-  raise(port: number): void;
+  /** Tells the guest by the end that was taken with `handler`. */
+  notifyFromHost(port: number, handler: () => void): void;
 }
 
 /** What the bus works with. */
@@ -53,6 +55,8 @@ interface LinkRecord {
   readonly keys: [string, string][];
   /** Pages of each ring. */
   readonly rings: [ref: number, gpa: number][][];
+  /** Ports that the guest has closed since. */
+  readonly lostPorts: number[];
 }
 
 /** See the file header. */
@@ -254,10 +258,11 @@ class Link implements FrontendLink {
 
   bindPort(port: number, onEvent: () => void): EventPort | undefined {
     const { events } = this.#options;
-    if (this.#saved !== undefined) events.attachHandler(port, onEvent);
-    else if (!events.bindToHost(port, onEvent)) return undefined;
+    if (this.#saved !== undefined) {
+      if (!this.#saved.lostPorts.includes(port)) events.attachHandler(port, onEvent);
+    } else if (!events.bindToHost(port, onEvent)) return undefined;
     this.#ports.set(port, onEvent);
-    return { notify: () => events.raise(port) };
+    return { notify: () => events.notifyFromHost(port, onEvent) };
   }
 
   /** Serves every port once. */
@@ -267,7 +272,7 @@ class Link implements FrontendLink {
 
   close(): void {
     for (const { page } of this.#rings.flat()) page.release();
-    for (const port of this.#ports.keys()) this.#options.events.unbindFromHost(port);
+    for (const [port, onEvent] of this.#ports) this.#options.events.unbindFromHost(port, onEvent);
   }
 
   save(): LinkRecord {
@@ -276,6 +281,9 @@ class Link implements FrontendLink {
       rings: this.#rings.map((ring) =>
         ring.map(({ ref, page }): [number, number] => [ref, page.gpa]),
       ),
+      lostPorts: [...this.#ports]
+        .filter(([port, onEvent]) => !this.#options.events.isHeldByHost(port, onEvent))
+        .map(([port]) => port),
     };
   }
 }

@@ -423,3 +423,16 @@ it("a restored device goes on with the same ring, whatever the guest wrote into 
   expect(twin.domain.backend("state")).toBe("5");
   expect(twin.domain.grants.inUse).toEqual([]);
 });
+
+it("a restored device tells nobody by a port that the guest had closed", () => {
+  const front = new BlockFront(disk()).connect();
+  front.domain.events.handlers.delete(PORT);
+  const twin = new BlockFront(disk());
+  twin.domain.memory.bytes.set(front.domain.memory.bytes);
+  twin.domain.grants.writers.set(RING, 1);
+  twin.domain.store.restore(front.domain.store.save());
+  twin.domain.bus.restore(front.domain.bus.save());
+  expect([...twin.domain.events.handlers.keys()]).toEqual([]);
+  twin.domain.write({ state: 5 });
+  expect([...twin.domain.events.unbound]).not.toContain(PORT);
+});

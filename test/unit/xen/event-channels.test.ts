@@ -3,6 +3,7 @@ import {
   DOMID_SELF,
   EVTCHN_2L_PORTS,
   EVTCHNSTAT_INTERDOMAIN,
+  EVTCHNSTAT_IPI,
   EVTCHNSTAT_UNBOUND,
   VIRQ_CONSOLE,
   VIRQ_DEBUG,
@@ -91,6 +92,57 @@ describe("telling a vCPU", () => {
   });
 });
 
+describe("the Host's end of a channel", () => {
+  test("is gone once the guest has closed the port: it tells nobody, whatever has the number then", () => {
+    const { channels } = setUp();
+    const old = () => {};
+    const port = channels.allocUnbound(DOMID_SELF, 0);
+    expect(channels.bindToHost(port, old)).toBe(true);
+    channels.notifyFromHost(port, old);
+    expect(channels.isPending(port)).toBe(true);
+    channels.close(port);
+    expect(channels.bindIpi(1)).toBe(port);
+    expect(channels.isHeldByHost(port, old)).toBe(false);
+    channels.notifyFromHost(port, old);
+    expect(channels.isPending(port)).toBe(false);
+    channels.unbindFromHost(port, old);
+    expect(channels.status(port)?.state).toBe(EVTCHNSTAT_IPI);
+  });
+
+  test("is not let go of by who had the number before", () => {
+    const { channels } = setUp();
+    let heard = 0;
+    const [old, later] = [() => {}, () => heard++];
+    const port = channels.allocUnbound(DOMID_SELF, 0);
+    channels.bindToHost(port, old);
+    channels.close(port);
+    expect(channels.allocUnbound(DOMID_SELF, 0)).toBe(port);
+    channels.bindToHost(port, later);
+    channels.unbindFromHost(port, old);
+    expect(channels.status(port)?.state).toBe(EVTCHNSTAT_INTERDOMAIN);
+    channels.send(port);
+    expect(heard).toBe(1);
+    channels.notifyFromHost(port, old);
+    expect(channels.isPending(port)).toBe(false);
+  });
+
+  test("of the start is gone after a restore if the guest had closed it", () => {
+    const { channels } = setUp();
+    const started = () => {};
+    const port = channels.openToHost(started);
+    const atStart = channels.save();
+    channels.close(port);
+    channels.bindIpi(0);
+    const closed = channels.save();
+    const fresh = setUp().channels;
+    fresh.openToHost(started);
+    fresh.restore(atStart);
+    expect(fresh.isHeldByHost(port, started)).toBe(true);
+    fresh.restore(closed);
+    expect(fresh.isHeldByHost(port, started)).toBe(false);
+  });
+});
+
 describe("binding", () => {
   test("ports are the lowest free ones from 1, and a closed one is free again and not pending", () => {
     const { channels } = setUp();
@@ -160,10 +212,11 @@ describe("the other end", () => {
     let calls = 0;
     expect(channels.bindToHost(forOther, () => {})).toBe(false);
     expect(channels.send(forHost)).toBe(0);
-    expect(channels.bindToHost(forHost, () => calls++)).toBe(true);
+    const handler = () => calls++;
+    expect(channels.bindToHost(forHost, handler)).toBe(true);
     channels.send(forHost);
     expect(calls).toBe(1);
-    channels.unbindFromHost(forHost);
+    channels.unbindFromHost(forHost, handler);
     channels.send(forHost);
     expect(calls).toBe(1);
     expect(channels.status(forHost)?.state).toBe(EVTCHNSTAT_UNBOUND);

@@ -130,16 +130,22 @@ export class FakeEvents implements HostEvents {
     return true;
   }
 
-  unbindFromHost(port: number): void {
-    if (this.handlers.delete(port)) this.unbound.add(port);
+  unbindFromHost(port: number, handler: () => void): void {
+    if (!this.isHeldByHost(port, handler)) return;
+    this.handlers.delete(port);
+    this.unbound.add(port);
+  }
+
+  isHeldByHost(port: number, handler: () => void): boolean {
+    return this.handlers.get(port) === handler;
   }
 
   attachHandler(port: number, handler: () => void): void {
     this.handlers.set(port, handler);
   }
 
-  raise(port: number): void {
-    this.raised.push(port);
+  notifyFromHost(port: number, handler: () => void): void {
+    if (this.isHeldByHost(port, handler)) this.raised.push(port);
   }
 
   /** The guest sends. */
