@@ -25,8 +25,9 @@ Guest
   -m, --memory SIZE        RAM, such as 64M (the default) or 1G
       --abi NAME           paravirtual interface, lguest (the default) or xen-pv; or bare, a plain machine
                            with a serial port, whose debug-exit port sets the exit code
-      --cpu NAME           i686 (the default), pentium3 (with MMX and SSE), pentium4 (with SSE2), core2 (with
-                           SSE3 to SSE4.1) or max (with SSE4.2, SMEP, SMAP, UMIP and what else there is)
+      --cpu NAME           i686 (the default), pentium3 (with MMX and SSE), pentium4 (with SSE2; the default
+                           with --abi xen-pv), core2 (with SSE3 to SSE4.1) or max (with SSE4.2, SMEP, SMAP,
+                           UMIP and what else there is)
       --cpus N             virtual processors, 1 (the default) to 8 (bare, xen-pv)
       --scramble N         give a Xen guest its machine frames in random order, from seed N (xen-pv)
       --module FILE        further module after the initial RAM disk (bare), by its file name; may be repeated
