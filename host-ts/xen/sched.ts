@@ -25,6 +25,7 @@ import {
 } from "../../abi/xen-layout.ts";
 import type { XenDomain } from "./domain.ts";
 import { isGuestRange } from "./pointers.ts";
+import { systemTime } from "./timers.ts";
 
 /** A reason is a byte, whatever the width of its field. */
 const REASON_MASK = 0xff;
@@ -97,6 +98,7 @@ function poll({ host, pointers, waiting, channels }: XenDomain, pointer: number)
     if (channels.isPending(port)) return 0;
     ports.push(port);
   }
-  waiting.poll(host.vcpu, ports, Number(request.getBigUint64(SCHED_POLL_TIMEOUT, true)));
+  const timeout = request.getBigUint64(SCHED_POLL_TIMEOUT, true);
+  waiting.poll(host.vcpu, ports, timeout === 0n ? undefined : systemTime(timeout));
   return 0;
 }

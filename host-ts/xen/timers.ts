@@ -35,6 +35,19 @@ const CLOCK = "xen clock";
 
 type Kind = "oneshot" | "periodic";
 
+/** Guest nanoseconds that no run reaches, 36 years: system time stays exact as a number up to there. */
+const FOREVER_NS = 2 ** 60;
+
+/**
+ * A point in system time as a guest gives it, in nanoseconds: Xen's s_time_t is signed, so the upper half is past, and what is farther
+ * than any run lasts is undefined.
+ */
+export function systemTime(ns: bigint): number | undefined {
+  const signed = BigInt.asIntN(64, ns);
+  if (signed < 0n) return 0;
+  return signed < FOREVER_NS ? Number(signed) : undefined;
+}
+
 /** What timers need of a domain. */
 export interface TimerDomain {
   readonly host: PersonalityHost;
@@ -61,10 +74,11 @@ export class XenTimers {
 
   /**
    * set_timer_op and VCPUOP_set_singleshot_timer, which are two ways to one timer: raises VIRQ_TIMER when system time reaches
-   * `deadlineNs`, at once where it is past.
+   * `deadlineNs`, at once where it is past, and not when it never will.
    */
-  setOneShot(vcpu: number, deadlineNs: number): void {
-    this.#host.timers.set(nameOf("oneshot", vcpu), deadlineNs);
+  setOneShot(vcpu: number, deadlineNs: number | undefined): void {
+    if (deadlineNs === undefined) this.cancelOneShot(vcpu);
+    else this.#host.timers.set(nameOf("oneshot", vcpu), deadlineNs);
   }
 
   cancelOneShot(vcpu: number): void {
@@ -75,7 +89,7 @@ export class XenTimers {
   setPeriodic(vcpu: number, periodNs: number): void {
     this.#periodsNs[vcpu] = periodNs;
     const name = nameOf("periodic", vcpu);
-    if (periodNs === 0) this.#host.timers.cancel(name);
+    if (periodNs === 0 || periodNs >= FOREVER_NS) this.#host.timers.cancel(name);
     else this.#host.timers.set(name, this.#host.clock.nowNs + periodNs);
   }
 

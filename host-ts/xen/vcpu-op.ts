@@ -38,6 +38,7 @@ import {
 import type { VcpuBlock } from "../base/vcpu-block.ts";
 import type { XenDomain } from "./domain.ts";
 import { isGuestRange } from "./pointers.ts";
+import { systemTime } from "./timers.ts";
 
 type Handler = (domain: XenDomain, vcpu: VcpuBlock, pointer: number) => number | undefined;
 
@@ -105,7 +106,7 @@ function setSingleShot(domain: XenDomain, vcpu: VcpuBlock, pointer: number): num
   const view = pointers.read(pointer, 12);
   if (view === undefined) return -XEN_EFAULT;
   // Xen 4.17 no longer looks at the flag for a deadline that must be ahead: one that is past comes at once.
-  timers.setOneShot(vcpu.id, Number(view.getBigUint64(0, true)));
+  timers.setOneShot(vcpu.id, systemTime(view.getBigUint64(0, true)));
   return 0;
 }
 

@@ -42,11 +42,11 @@ export class Waiting {
     this.#wait(vcpu);
   }
 
-  /** Waits for one of these ports, masked or not, or for system time `deadlineNs`, if that is not 0. */
-  poll(vcpu: VcpuBlock, ports: readonly number[], deadlineNs: number): void {
+  /** Waits for one of these ports, masked or not, or for system time `deadlineNs`, if it is to come. */
+  poll(vcpu: VcpuBlock, ports: readonly number[], deadlineNs: number | undefined): void {
     if (ports.some((port) => this.#domain.channels.isPending(port))) return;
     this.#polls.set(vcpu.id, ports);
-    if (deadlineNs !== 0) this.#domain.host.timers.set(`xen poll ${vcpu.id}`, deadlineNs);
+    if (deadlineNs !== undefined) this.#domain.host.timers.set(`xen poll ${vcpu.id}`, deadlineNs);
     this.#wait(vcpu);
   }
 

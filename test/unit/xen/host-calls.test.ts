@@ -191,6 +191,28 @@ describe("vcpu_op", () => {
   test.each(VCPU_ROWS)("%s", (...row) => check(row));
 });
 
+/** Xen's time is signed: the upper half is past. */
+describe.each([
+  ["negative", 2n ** 64n - 1n, 0],
+  ["just negative", 2n ** 63n, 0],
+  ["past the life of any run", 2n ** 62n, undefined],
+  ["near", 5_000_000n, 5_000_000],
+])("a deadline that is %s", (_, ns, expected) => {
+  const words = [Number(ns & 0xffffffffn), Number(ns >> 32n)];
+
+  test("of a single-shot timer", () => {
+    guest.write32(DATA, ...words, 0);
+    expect(guest.call(VCPU, xen.VCPUOP_SET_SINGLESHOT_TIMER, 0, DATA)).toBe(0);
+    expect(guest.timers.get("xen oneshot 0")).toBe(expected);
+  });
+
+  test("of a poll", () => {
+    guest.write32(DATA, DATA + 16, 0, ...words);
+    expect(guest.tryCall(SCHED, xen.SCHEDOP_POLL, DATA)).toBeUndefined();
+    expect(guest.timers.get("xen poll 0")).toBe(expected);
+  });
+});
+
 const EVENT = xen.HYPERVISOR_EVENT_CHANNEL_OP;
 // biome-ignore format: a table
 const EVENT_ROWS: readonly Row[] = [
