@@ -67,7 +67,7 @@ import { mapGranted, unmapGranted } from "./xen/grant-map.ts";
 import { answerCall, callAgain, performLeft } from "./xen/hypercalls.ts";
 import { createPageInfo, refWord, typeOf } from "./xen/page-info.ts";
 import { getPage, getPageAndType, putPage, putPageAndType } from "./xen/page-types.ts";
-import { newBasePointer, pinTable, unpinTable } from "./xen/pins.ts";
+import { newBasePointer, pinTable } from "./xen/pins.ts";
 import { setGdtFrame, setLdt } from "./xen/segments.ts";
 import { start } from "./xen/start.ts";
 import { FAULT_SETTLED, settleFault } from "./xen/traps.ts";
@@ -323,10 +323,6 @@ export function xenMoveFrame(v: usize, mfn: u32, other: usize, otherMfn: u32): b
 /** Pins (checks) a table of type PGT_L1 to PGT_L3. @returns 0 or a negative errno. */
 export function xenPin(v: usize, mfn: u32, type: u32): i32 {
   return pinTable(v, mfn, type);
-}
-/** Undoes a pin. @returns 0 or -EINVAL. */
-export function xenUnpin(v: usize, mfn: u32): i32 {
-  return unpinTable(v, mfn);
 }
 /** Makes the L3 table `mfn` the vCPU's, checking it if need be. @returns 0 or -EINVAL. */
 export function xenSetBase(v: usize, mfn: u32): i32 {

@@ -128,6 +128,9 @@ export function buildMicrokernel(name: string, variant: Variant): string {
   );
 }
 
+/** What the microkernels for Xen take from the framework of those for lguest. */
+const SHARED_FRAMEWORK: readonly string[] = ["guests/lib/text.c", "guests/lib/verdict.c"];
+
 /**
  * Builds the kernel of guests/suite on the framework of a paravirtual interface's microkernels; for a plain machine it is in the kernel of
  * guests/bare. @returns the image's path. @throws with gcc's output when it fails.
@@ -135,7 +138,7 @@ export function buildMicrokernel(name: string, variant: Variant): string {
 export function buildSuite(platform: "lguest" | "xen"): string {
   const folder = platform === "lguest" ? "guests/lib" : "guests/xen/lib";
   const framework = sourceFiles([folder], [".c", ".S"]);
-  if (platform === "xen") framework.push("guests/lib/text.c");
+  if (platform === "xen") framework.push(...SHARED_FRAMEWORK);
   const main = ["guests/suite/main.c", `guests/suite/platform-${platform}.c`];
   const headers = sourceFiles(["guests/include", folder, "guests/suite"], [".h", ".lds"]);
   return link(
@@ -152,7 +155,7 @@ export function buildSuite(platform: "lguest" | "xen"): string {
 export function buildXenMicrokernel(name: string): string {
   const options = ["-Iguests/xen/lib", "-fno-jump-tables"];
   const headers = sourceFiles(["guests/include", "guests/xen/lib"], [".h"]);
-  const framework = [...sourceFiles(["guests/xen/lib"], [".c", ".S"]), "guests/lib/text.c"];
+  const framework = [...sourceFiles(["guests/xen/lib"], [".c", ".S"]), ...SHARED_FRAMEWORK];
   const library = link("framework-xen", framework, [...framework, ...headers], [...options, "-r"]);
   const main = sourceFiles([`guests/xen/tests/${name}`], [".c", ".S"]);
   const script = "guests/xen/lib/test.lds";

@@ -19,7 +19,7 @@ import {
   XEN_EINVAL,
   XEN_ENOSYS,
 } from "../../abi/xen.ts";
-import { MMU_UPDATE_BYTES, MMU_UPDATE_VAL } from "../../abi/xen-layout.ts";
+import { MMU_UPDATE_VAL } from "../../abi/xen-layout.ts";
 import { PAGE_OWNED, PGT_L1, PGT_L3, PGT_WRITABLE } from "../../abi/xen-memory.ts";
 import { frameForRead } from "../mmu/frames.ts";
 import { physicalForWrite } from "../mmu/physical.ts";
@@ -65,9 +65,6 @@ export function updateOne(v: usize, lin: u32): i32 {
       return -XEN_ENOSYS;
   }
 }
-
-/** Bytes of the request that updateOne reads. */
-export const REQUEST_BYTES: u32 = MMU_UPDATE_BYTES;
 
 /** What the frame is used as decides whether an entry is replaced or a word is stored. */
 function updateEntry(v: usize, gpa: u32, value: u64, keepUsed: bool): i32 {

@@ -1,7 +1,6 @@
-/* Printing by whichever way the variety has, and the verdict. */
+/* Printing by whichever way the variety has, and the end. */
 #include "test.h"
 
-static u32 failures;
 int can_print;
 static char held[1024]; /* what was printed before the Host could be reached */
 static u32 held_bytes;
@@ -38,7 +37,7 @@ static void put_text(const char *text, u32 length) {
 }
 #endif
 
-static void put(const char *text, u32 length) {
+void put(const char *text, u32 length) {
   if (!can_print) {
     if (held_bytes + length <= sizeof held) {
       memcpy(held + held_bytes, text, length);
@@ -52,68 +51,12 @@ static void put(const char *text, u32 length) {
   put_text(text, length);
 }
 
-static void vprintk(const char *prefix, const char *pattern, __builtin_va_list arguments, const char *suffix) {
-  char line[256];
-  u32 length = format(line, sizeof line, "%s", prefix);
-  length += vformat(line + length, sizeof line - length, pattern, arguments);
-  length += format(line + length, sizeof line - length, "%s", suffix);
-  put(line, length);
-}
-
-void printk(const char *pattern, ...) {
-  __builtin_va_list arguments;
-  __builtin_va_start(arguments, pattern);
-  vprintk("", pattern, arguments, "");
-  __builtin_va_end(arguments);
-}
-
-void check(int holds, const char *pattern, ...) {
-  if (holds)
-    return;
-  failures++;
-  __builtin_va_list arguments;
-  __builtin_va_start(arguments, pattern);
-  vprintk("broken: ", pattern, arguments, "\n");
-  __builtin_va_end(arguments);
-}
-
-void check_equal(const char *what, u32 found, u32 wanted) {
-  check(found == wanted, "%s is %x, wanted %x", what, found, wanted);
+void reach_host(void) {
+  if (!can_print)
+    lg_init();
 }
 
 void power_off(void) {
   for (;;)
     hcall2(LHCALL_SHUTDOWN, LGUEST_POWER_DOWN, LGUEST_SHUTDOWN_POWEROFF);
-}
-
-static void verdict(const char *word) {
-  if (!can_print)
-    lg_init();
-  printk("Test result: %s\n", word);
-  power_off();
-}
-
-void success(void) {
-  verdict(failures ? "FAILURE" : "SUCCESS");
-  __builtin_unreachable();
-}
-
-#define FINAL(name, prefix, word)                            \
-  void name(const char *pattern, ...) {                      \
-    __builtin_va_list arguments;                             \
-    __builtin_va_start(arguments, pattern);                  \
-    vprintk(prefix, pattern, arguments, "\n");               \
-    verdict(word);                                           \
-    __builtin_unreachable();                                 \
-  }
-
-FINAL(skip, "skipped: ", "SKIP")
-FINAL(error, "error: ", "ERROR")
-FINAL(failure, "broken: ", "FAILURE")
-
-void survived(void) { failure("the Host let it pass"); }
-
-void test_start(void) {
-  test_main();
-  success();
 }

@@ -9,20 +9,7 @@
 #define TEST_H
 
 #include "lguest.h"
-#include "text.h"
-
-void test_main(void);
-
-/* --- report.c: printing and verdicts --- */
-void printk(const char *pattern, ...) __attribute__((format(printf, 1, 2)));
-void check(int holds, const char *pattern, ...) __attribute__((format(printf, 2, 3)));
-void check_equal(const char *what, u32 found, u32 wanted);
-void success(void) __attribute__((noreturn));
-void skip(const char *pattern, ...) __attribute__((format(printf, 1, 2), noreturn));
-void error(const char *pattern, ...) __attribute__((format(printf, 1, 2), noreturn));
-void failure(const char *pattern, ...) __attribute__((format(printf, 1, 2), noreturn));
-void power_off(void) __attribute__((noreturn));
-void survived(void) __attribute__((noreturn)); /* the Host should have ended the guest before this */
+#include "verdict.h"
 
 /* --- setup.c: the way up, in steps --- */
 void lg_init(void);     /* LGUEST_INIT */

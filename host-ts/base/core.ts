@@ -97,7 +97,6 @@ export interface CoreExports {
   xenMoveFrame(vcpu: number, mfn: number, other: number, otherMfn: number): number;
   /** Pins (checks) a table of type PGT_L1 to PGT_L3. 0 or a negative errno. */
   xenPin(vcpu: number, mfn: number, type: number): number;
-  xenUnpin(vcpu: number, mfn: number): number;
   /** Makes the L3 table `mfn` the vCPU's, checking it if need be. 0 or a negative errno. */
   xenSetBase(vcpu: number, mfn: number): number;
   /** Frame `index` (0-13) of the GDT; mfn 0 is none. 0 or a negative errno. */

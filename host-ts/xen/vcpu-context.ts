@@ -108,10 +108,12 @@ import type { PersonalityHost } from "../base/personality.ts";
 import type { VcpuBlock } from "../base/vcpu-block.ts";
 import { loadFpu, resetFpu } from "./fpu-image.ts";
 
-const TRAPS = 256;
+/** Entries of a context's trap table. */
+export const TRAPS = 256;
 const TRAP_FLAGS = 7;
 const LDT_ENTRIES_MAX = 8192;
-const DESCRIPTORS_PER_FRAME = 512;
+/** Of a GDT or LDT. */
+export const DESCRIPTORS_PER_FRAME = 512;
 /** Bits of EFLAGS that a context may set; IF is set always, and IOPL is virtual. */
 const EFLAGS_KEPT =
   EFLAGS_ARITH | EFLAGS_TF | EFLAGS_DF | EFLAGS_NT | EFLAGS_AC | EFLAGS_ID | EFLAGS_FIXED;

@@ -122,7 +122,6 @@ export class FakeCore {
       xenMoveFrame: never,
       xenUnmapGranted: never,
       xenPin: never,
-      xenUnpin: never,
       xenSetBase: never,
       xenSetGdtFrame: never,
       xenSetLdt: never,

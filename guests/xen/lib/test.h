@@ -8,21 +8,10 @@
 #ifndef TEST_H
 #define TEST_H
 
-#include "text.h"
+#include "verdict.h"
 #include "xen.h"
 
-void test_main(void);
-
-/* --- report.c: printing over the console's ring, and verdicts --- */
-void printk(const char *pattern, ...) __attribute__((format(printf, 1, 2)));
-void check(int holds, const char *pattern, ...) __attribute__((format(printf, 2, 3)));
-void check_equal(const char *what, u32 found, u32 wanted);
-void check_answer(const char *what, s32 found, s32 wanted); /* what a call answered: 0, a count, a negative errno */
-void success(void) __attribute__((noreturn));
-void skip(const char *pattern, ...) __attribute__((format(printf, 1, 2), noreturn));
-void error(const char *pattern, ...) __attribute__((format(printf, 1, 2), noreturn));
-void failure(const char *pattern, ...) __attribute__((format(printf, 1, 2), noreturn));
-void survived(void) __attribute__((noreturn)); /* the Host should have ended the guest before this */
+/* --- report.c --- */
 void shut_down(u32 reason) __attribute__((noreturn));
 
 /* --- start --- */

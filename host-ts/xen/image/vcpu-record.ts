@@ -82,7 +82,7 @@ import {
 } from "../../../abi/xen-layout.ts";
 import type { VcpuBlock } from "../../base/vcpu-block.ts";
 import { saveFpu } from "../fpu-image.ts";
-import { cr3OfMfn, mfnOfCr3 } from "../vcpu-context.ts";
+import { cr3OfMfn, DESCRIPTORS_PER_FRAME, mfnOfCr3, TRAPS } from "../vcpu-context.ts";
 import {
   EXTRA_BYTES,
   EXTRA_CALLBACK_MASKS,
@@ -94,8 +94,6 @@ import {
   EXTRA_TSC_AUX,
 } from "./format.ts";
 
-const TRAPS = 256;
-const DESCRIPTORS_PER_FRAME = 512;
 const USER_RPL = 3;
 
 /** [offset in the vCPU block, offset in the context]. */

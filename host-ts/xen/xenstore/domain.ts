@@ -114,8 +114,3 @@ export function requestSysrq(store: Xenstore, domid: number, key: string): void 
 function shutdownKey(domid: number): string {
   return `${domainPath(domid)}/control/shutdown`;
 }
-
-/** Asks a domain to give pages back, or to take some, until it has `memoryKib`. */
-export function requestMemory(store: Xenstore, domid: number, memoryKib: number): void {
-  store.write(`${domainPath(domid)}/memory/target`, String(memoryKib));
-}

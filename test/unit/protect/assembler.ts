@@ -1,5 +1,4 @@
 /** Just enough of an assembler for protection tests: one function per instruction, each giving the bytes of its 32-bit encoding. */
-import { REG_ESP } from "../../../abi/x86.ts";
 
 export type Code = readonly number[];
 
@@ -55,13 +54,6 @@ export const store = (seg: number, address: number): Code => [
   0xa3,
   ...le(address, 4),
 ];
-/** MOV reg, [ESP + displacement]. */
-export const loadStack = (reg: number, displacement: number): Code => [
-  0x8b,
-  0x40 | (reg << 3) | REG_ESP,
-  0x24,
-  displacement,
-];
 export const intN = (vector: number): Code => [0xcd, vector];
 export const inImm8 = (port: number): Code => [0xe4, port];
 export const outImm32 = (port: number): Code => [0xe7, port];
@@ -75,13 +67,6 @@ export const farCall = (selector: number, offset: number): Code => [
   ...le(offset, 4),
   ...le(selector, 2),
 ];
-export const farJump16 = (selector: number, offset: number): Code => [
-  0x66,
-  0xea,
-  ...le(offset, 2),
-  ...le(selector, 2),
-];
-export const farCallAt = (address: number): Code => [0xff, ...absolute(3, address)];
 export const retfN = (bytes: number): Code => [0xca, ...le(bytes, 2)];
 export const lssAt = (reg: number, address: number): Code => [
   0x0f,

@@ -27,12 +27,7 @@ import {
   XS_WRITE,
 } from "../../../abi/xen-layout.ts";
 import { ConfigError, SnapshotError } from "../../../host-ts/base/errors.ts";
-import {
-  ownedBy,
-  populateDomain,
-  requestMemory,
-  requestShutdown,
-} from "../../../host-ts/xen/xenstore/domain.ts";
+import { ownedBy, populateDomain, requestShutdown } from "../../../host-ts/xen/xenstore/domain.ts";
 import { formatMessage } from "../../../host-ts/xen/xenstore/wire.ts";
 import { Xenstore } from "../../../host-ts/xen/xenstore/xenstore.ts";
 import { lonePage, StoreGuest } from "./xenstore-guest.ts";
@@ -404,7 +399,7 @@ describe("the Host", () => {
     guest.ask(XS_WATCH, "memory/target\0m\0");
     guest.takeEvents();
     requestShutdown(store, 1, "poweroff");
-    requestMemory(store, 1, 32768);
+    store.write(`${HOME}/memory/target`, "32768");
     expect(guest.takeEvents()).toEqual(["control/shutdown s", "memory/target m"]);
     expect(guest.ask(XS_READ, "control/shutdown\0")).toBe("poweroff");
     expect(guest.ask(XS_WRITE, "control/shutdown\0")).toBe("OK\0");
