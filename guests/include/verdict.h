@@ -17,7 +17,7 @@ void failure(const char *pattern, ...) __attribute__((format(printf, 1, 2), nore
 void survived(void) __attribute__((noreturn)); /* the Host should have ended the guest before this */
 
 /* The framework's part, in its report.c. */
-void put(const char *text, u32 length);
+void put_line(const char *text, u32 length);
 void reach_host(void); /* what is put is heard from here on, and what was put */
 void power_off(void) __attribute__((noreturn));
 

@@ -37,7 +37,7 @@ static void put_text(const char *text, u32 length) {
 }
 #endif
 
-void put(const char *text, u32 length) {
+void put_line(const char *text, u32 length) {
   if (!can_print) {
     if (held_bytes + length <= sizeof held) {
       memcpy(held + held_bytes, text, length);

@@ -8,7 +8,7 @@ static void vprintk(const char *prefix, const char *pattern, __builtin_va_list a
   u32 length = format(line, sizeof line, "%s", prefix);
   length += vformat(line + length, sizeof line - length, pattern, arguments);
   length += format(line + length, sizeof line - length, "%s", suffix);
-  put(line, length);
+  put_line(line, length);
 }
 
 void printk(const char *pattern, ...) {

@@ -9,7 +9,7 @@ static void console_notify(void) {
 }
 
 /* The other side takes what is there when it is told; it may want to be asked again. */
-void put(const char *text, u32 length) {
+void put_line(const char *text, u32 length) {
   u8 *ring = page_of(start_info->console_mfn);
   u32 produced = AT(ring, XENCONS_OUT_PROD);
   for (u32 i = 0; i < length; i++) {
