@@ -61,7 +61,7 @@ export interface IrqPort {
  */
 export interface HostInput {
   readonly kind: "console" | "net" | "block" | "resize" | "nmi" | "request" | "xenstore";
-  /** Name of the device it is for, `VirtioDevice.name`; "processor" for an NMI, "shutdown" or "sysrq" for a request, "write" or "rm" for the store. */
+  /** Name of the device it is for, `VirtioDevice.name`; "processor" for an NMI, "shutdown", "sysrq" or "debug" for a request, "write" or "rm" for the store. */
   readonly device: string;
   readonly data: Uint8Array | number[];
 }

@@ -123,6 +123,11 @@ export interface Guest extends AsyncDisposable {
   /** Sends the guest's kernel a system request, such as "s" for a sync: one Latin-1 character. Throws UnsupportedError like requestShutdown. */
   sysrq(key: string): Promise<void>;
   /**
+   * Raises VIRQ_DEBUG on every vCPU that has bound it, at which kernels say how they stand: Xen's debug key "q". Throws UnsupportedError like
+   * requestShutdown.
+   */
+  debugEvent(): Promise<void>;
+  /**
    * Asks the guest's kernel to suspend itself and resolves when it stands still in state "suspended": `resume` lets it go on. Throws like
    * requestShutdown, and StateError when the guest ended instead.
    */

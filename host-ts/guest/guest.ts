@@ -180,6 +180,10 @@ export class InlineGuest implements Guest {
     this.#requests.sysrq(this.#alive().personality.control, key);
   }
 
+  async debugEvent(): Promise<void> {
+    this.#requests.debugEvent(this.#alive().personality.control);
+  }
+
   async suspend(options?: RequestOptions): Promise<void> {
     const { control } = this.#alive().personality;
     if (!control?.isSuspended) await this.#requests.ask(control, "suspend", "suspended", options);

@@ -22,6 +22,7 @@ export type RemoteMethod =
   | "nmi"
   | "requestShutdown"
   | "sysrq"
+  | "debugEvent"
   | "suspend"
   | "save"
   | "stats"

@@ -63,6 +63,12 @@ export class GuestRequests {
     this.#post("sysrq", key);
   }
 
+  /** Posts the wish for a debug event on every vCPU. Throws UnsupportedError without `control`. */
+  debugEvent(control: GuestControl | undefined): void {
+    this.#refuseDeaf(control);
+    this.#post("debug", "");
+  }
+
   /** The guest had a turn: what it did by now may be what somebody waits for. */
   look(control: GuestControl | undefined): void {
     // What it has not seen yet it cannot have taken.
@@ -99,7 +105,7 @@ export class GuestRequests {
     return waiting.answer;
   }
 
-  #post(device: "shutdown" | "sysrq", text: string): void {
+  #post(device: "shutdown" | "sysrq" | "debug", text: string): void {
     const data = Array.from(text, (character) => character.charCodeAt(0));
     this.#inputs.post({ kind: "request", device, data });
   }

@@ -132,6 +132,10 @@ export class WorkerGuest implements Guest {
     await this.#call("sysrq", key);
   }
 
+  async debugEvent(): Promise<void> {
+    await this.#call("debugEvent");
+  }
+
   async suspend(options?: RequestOptions): Promise<void> {
     await this.#call("suspend", options);
   }

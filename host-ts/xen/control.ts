@@ -21,6 +21,8 @@ export interface ControlledDomain {
   readonly domid: number;
   /** The domain goes on in place: the call by which it suspended itself gives `answer`. */
   goOn(answer: number): void;
+  /** VIRQ_DEBUG on every vCPU. */
+  raiseDebug(): void;
   /** The domain as it is kept, with console input that has not come to it yet. */
   image(waitingInput: Uint8Array): Uint8Array;
   /** Of a domain that suspends itself unasked: it learns at once that nothing came of it, or stands as on Xen. */
@@ -59,7 +61,8 @@ export class DomainControl implements GuestControl {
   receive({ device, data }: HostInput): void {
     const { store, domid } = this.#domain;
     const text = String.fromCharCode(...data);
-    if (device === "sysrq") requestSysrq(store, domid, text);
+    if (device === "debug") this.#domain.raiseDebug();
+    else if (device === "sysrq") requestSysrq(store, domid, text);
     else if (text !== "") requestShutdown(store, domid, text as ShutdownRequest);
     else {
       withdrawShutdown(store, domid);

@@ -21,6 +21,7 @@ import {
   SHUTDOWN_SOFT_RESET,
   SHUTDOWN_SUSPEND,
   SHUTDOWN_WATCHDOG,
+  VIRQ_DEBUG,
 } from "../../abi/xen.ts";
 import {
   SI_VCPU_INFO,
@@ -211,6 +212,9 @@ class XenPv implements Personality {
         this.#domain.wasSuspended = true;
         this.#domain.declaredReason = undefined;
         host.core.exports.xenReturn(host.vcpu.ptr, answer);
+      },
+      raiseDebug: () => {
+        for (const { id } of host.vcpus) channels.raiseVirq(VIRQ_DEBUG, id);
       },
       image: (waitingInput) => {
         const consoleInput = Uint8Array.from([...this.#console.pendingInput, ...waitingInput]);

@@ -128,6 +128,7 @@ export const MICROKERNELS: readonly Microkernel[] = [
 
   // Events
   works("event-virq"),
+  works("virq-debug", "\n", 2),
   works("event-ipi"),
   works("event-interdomain"),
   works("event-errors"),

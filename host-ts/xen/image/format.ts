@@ -6,7 +6,8 @@
  * All numbers are little-endian.
  */
 import { PAGE_BYTES } from "../../../abi/memory.ts";
-import { VGC_BYTES } from "../../../abi/xen-layout.ts";
+import { E820_MAX_ENTRIES } from "../../../abi/xen.ts";
+import { E820_BYTES, VGC_BYTES } from "../../../abi/xen-layout.ts";
 import { PGT_L1, PGT_L2, PGT_L3, PGT_NONE } from "../../../abi/xen-memory.ts";
 import { SnapshotError } from "../../base/errors.ts";
 import { crc32 } from "../../boot/checksums.ts";
@@ -42,6 +43,8 @@ export interface DomainImage {
   readonly vcpus: readonly ImageVcpu[];
   /** What was typed and has not come to the guest. */
   readonly consoleInput: Uint8Array;
+  /** The domain's map of memory, struct e820entry each; undefined in images that have none: that of a new domain. */
+  readonly memoryMap: Uint8Array | undefined;
 }
 
 /** Offsets in ImageVcpu.extra. */
@@ -73,6 +76,8 @@ const RECORD_PAGES = 5;
 /** Left out when there is none. */
 const RECORD_CONSOLE_INPUT = 6;
 
+const RECORD_MEMORY_MAP = 7;
+
 /** A page's word in RECORD_PAGES: its number, PGT_*, and flags. */
 const PAGE_PFN = 0x00ffffff;
 const PAGE_TYPE_SHIFT = 24;
@@ -91,6 +96,7 @@ export function encodeImage(image: DomainImage): Uint8Array {
   add(RECORD_P2M, words(image.p2mPfns));
   add(RECORD_SHARED_INFO, image.sharedInfo);
   if (image.consoleInput.length > 0) add(RECORD_CONSOLE_INPUT, image.consoleInput);
+  if (image.memoryMap !== undefined) add(RECORD_MEMORY_MAP, image.memoryMap);
   for (const { id, context, extra } of image.vcpus) {
     add(RECORD_VCPU, words([id, 0]), context, extra);
   }
@@ -135,8 +141,10 @@ export function decodeImage(bytes: Uint8Array): DomainImage {
     vcpus: of(RECORD_VCPU).map(readVcpu),
     pages: of(RECORD_PAGES).flatMap(readPages),
     consoleInput: atMostOne(RECORD_CONSOLE_INPUT, "console input") ?? new Uint8Array(0),
+    memoryMap: atMostOne(RECORD_MEMORY_MAP, "map of memory"),
   };
   checkPages(image);
+  checkMemoryMap(image);
   checkVcpus(image);
   return image;
 }
@@ -146,6 +154,13 @@ export function aboutImage(bytes: Uint8Array): DomainAbout {
   const first = readRecord(bytes, checkHeader(bytes));
   if (first.type !== RECORD_ABOUT) throw bad("it does not begin with a description");
   return parseAbout(first.payload);
+}
+
+function checkMemoryMap({ memoryMap }: DomainImage): void {
+  const bytes = memoryMap?.length ?? 0;
+  if (bytes % E820_BYTES !== 0 || bytes > E820_MAX_ENTRIES * E820_BYTES) {
+    throw bad("its map of memory has a length that none has");
+  }
 }
 
 function checkPages({ about, pages, p2mPfns }: DomainImage): void {
@@ -236,7 +251,7 @@ function readRecord(bytes: Uint8Array, at: number): ImageRecord {
   const start = at + RECORD_HEADER_BYTES;
   const end = start + roundUp(length);
   if (end > bytes.length) throw bad("it ends early");
-  if (type > RECORD_CONSOLE_INPUT) throw bad(`it has a record of the unknown type ${type}`);
+  if (type > RECORD_MEMORY_MAP) throw bad(`it has a record of the unknown type ${type}`);
   return { type, payload: bytes.subarray(start, start + length), end };
 }
 

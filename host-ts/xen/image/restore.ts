@@ -68,6 +68,7 @@ export function restoreMemory(domain: XenDomain, image: DomainImage, ports: Host
   const listMfns = image.p2mPfns.map((pfn) => dataMfn(pfn, "the list of machine frames"));
   writeGuestP2m(domain, listMfns, image.about.pfns, mfnOf);
   writeSharedInfo(domain, image.sharedInfo);
+  if (image.memoryMap !== undefined) domain.reservation.memoryMap = image.memoryMap.slice();
   return writeStartInfo(domain, image, ports, dataMfn);
 }
 

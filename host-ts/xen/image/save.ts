@@ -79,6 +79,7 @@ export function saveDomain(domain: XenDomain, facts: DomainFacts): DomainImage {
     sharedInfo: saveSharedInfo(domain),
     vcpus: vcpus.map((vcpu) => saveVcpu(domain, vcpu, rename)),
     consoleInput: facts.consoleInput,
+    memoryMap: domain.reservation.memoryMap,
   };
 }
 

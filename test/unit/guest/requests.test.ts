@@ -88,5 +88,6 @@ describe("what an embedder asks of a guest's kernel", () => {
     expect(code(() => requests.sysrq(control, "ab"))).toBe("HV_CONFIG");
     expect(code(() => requests.ask(undefined, "halt", "taken"))).toBe("HV_UNSUPPORTED");
     expect(code(() => requests.sysrq(undefined, "s"))).toBe("HV_UNSUPPORTED");
+    expect(code(() => requests.debugEvent(undefined))).toBe("HV_UNSUPPORTED");
   });
 });

@@ -11,6 +11,7 @@ function build(onSuspend: "cancel" | "stand" = "cancel") {
   const control = new DomainControl({
     store,
     domid: 1,
+    raiseDebug: () => answers.push(-1),
     goOn: (answer) => answers.push(answer),
     image: () => new Uint8Array(0),
     onSuspend,
@@ -42,6 +43,12 @@ describe("requests to a domain's kernel", () => {
     ask("");
     ask("");
     expect(seen).toEqual(["poweroff", ""]);
+  });
+
+  test("of the debug kind raise VIRQ_DEBUG, and say nothing in the store", () => {
+    const { answers, ask } = build();
+    ask("", "debug");
+    expect(answers).toEqual([-1]);
   });
 
   test("of the system-request kind go to control/sysrq", () => {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { VGC_BYTES } from "../../../abi/xen-layout.ts";
+import { E820_MAX_ENTRIES } from "../../../abi/xen.ts";
+import { E820_BYTES, VGC_BYTES } from "../../../abi/xen-layout.ts";
 import { PGT_L1, PGT_L2, PGT_L3, PGT_NONE } from "../../../abi/xen-memory.ts";
 import {
   aboutImage,
@@ -36,6 +37,7 @@ function imageOf(changes: Partial<DomainImage> = {}, about: object = {}): Domain
     ],
     p2mPfns: [3, 4],
     consoleInput: Uint8Array.of(0x6c, 0x73, 0x0a),
+    memoryMap: new Uint8Array(2 * E820_BYTES).fill(1),
     sharedInfo: page(11),
     vcpus: [
       { id: 0, context: new Uint8Array(VGC_BYTES).fill(1), extra: new Uint8Array(EXTRA_BYTES) },
@@ -106,6 +108,12 @@ describe("the image of a domain", () => {
       [{ pages: [data(2048)] }, {}, /page 2048 stands where none can/],
       [{ pages: [{ ...data(1), type: 5 }] }, {}, /page 1 is of a kind that there is not/],
       [{ pages: [{ ...data(1), isPinned: true }] }, {}, /page 1 is of a kind that there is not/],
+      [{ memoryMap: new Uint8Array(19) }, {}, /map of memory has a length that none has/],
+      [
+        { memoryMap: new Uint8Array((E820_MAX_ENTRIES + 1) * E820_BYTES) },
+        {},
+        /map of memory has a length that none has/,
+      ],
       [{ pages: many }, { memoryBytes: 1 << 20 }, /more pages than memory/],
       [{ p2mPfns: [1] }, {}, /list of machine frames has another length/],
       [{ p2mPfns: [1, 2048] }, {}, /list of machine frames has a part in page 2048/],

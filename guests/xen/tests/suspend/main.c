@@ -38,8 +38,35 @@ static s32 suspend(u32 *fs, u32 *lane) {
   return answer;
 }
 
+/* struct xen_memory_map, and one of its entries. */
+struct memory_map {
+  u32 count;
+  void *entries;
+};
+struct range {
+  u64 from, bytes;
+  u32 type;
+} __attribute__((packed));
+
+static void set_memory_map(void) {
+  struct range ranges[2] = {{0, 0x100000, 1}, {0x100000, 0x1000, 2}};
+  struct {
+    u32 domid;
+    struct memory_map map;
+  } op = {DOMID_SELF, {2, ranges}};
+  check_answer("setting the map of memory", memory_op(XENMEM_SET_MEMORY_MAP, &op), 0);
+}
+static void check_memory_map(void) {
+  struct range ranges[4];
+  struct memory_map map = {4, ranges};
+  check_answer("the map of memory", memory_op(XENMEM_MEMORY_MAP, &map), 0);
+  check_equal("its entries", map.count, 2);
+  check_equal("the type of the second", ranges[1].type, 2);
+}
+
 void test_main(void) {
   setup();
+  set_memory_map();
   table[4] = descriptor((u32)numbers, 0xfff, 0x93, 4);
   set_access(table, READ_ONLY_FLAGS);
   u32 frame = mfn_of(table);
@@ -67,6 +94,7 @@ void test_main(void) {
   check(l1_entry(FREE_LIN)[0] >> 12 == mfn_of(page), "the entry has another frame than the list");
   expect_read_only("the descriptors", table);
   expect_read_only("a page table", l1_entry(FREE_LIN));
+  check_memory_map();
   TRY("ud2");
   expect_fault("a fault", VECTOR_UD, 0);
   check_answer("mapping the descriptors writable", update_va_mapping((u32)table, entry_for(table, KERNEL_FLAGS), UVMF_INVLPG),
