@@ -48,6 +48,8 @@ export class XenstoreRing {
   readonly #parser = new MessageParser();
   /** Messages that have not begun to leave. */
   #waiting: XsMessage[] = [];
+  /** Payloads of the watch events among those; a guest can make thousands of long ones at once. */
+  #waitingEvents = new Set<string>();
   /** The rest of the message that is leaving. */
   #leaving: Uint8Array = new Uint8Array();
   #isBroken = false;
@@ -87,6 +89,8 @@ export class XenstoreRing {
   restore(state: Record<string, unknown>): void {
     this.#parser.restore(state.request as number[]);
     this.#waiting = structuredClone(state.waiting as XsMessage[]);
+    const events = this.#waiting.filter(({ type }) => type === XS_WATCH_EVENT);
+    this.#waitingEvents = new Set(events.map(({ payload }) => payload));
     this.#leaving = Uint8Array.from(state.leaving as number[]);
     this.#isBroken = state.isBroken as boolean;
   }
@@ -114,11 +118,10 @@ export class XenstoreRing {
 
   #enqueue(message: XsMessage): void {
     if (this.#isBroken) return;
-    if (message.type === XS_WATCH_EVENT && this.#waiting.length > 0) {
-      const isWaiting = this.#waiting.some(
-        ({ type, payload }) => type === XS_WATCH_EVENT && payload === message.payload,
-      );
-      if (isWaiting || this.#waiting.length >= WAITING_EVENTS_MAX) return;
+    if (message.type === XS_WATCH_EVENT) {
+      if (this.#waiting.length >= WAITING_EVENTS_MAX) return;
+      if (this.#waitingEvents.has(message.payload)) return;
+      this.#waitingEvents.add(message.payload);
     }
     this.#waiting.push(message);
     // While it asks, the guest is told once at the end.
@@ -134,6 +137,7 @@ export class XenstoreRing {
       if (this.#leaving.length === 0) {
         const next = this.#waiting.shift();
         if (next === undefined) return;
+        if (next.type === XS_WATCH_EVENT) this.#waitingEvents.delete(next.payload);
         this.#leaving = formatMessage(next);
       }
       const produced = page.readU32(XENSTORE_RSP_PROD);
@@ -187,6 +191,7 @@ export class XenstoreRing {
     this.#options.store.disconnect(this.#options.domid);
     this.#parser.reset();
     this.#waiting = [];
+    this.#waitingEvents.clear();
     this.#leaving = new Uint8Array();
   }
 

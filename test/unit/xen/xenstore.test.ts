@@ -362,6 +362,23 @@ describe("the ring", () => {
     expect(guest.ask(XS_READ, "memory/target\0")).toBe("4999");
   });
 
+  it("a commit with thousands of events of long paths takes no long time", () => {
+    const { store, guest } = domain();
+    const directory = `data/${"d".repeat(1900)}`;
+    guest.ask(XS_WRITE, `${directory}\0`);
+    for (let watch = 100; watch < 220; watch++) guest.ask(XS_WATCH, `${directory}\0${watch}\0`);
+    const transactionId = Number.parseInt(guest.ask(XS_TRANSACTION_START, "\0"), 10);
+    for (let node = 100; node < 500; node++) {
+      guest.ask(XS_WRITE, `${directory}/${node}\0v`, transactionId);
+    }
+    guest.takeEvents();
+    const before = process.cpuUsage();
+    const message = { type: XS_TRANSACTION_END, requestId: 1, transactionId, payload: "T\0" };
+    store.handle(guest.domid, message);
+    expect(process.cpuUsage(before).user / 1000).toBeLessThan(800);
+    expect(store.list(`${HOME}/${directory}`)).toHaveLength(400);
+  });
+
   it("indices that lie break the connection until the guest reconnects", () => {
     const { store, guest } = domain();
     expect(guest.page.readU32(XENSTORE_SERVER_FEATURES)).toBe(3);
