@@ -23,6 +23,9 @@ const SHT_NOTE = 7;
 const SYM_BYTES = 16;
 /** Longer than any name that is looked for. */
 const NAME_MAX_BYTES = 64;
+/** More than any kernel has, in all its segments or sections together. */
+const NOTES_MAX = 4096;
+const SYMBOLS_MAX = 2 ** 20;
 /** Symbol types that name an address: none, object, function. */
 const NAMING_TYPES = [0, 1, 2];
 /** Section index of symbols that are undefined, and of plain numbers. */
@@ -69,9 +72,11 @@ export function parseElf(bytes: Uint8Array, entersElsewhere = false): KernelImag
     entry,
     segments,
     // Some linkers leave p_offset of note segments empty.
-    notes: headers
-      .filter(({ type, offset }) => type === PT_NOTE && offset !== 0)
-      .flatMap(({ offset, filesz }) => notesOf(file.slice(offset, filesz, "p_offset"))),
+    notes: notesOf(
+      headers
+        .filter(({ type, offset }) => type === PT_NOTE && offset !== 0)
+        .map(({ offset, filesz }) => file.slice(offset, filesz, "p_offset")),
+    ),
     version: versionOf(segments),
     symbols: () => {
       symbols ??= symbolsOf(bytes);
@@ -127,23 +132,36 @@ function segmentOf(file: FieldReader, header: ProgramHeader): KernelSegment {
   return { gpa: paddr, bytes: file.slice(offset, filesz, "p_offset"), memSize: memsz };
 }
 
+/** Notes of several segments or sections. A small packed file may hold millions, so there is a limit. */
+function notesOf(areas: readonly Uint8Array[]): KernelNote[] {
+  const notes: KernelNote[] = [];
+  for (const area of areas) {
+    for (const note of splitNotes(area)) {
+      if (notes.length === NOTES_MAX) {
+        throw badField("ELF", "the number of notes", `above ${NOTES_MAX}`, `at most ${NOTES_MAX}`);
+      }
+      notes.push(note);
+    }
+  }
+  return notes;
+}
+
 /**
  * Splits a segment or section of notes; names and descriptors are padded to 4 bytes. A descriptor that claims to reach past the end is
- * cut there: tools write such ones, and loaders take them.
+ * cut there: tools write such ones, and loaders take them. Of a name, what is longer than any that is looked for is cut.
  */
-function notesOf(bytes: Uint8Array): KernelNote[] {
+function* splitNotes(bytes: Uint8Array): Generator<KernelNote> {
   const area = new FieldReader(bytes, "ELF note");
-  const notes: KernelNote[] = [];
   for (let at = 0; at + 12 <= area.bytes.length; ) {
     const nameBytes = area.u32(at, "n_namesz");
     const descBytes = area.u32(at + 4, "n_descsz");
     const type = area.u32(at + 8, "n_type");
-    const name = latin1(area.slice(at + 12, nameBytes, "n_namesz")).replace(/\0+$/, "");
+    const nameArea = area.slice(at + 12, nameBytes, "n_namesz").subarray(0, NAME_MAX_BYTES);
+    const name = latin1(nameArea).replace(/\0+$/, "");
     const descAt = at + 12 + roundUp4(nameBytes);
-    notes.push({ name, type, desc: area.bytes.subarray(descAt, descAt + descBytes) });
+    yield { name, type, desc: area.bytes.subarray(descAt, descAt + descBytes) };
     at = descAt + roundUp4(descBytes);
   }
-  return notes;
 }
 
 function roundUp4(bytes: number): number {
@@ -174,9 +192,8 @@ function symbolsOf(bytes: Uint8Array): readonly KernelSymbol[] {
 
 /** Notes of the sections that hold some, for files whose segments have none. Throws ImageError when the section table points outside the file. */
 export function sectionNotes(bytes: Uint8Array): KernelNote[] {
-  return sectionsOf(bytes)
-    .filter(({ type }) => type === SHT_NOTE)
-    .flatMap(({ contents }) => notesOf(contents()));
+  const sections = sectionsOf(bytes).filter(({ type }) => type === SHT_NOTE);
+  return notesOf(sections.map(({ contents }) => contents()));
 }
 
 /**
@@ -245,7 +262,8 @@ function readSymbols(file: FieldReader): KernelSymbol[] {
 function* readSymbolTable(table: Uint8Array, strings: Uint8Array): Generator<KernelSymbol> {
   const symbols = new FieldReader(table, "ELF symbols");
   const names = new FieldReader(strings, "ELF strings");
-  for (let at = 0; at + SYM_BYTES <= table.length; at += SYM_BYTES) {
+  const end = Math.min(table.length, SYMBOLS_MAX * SYM_BYTES);
+  for (let at = 0; at + SYM_BYTES <= end; at += SYM_BYTES) {
     const section = symbols.u16(at + 14, "st_shndx");
     const type = symbols.u8(at + 12, "st_info") & 15;
     if (section === SHN_UNDEF || section === SHN_ABS || !NAMING_TYPES.includes(type)) continue;

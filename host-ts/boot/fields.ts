@@ -4,6 +4,9 @@
  */
 import { type ErrorCode, ImageError } from "../base/errors.ts";
 
+/** Few enough to be arguments of one call. */
+const PIECE_BYTES = 4096;
+
 /** Formats a number the way headers are documented: hexadecimal, or plain when it is a single digit. */
 export function hex(value: number): string {
   return value < 10 ? String(value) : `0x${value.toString(16)}`;
@@ -82,7 +85,10 @@ export class FieldReader {
 /** Bytes as Latin-1 text: every byte is one character, so nothing is lost or refused. */
 export function latin1(bytes: Uint8Array): string {
   let text = "";
-  for (const byte of bytes) text += String.fromCharCode(byte);
+  // In pieces: a text that grows by one character at a time takes 20 times its size.
+  for (let at = 0; at < bytes.length; at += PIECE_BYTES) {
+    text += String.fromCharCode(...bytes.subarray(at, at + PIECE_BYTES));
+  }
   return text;
 }
 

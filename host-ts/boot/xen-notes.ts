@@ -32,18 +32,22 @@ import type { KernelImage, KernelNote, XenParameters } from "./kernel.ts";
 /** Name of the notes. */
 const OWNER = "Xen";
 const LEGACY_SECTION = "__xen_guest";
-const NOTE_NAMES: Readonly<Record<string, number>> = {
-  GUEST_OS: XEN_ELFNOTE_GUEST_OS,
-  XEN_VER: XEN_ELFNOTE_XEN_VERSION,
-  LOADER: XEN_ELFNOTE_LOADER,
-  PAE: XEN_ELFNOTE_PAE_MODE,
-  VIRT_BASE: XEN_ELFNOTE_VIRT_BASE,
-  VIRT_ENTRY: XEN_ELFNOTE_ENTRY,
-  ELF_PADDR_OFFSET: XEN_ELFNOTE_PADDR_OFFSET,
-  HYPERCALL_PAGE: XEN_ELFNOTE_HYPERCALL_PAGE,
-  FEATURES: XEN_ELFNOTE_FEATURES,
-  BSD_SYMTAB: XEN_ELFNOTE_BSD_SYMTAB,
-};
+/** Longest text of a note, or of the older section. */
+const TEXT_MAX_BYTES = 4096;
+const NOTE_NAMES: ReadonlyMap<string, number> = new Map(
+  Object.entries({
+    GUEST_OS: XEN_ELFNOTE_GUEST_OS,
+    XEN_VER: XEN_ELFNOTE_XEN_VERSION,
+    LOADER: XEN_ELFNOTE_LOADER,
+    PAE: XEN_ELFNOTE_PAE_MODE,
+    VIRT_BASE: XEN_ELFNOTE_VIRT_BASE,
+    VIRT_ENTRY: XEN_ELFNOTE_ENTRY,
+    ELF_PADDR_OFFSET: XEN_ELFNOTE_PADDR_OFFSET,
+    HYPERCALL_PAGE: XEN_ELFNOTE_HYPERCALL_PAGE,
+    FEATURES: XEN_ELFNOTE_FEATURES,
+    BSD_SYMTAB: XEN_ELFNOTE_BSD_SYMTAB,
+  }),
+);
 /** Version of the interface, and the only kind of loader that there is. */
 const INTERFACE_VERSION = "xen-3.0";
 const GENERIC_LOADER = "generic";
@@ -102,7 +106,7 @@ function noteValues(notes: readonly KernelNote[]): Values {
   const values = new Map<number, string | number>();
   for (const { name, type, desc } of notes) {
     if (name !== OWNER) continue;
-    values.set(type, TEXT_NOTES.has(type) ? textOf(desc) : numberOf(desc));
+    values.set(type, TEXT_NOTES.has(type) ? textOf(desc, `the note ${type}`) : numberOf(desc));
   }
   return values;
 }
@@ -116,9 +120,13 @@ const TEXT_NOTES: ReadonlySet<number> = new Set([
   XEN_ELFNOTE_BSD_SYMTAB,
 ]);
 
-function textOf(desc: Uint8Array): string {
+function textOf(desc: Uint8Array, field: string): string {
   const end = desc.indexOf(0);
-  return latin1(end < 0 ? desc : desc.subarray(0, end));
+  const length = end < 0 ? desc.length : end;
+  if (length > TEXT_MAX_BYTES) {
+    throw badField("Xen notes", field, `${length} bytes`, `at most ${TEXT_MAX_BYTES} of text`);
+  }
+  return latin1(desc.subarray(0, length));
 }
 
 function numberOf(desc: Uint8Array): number {
@@ -132,9 +140,9 @@ function legacyValues(bytes: Uint8Array): Values | undefined {
   const section = findSection(bytes, LEGACY_SECTION);
   if (section === undefined) return undefined;
   const values = new Map<number, string | number>();
-  for (const pair of textOf(section).split(",")) {
+  for (const pair of textOf(section, LEGACY_SECTION).split(",")) {
     const [name = "", value = ""] = pair.split("=", 2);
-    const type = NOTE_NAMES[name.trim()];
+    const type = NOTE_NAMES.get(name.trim());
     if (type === undefined) continue;
     const isText = TEXT_NOTES.has(type);
     if (!isText && !/^(0x[0-9a-f]{1,16}|[0-9]{1,20})$/i.test(value.trim())) {

@@ -95,6 +95,16 @@ describe("ELF", () => {
     expect(failure(patch(whole, at, 32, 0xffffff00)).message).toContain("ELF note: n_namesz is ");
   });
 
+  test("millions of notes are refused, and long names cut", () => {
+    const desc = new Uint8Array(2 ** 20);
+    const flood = buildElf({ notes: [{ name: "Xen", type: 1, desc }] });
+    // A descriptor of no bytes leaves the zeros, which are notes of 12 bytes each.
+    const at = 52 + 32 + 32 + 4;
+    expect(failure(patch(flood, at + 4, 32, 0)).message).toContain("the number of notes is above");
+    const long = buildElf({ notes: [{ name: "n".repeat(1000), type: 1, desc: Uint8Array.of(1) }] });
+    expect(parseKernelImage(long).notes).toMatchObject([{ name: "n".repeat(64), type: 1 }]);
+  });
+
   test("a descriptor that passes its segment is cut there", () => {
     const whole = buildElf({ notes: [{ name: "Xen", type: 1, desc: Uint8Array.of(1, 2, 3, 4) }] });
     const at = 52 + 32 + 32 + 4;

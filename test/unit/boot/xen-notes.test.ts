@@ -119,6 +119,13 @@ describe("notes", () => {
     expect(parseXenImage(patch(whole, at + 4, 32, 12)).xen).toBeDefined();
   });
 
+  test("a text longer than any kernel's is refused, in notes and in the older section", () => {
+    const long = text("x".repeat(5000));
+    expect(() => parse(note(XEN_ELFNOTE_FEATURES, long))).toThrow(ImageError);
+    const section = withSections(buildElf({ segments: SEGMENTS }), [1, "__xen_guest", long]);
+    expect(() => parseXenImage(section)).toThrow(/__xen_guest is 5000 bytes, wanted at most 4096/);
+  });
+
   test("a note segment without a place in the file is passed over", () => {
     const whole = buildElf({ notes: [pae] });
     expect(() => parseXenImage(patch(whole, 52 + 32 + 4, 32, 0))).toThrow(/__xen_guest/);
@@ -199,7 +206,7 @@ describe("the older section", () => {
 
   test("each of its keys is understood, and unknown ones are passed over", () => {
     const image = parseSection(
-      "VIRT_BASE=3221225472,VIRT_ENTRY=0xC0100004,ELF_PADDR_OFFSET=0xC0000000,PAE=yes[extended-cr3],TEAPOT=1,FEATURES=!writable_page_tables|dom0,BSD_SYMTAB",
+      "VIRT_BASE=3221225472,VIRT_ENTRY=0xC0100004,ELF_PADDR_OFFSET=0xC0000000,PAE=yes[extended-cr3],TEAPOT=1,constructor=none,FEATURES=!writable_page_tables|dom0,BSD_SYMTAB",
     );
     expect(image.xen).toMatchObject({
       entry: 0xc0100004,
