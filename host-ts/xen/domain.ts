@@ -3,6 +3,7 @@ import { PAGE_BYTES } from "../../abi/memory.ts";
 import { VCPU_XEN_ARGS, VCPU_XEN_INFO, VCPU_XEN_LOOK } from "../../abi/vcpu.ts";
 import { DOMID_SELF, XEN_EPERM, XEN_ESRCH } from "../../abi/xen.ts";
 import { SI_VCPU_INFO, VCPU_INFO_BYTES } from "../../abi/xen-layout.ts";
+import { assertHost } from "../base/errors.ts";
 import type { PersonalityHost } from "../base/personality.ts";
 import type { VcpuBlock } from "../base/vcpu-block.ts";
 import { EventChannels } from "./event-channels.ts";
@@ -96,18 +97,32 @@ export class XenDomain {
     this.waiting = new Waiting(this);
   }
 
-  /** The domain is gone: what it had bound, mapped and granted is given up. Before its memory goes. */
+  /**
+   * The domain is gone: what it had bound, mapped and granted is given up, then its tables. What is still counted of its frames then is
+   * what others have of them. Before its memory goes.
+   */
   destroy(): void {
+    const { core, vcpus, vcpu } = this.host;
     this.channels.closeAll();
     this.pirqs.release();
-    for (const vcpu of this.host.vcpus) {
-      const info = this.vcpuInfoGpa(vcpu);
-      if (info === this.legacyInfoGpa(vcpu.id)) continue;
-      vcpu.setU32(VCPU_XEN_INFO, this.legacyInfoGpa(vcpu.id));
-      this.reservation.release(Math.floor(info / PAGE_BYTES));
-    }
     this.grantMaps.releaseAll();
+    for (const each of vcpus) {
+      this.#releaseInfo(each);
+      core.exports.xenDropTables(each.ptr);
+    }
+    const left = core.exports.xenRelinquish(vcpu.ptr);
+    const { references } = this.grants;
     this.grants.close();
+    assertHost(left === references, `${left} counts of a domain that is gone, not ${references}`);
+  }
+
+  /** The place of a vCPU's struct vcpu_info is the guest's again. */
+  #releaseInfo(vcpu: VcpuBlock): void {
+    const legacy = this.legacyInfoGpa(vcpu.id);
+    const info = this.vcpuInfoGpa(vcpu);
+    if (info === legacy) return;
+    vcpu.setU32(VCPU_XEN_INFO, legacy);
+    this.reservation.release(Math.floor(info / PAGE_BYTES));
   }
 
   /** Machine address of struct shared_info. */

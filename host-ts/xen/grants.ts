@@ -147,6 +147,16 @@ export class GrantTable {
     return sum;
   }
 
+  /** Counts that all uses together hold of frames: one each, and one more of what is written. */
+  get references(): number {
+    let sum = 0;
+    for (const { mfn, counts } of this.#pins.values()) {
+      if (mfn === undefined) continue;
+      sum += counts.read + counts.deviceRead + 2 * (counts.write + counts.deviceWrite);
+    }
+    return sum;
+  }
+
   /** The domain is gone: who still has a page of it keeps the memory, and nobody writes into the table any more. */
   close(): void {
     this.#isGone = true;

@@ -526,3 +526,36 @@ describe("a call that asks for more than there is time for", () => {
     expect(guest.exits).toBe(entries);
   });
 });
+
+test("a multicall whose entry cannot take the Host's answer ends there, with the call made once", () => {
+  const first = 0x1a0000;
+  guest.write32(first, xen.HYPERVISOR_XEN_VERSION, 0xdead, xen.XENVER_PAGESIZE, 0, 0, 0, 0, 0);
+  guest.call(UPDATE_VA, first, guest.mfnOf(first >>> 12) * 0x1000 + 0x61, 0, 2);
+  expect(guest.call(xen.HYPERVISOR_MULTICALL, first, 1)).toBe(-xen.XEN_EFAULT);
+  expect(guest.exits).toBe(1);
+  expect(guest.read32(first + 4)).toBe(0xdead);
+});
+
+describe("a domain that is gone", () => {
+  test("gives back what the Host held for it: places of vCPUs, of interrupts and of queues", () => {
+    guest.call(UPDATE_VA, FREE << 12, 0, 0, 2);
+    guest.write32(DATA, guest.mfnOf(FREE), 0, 0x40, 0);
+    expect(guest.call(xen.HYPERVISOR_VCPU_OP, xen.VCPUOP_REGISTER_VCPU_INFO, 0, DATA)).toBe(0);
+    guest.write32(DATA, guest.mfnOf(FREE + 1), 0);
+    expect(
+      guest.callWith(
+        xen.HYPERVISOR_PHYSDEV_OP,
+        xen.PHYSDEVOP_PIRQ_EOI_GMFN_V2,
+        guest.mfnOf(FREE + 1),
+        0,
+      ),
+    ).toBe(0);
+    const control = [guest.mfnOf(FREE + 2), 0, 0, 0, 0];
+    expect(
+      guest.callWith(xen.HYPERVISOR_EVENT_CHANNEL_OP, xen.EVTCHNOP_INIT_CONTROL, ...control),
+    ).toBe(0);
+    expect(guest.relinquish()).toBe(6);
+    guest.domain.destroy();
+    expect(guest.relinquish()).toBe(0);
+  });
+});
