@@ -215,8 +215,7 @@ function emulateTwoByte(v: usize, start: u32, lin: u32): u32 {
       setTaskSwitched(v, false);
       return retire(v, bytes);
     }
-    // There are no caches to speak of.
-    case 0x08:
+    // WBINVD: there are no caches to speak of. Xen does not carry INVD out.
     case 0x09:
       return retire(v, bytes);
     case 0x20:

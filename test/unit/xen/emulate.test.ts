@@ -133,7 +133,11 @@ it("debug registers move in ring 1, DR4 and DR5 not under CR4.DE", () => {
 });
 
 it("other privileged instructions are the guest's fault, SYSENTER is unknown", () => {
-  for (const code of [hlt, lgdt(DATA), lmsw(REG_EAX), [0x0f, 0x01, 0x3d, 0, 0, 0, 0]]) {
+  const [invd, invlpg] = [
+    [0x0f, 0x08],
+    [0x0f, 0x01, 0x3d, 0, 0, 0, 0],
+  ];
+  for (const code of [hlt, lgdt(DATA), lmsw(REG_EAX), invd, invlpg]) {
     expect(domain.execute(1, code)).toBe(GP);
     expect(domain.frame(2)).toEqual([0, CODE]);
   }
