@@ -9,7 +9,6 @@
 import {
   FRAME_PTR_MASK,
   GUEST_FRAMES_HELD,
-  GUEST_LIMIT_FRAMES,
   GUEST_M2P_TABLES_MFN,
   GUEST_TABLES_EPOCH,
   GUEST_XEN_STALE,
@@ -33,7 +32,6 @@ import {
   PGT_SHIFT,
   PGT_WRITABLE,
   XEN_M2P_TABLES,
-  XEN_RAM_MFN,
 } from "../../abi/xen-memory.ts";
 import { PAGE_OFFSET_MASK } from "../layout.ts";
 import { dropCode } from "../mmu/code-pages.ts";
@@ -48,9 +46,9 @@ import {
   dropEntries,
   ENTRIES,
   FRAME_HIGH,
-  L1_FORBIDDEN,
-  L1_FORBIDDEN_HIGH,
+  isBadL1,
   REFERENCE_BITS,
+  refuseStranger,
   takeEntries,
 } from "./plain-entries.ts";
 
@@ -280,25 +278,15 @@ function getL1Entry(v: usize, low: u32, high: u32): i32 {
   const bits = typeOf(load<usize>(v, VCPU_GUEST), entryMfn(low, high));
   return (bits & PAGE_FOREIGN) != 0 ? -XEN_EBUSY : getL1Target(v, low, high);
 }
-function isBadL1(low: u32, high: u32): bool {
-  return (low & L1_FORBIDDEN) != 0 || (high & L1_FORBIDDEN_HIGH) != 0;
-}
 function getL1Target(v: usize, low: u32, high: u32): i32 {
   if (isBadL1(low, high)) return -XEN_EINVAL;
   const guest = load<usize>(v, VCPU_GUEST);
   const mfn = entryMfn(low, high);
-  if (!isKnown(typeOf(guest, mfn))) return refuseStranger(guest, mfn, low, high);
+  if (!isKnown(typeOf(guest, mfn))) return refuseStranger(guest, low, high);
   if ((low & PTE_RW) != 0 && getPageType(v, mfn, PGT_WRITABLE) != 0) return -XEN_EBUSY;
   addRef(guest, mfn);
   return 0;
 }
-/** @returns why a frame that the domain does not have is not mapped: RAM is somebody else's, all else is devices, and one number is none. */
-function refuseStranger(guest: usize, mfn: u32, low: u32, high: u32): i32 {
-  if ((high & FRAME_HIGH) == FRAME_HIGH && low >>> 12 == FRAME_HIGH) return -XEN_EINVAL;
-  const isRam = mfn >= <u32>XEN_RAM_MFN && mfn < load<u32>(guest, GUEST_LIMIT_FRAMES);
-  return isRam ? -XEN_EBUSY : -XEN_EPERM;
-}
-
 function getL2Entry(v: usize, table: u32, mfn: u32, low: u32): i32 {
   if ((low & L2_FORBIDDEN) != 0) return -XEN_EINVAL;
   const error = getPageAndType(v, mfn, PGT_L1);

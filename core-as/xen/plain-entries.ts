@@ -2,8 +2,16 @@
  * Entries of page tables of the lowest level whose frames are plain RAM of the domain: nearly all of them. What is not plain is left to
  * page-types.ts, whose rules these are a part of.
  */
-import { FRAME_COW, FRAME_DIRTY, FRAME_PTR_MASK, VCPU_CR3, VCPU_GUEST } from "../../abi/vcpu.ts";
+import {
+  FRAME_COW,
+  FRAME_DIRTY,
+  FRAME_PTR_MASK,
+  GUEST_LIMIT_FRAMES,
+  VCPU_CR3,
+  VCPU_GUEST,
+} from "../../abi/vcpu.ts";
 import { PTE_P, PTE_PCD, PTE_PS, PTE_PWT, PTE_RW } from "../../abi/x86.ts";
+import { XEN_EBUSY, XEN_EINVAL, XEN_EPERM } from "../../abi/xen.ts";
 import {
   PAGE_COUNT_MASK,
   PAGE_FOREIGN,
@@ -14,6 +22,7 @@ import {
   PGT_L1,
   PGT_SHIFT,
   PGT_WRITABLE,
+  XEN_RAM_MFN,
 } from "../../abi/xen-memory.ts";
 import { PAGE_MASK } from "../layout.ts";
 import { hasCode } from "../mmu/code-pages.ts";
@@ -21,11 +30,11 @@ import { FrameTable } from "../mmu/frames.ts";
 import { PageInfo, pageType, typeCount, typeOf } from "./page-info.ts";
 
 /** Low-half flags that an entry may not have. */
-export const L1_FORBIDDEN: u32 = PTE_PWT | PTE_PCD | PTE_PS;
+const L1_FORBIDDEN: u32 = PTE_PWT | PTE_PCD | PTE_PS;
 /** High-half bits of a frame number that no domain here has. */
 export const FRAME_HIGH: u32 = 0x000fffff;
 /** High-half flag that an entry may not have: with it Xen marks what it mapped by grant. */
-export const L1_FORBIDDEN_HIGH: u32 = 0x40000000;
+const L1_FORBIDDEN_HIGH: u32 = 0x40000000;
 /** High-half bits that no plain entry has. */
 const PLAIN_HIGH: u32 = FRAME_HIGH | L1_FORBIDDEN_HIGH;
 /** Frame number, presence and the right to write: what references depend on. */
@@ -94,6 +103,19 @@ export class PlainEntry {
     if (held != 0) PlainEntry.drop(held, oldLow);
     return true;
   }
+}
+
+/** @returns true when an entry of the lowest level has flags that it may not have. */
+export function isBadL1(low: u32, high: u32): bool {
+  return (low & L1_FORBIDDEN) != 0 || (high & L1_FORBIDDEN_HIGH) != 0;
+}
+/** @returns why a frame that the domain does not have is not mapped: RAM is somebody else's, all else is devices, and one number is none. */
+export function refuseStranger(guest: usize, low: u32, high: u32): i32 {
+  if ((high & FRAME_HIGH) == FRAME_HIGH && low >>> 12 == FRAME_HIGH) return -XEN_EINVAL;
+  const mfn = low >>> 12;
+  if ((high & FRAME_HIGH) != 0) return -XEN_EPERM;
+  const isRam = mfn >= <u32>XEN_RAM_MFN && mfn < load<u32>(guest, GUEST_LIMIT_FRAMES);
+  return isRam ? -XEN_EBUSY : -XEN_EPERM;
 }
 
 /** @returns true when none of the 8 entries at `entries` has a bit set. */

@@ -75,7 +75,6 @@ const RECORD_VCPU = 4;
 const RECORD_PAGES = 5;
 /** Left out when there is none. */
 const RECORD_CONSOLE_INPUT = 6;
-
 const RECORD_MEMORY_MAP = 7;
 
 /** A page's word in RECORD_PAGES: its number, PGT_*, and flags. */
