@@ -174,6 +174,9 @@ class XenPv implements Personality {
       print: (bytes) => host.print(bytes),
       notify: () => channels.notifyFromHost(consolePort, serveConsole),
     });
+    // An image may be refused here, and must not have reached the store by then.
+    if (start !== undefined) setProcessor(host, start);
+    else restoreProcessors(this.#domain, image!);
     populateDomain(this.#store, {
       domid: this.#domain.domid,
       name: settings.name,
@@ -196,8 +199,6 @@ class XenPv implements Personality {
       events: channels,
     });
     for (const device of settings.devices) this.#bus.add(device);
-    if (start !== undefined) setProcessor(host, start);
-    else restoreProcessors(this.#domain, image!);
     if (image !== undefined) this.#console.goOn(image.consoleInput);
     for (const vcpu of host.vcpus) setFaultPath(vcpu, settings.faultPath);
     if (settings.faultPath === "host") {

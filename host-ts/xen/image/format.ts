@@ -85,6 +85,8 @@ const PAGE_IS_PINNED = 0x10000000;
 const PAGE_IS_ZERO = 0x80000000;
 const PAGE_FLAGS = 0x9fffffff;
 const PAGES_PER_RECORD = 4096;
+/** More than the largest domain's image has; bounds what a small packed file can make of us. */
+const RECORDS_MAX = 1024;
 const PAGE_TYPES: readonly number[] = [PGT_NONE, PGT_L1, PGT_L2, PGT_L3];
 
 /** @returns the image as bytes. */
@@ -129,10 +131,11 @@ export function decodeImage(bytes: Uint8Array): DomainImage {
   const about = parseAbout(only(RECORD_ABOUT, "description"));
   const sharedInfo = only(RECORD_SHARED_INFO, "shared_info");
   if (sharedInfo.length !== PAGE_BYTES) throw bad("its shared_info is no page");
-  const p2mPfns = readWords(only(RECORD_P2M, "list of machine frames"));
-  if (p2mPfns.length !== Math.ceil(about.pfns / P2M_ENTRIES_PER_PAGE)) {
+  const list = only(RECORD_P2M, "list of machine frames");
+  if (list.length !== 4 * Math.ceil(about.pfns / P2M_ENTRIES_PER_PAGE)) {
     throw bad("its list of machine frames has another length than it says");
   }
+  const p2mPfns = readWords(list);
   const image = {
     about,
     p2mPfns,
@@ -190,6 +193,7 @@ function pageWord({ pfn, type, isPinned, bytes }: ImagePage): number {
 function readPages(payload: Uint8Array): ImagePage[] {
   const view = new DataView(payload.buffer, payload.byteOffset, payload.byteLength);
   const count = payload.length < 8 ? 0 : view.getUint32(0, true);
+  if (count > PAGES_PER_RECORD) throw bad(`a record has more than ${PAGES_PER_RECORD} pages`);
   let at = 8 + 4 * count;
   if (at > payload.length) throw bad("a record of pages ends early");
   const pages = Array.from({ length: count }, (_, i): ImagePage => {
@@ -231,12 +235,13 @@ function readRecords(bytes: Uint8Array): ImageRecord[] {
   for (let at = checkHeader(bytes); ; ) {
     const record = readRecord(bytes, at);
     if (record.type === RECORD_END) {
-      if (readWords(record.payload)[0] !== crc32(bytes.subarray(0, at))) {
+      if (readWords(record.payload.subarray(0, 4))[0] !== crc32(bytes.subarray(0, at))) {
         throw bad("its checksum is wrong, so it is damaged");
       }
       if (record.end !== bytes.length) throw bad("something follows its end");
       return records;
     }
+    if (records.length === RECORDS_MAX) throw bad(`it has more than ${RECORDS_MAX} records`);
     records.push(record);
     at = record.end;
   }

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { E820_MAX_ENTRIES } from "../../../abi/xen.ts";
 import { E820_BYTES, VGC_BYTES } from "../../../abi/xen-layout.ts";
 import { PGT_L1, PGT_L2, PGT_L3, PGT_NONE } from "../../../abi/xen-memory.ts";
+import { crc32 } from "../../../host-ts/boot/checksums.ts";
 import {
   aboutImage,
   type DomainImage,
@@ -131,6 +132,21 @@ describe("the image of a domain", () => {
     for (const [changes, about, reason] of cases) {
       expect(refusal(encodeImage(imageOf(changes, about)))).toMatch(reason);
     }
+  });
+
+  test("that has more records or pages than any domain is refused before they are looked at", () => {
+    const bytes = encodeImage(imageOf());
+    const words = (...values: number[]) => new Uint8Array(Uint32Array.from(values).buffer);
+    const empty = Uint8Array.from({ length: 8 * 1025 }, (_, i) => (i % 8 === 0 ? 5 : 0));
+    const head = bytes.subarray(0, 16);
+    expect(refusal(Uint8Array.of(...head, ...empty))).toMatch(/more than 1024 records/);
+    // The record of pages stands before the one of the end, which has 16 bytes.
+    const at = bytes.length - 16 - (8 + 8 + 4 * 4 + 3 * PAGE);
+    const pages = new Uint8Array(8 + 4 * 5000);
+    pages.set(words(5000, 0));
+    const body = Uint8Array.of(...bytes.subarray(0, at), ...words(5, pages.length), ...pages);
+    const whole = Uint8Array.of(...body, ...words(0, 4, crc32(body), 0));
+    expect(refusal(whole)).toMatch(/a record has more than 4096 pages/);
   });
 });
 
