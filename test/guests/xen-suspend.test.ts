@@ -4,7 +4,8 @@
  */
 import { readFileSync } from "node:fs";
 import fc from "fast-check";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { PGT_L1 } from "../../abi/xen-memory.ts";
 import {
   createGuest,
   type Guest,
@@ -13,6 +14,7 @@ import {
   type HypervisorError,
 } from "../../host-ts/index.ts";
 import { decodeImage, encodeImage } from "../../host-ts/xen/image/format.ts";
+import { Xenstore } from "../../host-ts/xen/xenstore/xenstore.ts";
 import { buildXenMicrokernel, findGcc } from "../../tools/guest-build.ts";
 
 const gcc = findGcc();
@@ -77,6 +79,19 @@ describe.skipIf(skipReason)("a domain that suspends itself", () => {
       expectSuccess(await guest.run(), output(), "cancelled");
       expect(states.includes("suspended"), onSuspend).toBe(onSuspend === "stand");
     }
+  });
+
+  it("refused for its page tables has left no watch and no connection to the store", async () => {
+    const { guest } = await suspended();
+    const image = decodeImage(await guest.save());
+    await guest.shutdown();
+    const pages = image.pages.map((page) => (page.isPinned ? { ...page, type: PGT_L1 } : page));
+    const introduce = vi.spyOn(Xenstore.prototype, "introduce");
+    const watched = vi.spyOn(Xenstore.prototype, "watch");
+    onTestFinished(() => vi.restoreAllMocks());
+    const restore = encodeImage({ ...image, pages });
+    await expect(createGuest({ restore, ...WHOLE })).rejects.toThrow(/break.? a rule/);
+    expect([introduce, watched].map(({ mock }) => mock.calls)).toEqual([[], []]);
   });
 
   it("takes along what was typed and not yet read, and what is typed while it stands", async () => {
