@@ -88,7 +88,7 @@ describe.skipIf(skipReason)("a domain that suspends itself", () => {
     const pages = image.pages.map((page) => (page.isPinned ? { ...page, type: PGT_L1 } : page));
     const introduce = vi.spyOn(Xenstore.prototype, "introduce");
     const watched = vi.spyOn(Xenstore.prototype, "watch");
-    onTestFinished(() => vi.restoreAllMocks());
+    onTestFinished(() => void vi.restoreAllMocks());
     const restore = encodeImage({ ...image, pages });
     await expect(createGuest({ restore, ...WHOLE })).rejects.toThrow(/break.? a rule/);
     expect([introduce, watched].map(({ mock }) => mock.calls)).toEqual([[], []]);
