@@ -44,7 +44,7 @@ import {
   BLKIF_SEGMENT_GREF,
   BLKIF_SEGMENT_LAST_SECTOR,
 } from "../../abi/xen-layout.ts";
-import { assertHost } from "../base/errors.ts";
+import { assertHost, BugError } from "../base/errors.ts";
 import type { BlockBackend, HostInput } from "../base/ports.ts";
 import { checkVersion } from "./records.ts";
 import type {
@@ -215,7 +215,8 @@ export class XenBlock implements SplitDevice {
         default:
           return BLKIF_RSP_EOPNOTSUPP;
       }
-    } catch {
+    } catch (error) {
+      if (error instanceof BugError) throw error;
       // Whatever went wrong with the medium, the guest sees what a driver can handle.
       return BLKIF_RSP_ERROR;
     }

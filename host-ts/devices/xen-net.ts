@@ -41,7 +41,7 @@ import {
   NETTXF_EXTRA_INFO,
   NETTXF_MORE_DATA,
 } from "../../abi/xen-layout.ts";
-import { ConfigError } from "../base/errors.ts";
+import { BugError, ConfigError } from "../base/errors.ts";
 import type { HostInput, InputSink, NetBackend } from "../base/ports.ts";
 import { completeChecksum } from "./net-checksum.ts";
 import { checkVersion } from "./records.ts";
@@ -214,18 +214,26 @@ export class XenNet implements SplitDevice {
         continue;
       }
       const frame = assemble(connection, chain);
-      if (frame === undefined) {
-        this.metrics.txDropped++;
-      } else {
+      if (frame !== undefined && this.#send(frame)) {
         this.metrics.txFrames++;
         this.metrics.txBytes += frame.length;
-        this.#backend.send(frame);
-      }
+      } else this.metrics.txDropped++;
       respond(tx, chain, frame === undefined ? NETIF_RSP_ERROR : NETIF_RSP_OKAY);
     }
     if (tx.isBroken) return;
     tx.wantKick();
     if (tx.publish()) txEvent.notify();
+  }
+
+  /** @returns false when the network fails, which loses the frame and nothing else. */
+  #send(frame: Uint8Array): boolean {
+    try {
+      this.#backend.send(frame);
+      return true;
+    } catch (error) {
+      if (error instanceof BugError) throw error;
+      return false;
+    }
   }
 }
 

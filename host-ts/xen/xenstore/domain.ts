@@ -2,7 +2,9 @@
  * A domain's directory in xenstore as its kernel finds it, and the requests that the Host makes through it.
  * Source: Xen's docs/misc/xenstore-paths.txt.
  */
+import { XENSTORE_PAYLOAD_MAX } from "../../../abi/xen-layout.ts";
 import type { ShutdownRequest } from "../../base/personality.ts";
+import { latin1 } from "../../boot/fields.ts";
 import { domainPath, HOST_DOMID } from "./paths.ts";
 import type { Permission } from "./permissions.ts";
 import type { Xenstore } from "./xenstore.ts";
@@ -57,7 +59,9 @@ export function populateDomain(store: Xenstore, facts: DomainFacts): void {
   store.write(home, "");
   store.setPermissions(home, readableBy(domid));
   const read = readableBy(domid);
-  write("name", facts.name, read);
+  // Values are bytes, and names are UTF-8 in them, as much as fits.
+  const name = new TextEncoder().encode(facts.name).subarray(0, XENSTORE_PAYLOAD_MAX);
+  write("name", latin1(name), read);
   write("domid", domid, read);
   write("memory/target", facts.memoryKib, read);
   write("memory/static-max", facts.memoryKib, read);

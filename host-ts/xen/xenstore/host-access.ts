@@ -1,6 +1,7 @@
 /** xenstore as the embedder of one domain uses it: what it reads at once, and what it asks for through the one door of the Host's inputs. */
 
 import { XENSTORE_PAYLOAD_MAX } from "../../../abi/xen-layout.ts";
+import { Emitter } from "../../base/emitter.ts";
 import { ConfigError } from "../../base/errors.ts";
 import type { SharedStore, StoreNode } from "../../base/personality.ts";
 import type { HostInput } from "../../base/ports.ts";
@@ -63,9 +64,12 @@ export class StoreAccess implements SharedStore {
     else this.#store.write(text.slice(0, end), text.slice(end + 1));
   }
 
+  /** A listener that throws does so outside: the guest's call in which it is told must be answered. */
   watch(text: string, listener: (path: string) => void): () => void {
     const path = SPECIAL.includes(text) ? text : this.#resolve(text);
-    return this.#store.watch(path, listener);
+    const changes = new Emitter<{ change: string }>();
+    changes.on("change", listener);
+    return this.#store.watch(path, (changed) => changes.emit("change", changed));
   }
 
   #resolve(text: string): string {

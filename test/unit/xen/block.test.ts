@@ -15,7 +15,7 @@ import {
   XS_RM,
 } from "../../../abi/xen-layout.ts";
 import { MemoryBlock, OverlayBlock, ReadOnlyBlock } from "../../../host-ts/backends/block.ts";
-import { BackendError } from "../../../host-ts/base/errors.ts";
+import { BackendError, BugError } from "../../../host-ts/base/errors.ts";
 import type { BlockBackend } from "../../../host-ts/base/ports.ts";
 import { XenBlock } from "../../../host-ts/devices/xen-block.ts";
 import { diskName, virtualDevice } from "../../../host-ts/devices/xen-vdev.ts";
@@ -342,6 +342,16 @@ describe("requests", () => {
     unlucky.domain.grants.grant(20);
     expect(unlucky.request(BLKIF_OP_READ, 0, [[20, 0, 0]])).toBe(BLKIF_RSP_ERROR);
     unlucky.expectClean();
+  });
+
+  it("a mistake of our own is no error of the medium", () => {
+    const backend = disk();
+    const front = new BlockFront(backend).connect();
+    front.domain.grants.grant(20);
+    backend.read = () => {
+      throw new BugError("ours");
+    };
+    expect(() => front.request(BLKIF_OP_READ, 0, [[20, 0, 0]])).toThrow(BugError);
   });
 });
 

@@ -1,5 +1,5 @@
 /** The Xen network back end, driven by a front end through xenstore, grants and rings. */
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import {
   NETIF_RSP_ERROR,
   NETIF_RSP_OKAY,
@@ -34,12 +34,13 @@ class NetFront {
   readonly tx: FrontRing;
   readonly rx: FrontRing;
   readonly peer = this.hub.port();
+  readonly backend = this.hub.port();
   #id = 100;
 
   constructor() {
     this.peer.connect((frame) => this.sent.push(frame));
     const sink = { post: (input: HostInput) => void this.posted.push(input) };
-    this.device = new XenNet({ name: "net0", index: 0, mac: MAC, backend: this.hub.port(), sink });
+    this.device = new XenNet({ name: "net0", index: 0, mac: MAC, backend: this.backend, sink });
     this.domain = new FakeDomain(this.device);
     for (const ref of [TX, RX]) this.domain.grants.grant(ref);
     this.tx = new FrontRing([this.domain.page(TX)], 12);
@@ -230,6 +231,19 @@ describe("sending", () => {
     expect(front.sent.length).toBe(1);
     expect(front.device.metrics.txDropped).toBe(8);
     front.expectClean();
+  });
+
+  it("a network that fails loses the frame, which is answered, and the next one goes", () => {
+    const front = new NetFront().connect();
+    front.domain.grants.grant(20);
+    const failing = vi.spyOn(front.backend, "send").mockImplementation(() => {
+      throw new Error("gone");
+    });
+    expect(front.send([20, 0, 60])).toEqual([NETIF_RSP_ERROR]);
+    failing.mockRestore();
+    expect(front.send([20, 0, 60])).toEqual([NETIF_RSP_OKAY]);
+    expect(front.sent).toHaveLength(1);
+    expect(front.device.metrics).toMatchObject({ txFrames: 1, txDropped: 1 });
   });
 
   it("a frame that is shown in part ends the service", () => {

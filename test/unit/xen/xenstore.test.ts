@@ -1,5 +1,5 @@
 /** xenstore over its ring, as a guest sees it: nodes, rights, quotas, watches, transactions, and the Host's side of it. */
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import {
   XENSTORE_CONNECTION,
   XENSTORE_ERROR,
@@ -28,6 +28,7 @@ import {
 } from "../../../abi/xen-layout.ts";
 import { ConfigError, SnapshotError } from "../../../host-ts/base/errors.ts";
 import { ownedBy, populateDomain, requestShutdown } from "../../../host-ts/xen/xenstore/domain.ts";
+import { StoreAccess } from "../../../host-ts/xen/xenstore/host-access.ts";
 import { formatMessage } from "../../../host-ts/xen/xenstore/wire.ts";
 import { Xenstore } from "../../../host-ts/xen/xenstore/xenstore.ts";
 import { lonePage, StoreGuest } from "./xenstore-guest.ts";
@@ -235,6 +236,34 @@ describe("watches", () => {
     guest.ask(XS_WRITE, "data/question\0?");
     expect(heard).toEqual([`${HOME}/data`, `${HOME}/data/question`, `${HOME}/data/answer`]);
     expect(guest.takeEvents()).toEqual(["data/answer t"]);
+  });
+});
+
+describe("the embedder", () => {
+  it("a listener that throws keeps neither the guest's call nor other listeners from going on", () => {
+    const { store, guest } = domain();
+    const outside = vi.spyOn(globalThis, "queueMicrotask").mockImplementation(() => {});
+    onTestFinished(() => void outside.mockRestore());
+    const heard: string[] = [];
+    const access = new StoreAccess(store, 1);
+    access.watch("data", () => {
+      throw new Error("the embedder's own");
+    });
+    access.watch("data", (path) => heard.push(path));
+    expect(guest.ask(XS_WRITE, "data/a\x001")).toBe("OK\0");
+    expect(heard).toEqual([`${HOME}/data`, `${HOME}/data/a`]);
+    expect(outside).toHaveBeenCalledTimes(2);
+  });
+
+  it("a domain of any name has it in UTF-8", () => {
+    const store = new Xenstore();
+    const facts = { domid: 1, memoryKib: 1, vcpus: 1, storeMfn: 1, storePort: 1 };
+    const populate = (name: string) =>
+      populateDomain(store, { ...facts, consoleMfn: 2, consolePort: 2, name });
+    populate("Gast \u2603");
+    expect(store.read(`${HOME}/name`)).toBe("Gast \xe2\x98\x83");
+    populate("\u2603".repeat(4000));
+    expect(store.read(`${HOME}/name`)).toHaveLength(4096);
   });
 });
 
