@@ -214,11 +214,12 @@ export class XenNet implements SplitDevice {
         continue;
       }
       const frame = assemble(connection, chain);
-      if (frame !== undefined && this.#send(frame)) {
+      const isSent = frame !== undefined && this.#send(frame);
+      if (isSent) {
         this.metrics.txFrames++;
         this.metrics.txBytes += frame.length;
       } else this.metrics.txDropped++;
-      respond(tx, chain, frame === undefined ? NETIF_RSP_ERROR : NETIF_RSP_OKAY);
+      respond(tx, chain, isSent ? NETIF_RSP_OKAY : NETIF_RSP_ERROR);
     }
     if (tx.isBroken) return;
     tx.wantKick();
