@@ -39,10 +39,25 @@ export async function completeFromImage(options: GuestOptions): Promise<GuestOpt
       `${name} is ${options[name]}, but the domain in the image has ${about[name]}`,
     );
   }
+  checkDevices("disks", "block", options.block, about.disks);
+  checkDevices("network cards", "net", options.net, about.networkCards);
   const { name = about.name } = options;
   const { memoryBytes, vcpus } = about;
   const startTimeMs = startTime(options, about);
   return { ...options, abi, restore, name, cpu, memoryBytes, vcpus, startTimeMs };
+}
+
+/** The guest waits for each of its devices to come back, and fails where one does not. */
+function checkDevices(
+  what: string,
+  option: string,
+  given: readonly unknown[] = [],
+  needed: number,
+): void {
+  if (given.length >= needed) return;
+  throw new ConfigError(
+    `the domain in the image had ${needed} ${what} and ${option} gives ${given.length}: it needs as many, in the same order`,
+  );
 }
 
 /** The wall clock at the domain's first start, so that it goes on at the time that was asked for, by default where it stopped. */

@@ -219,7 +219,10 @@ class XenPv implements Personality {
       },
       image: (waitingInput) => {
         const consoleInput = Uint8Array.from([...this.#console.pendingInput, ...waitingInput]);
-        return encodeImage(saveDomain(this.#domain, { ...settings, consoleInput }));
+        const count = (kind: string) =>
+          settings.devices.filter((each) => each.kind === kind).length;
+        const devices = { disks: count("vbd"), networkCards: count("vif") };
+        return encodeImage(saveDomain(this.#domain, { ...settings, ...devices, consoleInput }));
       },
       onSuspend: settings.onSuspend,
     });

@@ -163,6 +163,9 @@ describe.skipIf(skipReason)("a domain that suspends itself", () => {
     expect(await refused({ restore: image, commandLine: "x" })).toMatch(/^HV_CONFIG: a restored/);
     expect(await refused({ restore: image, onRestart: "reboot" })).toMatch(/^HV_CONFIG: a restor/);
     expect(await refused({ restore: image.subarray(0, 5000) })).toMatch(/^HV_SNAPSHOT: .* early$/);
+    const decoded = decodeImage(image);
+    const withDisk = encodeImage({ ...decoded, about: { ...decoded.about, disks: 1 } });
+    expect(await refused({ restore: withDisk })).toMatch(/^HV_CONFIG: .* had 1 disks and block/);
     const again = await createGuest({ ...WHOLE, restore: image });
     onTestFinished(() => again[Symbol.asyncDispose]());
     expect(again.name).toBe("first");

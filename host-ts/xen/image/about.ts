@@ -18,12 +18,16 @@ export interface DomainAbout {
   readonly systemTimeNs: number;
   /** Wall clock at that start, in milliseconds since 1970. */
   readonly startTimeMs: number;
+  /** Devices that the guest looks for when it goes on. */
+  readonly disks: number;
+  readonly networkCards: number;
 }
 
 /** Pseudo-physical frame numbers that an image may have: 4 GiB of them. */
 export const PFNS_MAX = 1 << 20;
 
 const MIB = 1 << 20;
+const DEVICES_MAX = 4096;
 /** By field: the least and the most it may be. */
 const RANGES: Readonly<Record<keyof Omit<DomainAbout, "name" | "cpu">, readonly [number, number]>> =
   {
@@ -33,6 +37,8 @@ const RANGES: Readonly<Record<keyof Omit<DomainAbout, "name" | "cpu">, readonly 
     caller: [0, 31],
     systemTimeNs: [0, Number.MAX_SAFE_INTEGER / 2],
     startTimeMs: [-Number.MAX_SAFE_INTEGER, Number.MAX_SAFE_INTEGER],
+    disks: [0, DEVICES_MAX],
+    networkCards: [0, DEVICES_MAX],
   };
 const NAME_MAX = 4096;
 

@@ -34,7 +34,10 @@ import { guestSlots, renameFrames } from "./page-tables.ts";
 import { saveExtra, saveRegisters } from "./vcpu-record.ts";
 
 /** What the image is told of the domain besides. */
-export type DomainFacts = Pick<DomainAbout, "name" | "cpu" | "startTimeMs"> &
+export type DomainFacts = Pick<
+  DomainAbout,
+  "name" | "cpu" | "startTimeMs" | "disks" | "networkCards"
+> &
   Pick<DomainImage, "consoleInput">;
 
 /**
@@ -73,6 +76,8 @@ export function saveDomain(domain: XenDomain, facts: DomainFacts): DomainImage {
       pfns: p2m.mfns.length,
       caller: caller.id,
       systemTimeNs: host.clock.nowNs,
+      disks: facts.disks,
+      networkCards: facts.networkCards,
     },
     pages: savePages(domain, p2m, pfnOf),
     p2mPfns: p2m.pageMfns.map((mfn) => rename("the list of machine frames", mfn)),

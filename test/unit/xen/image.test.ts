@@ -28,6 +28,8 @@ function imageOf(changes: Partial<DomainImage> = {}, about: object = {}): Domain
       caller: 0,
       systemTimeNs: 12_345,
       startTimeMs: 1_767_225_600_000,
+      disks: 1,
+      networkCards: 0,
       ...about,
     },
     pages: [
