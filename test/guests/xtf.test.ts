@@ -9,22 +9,33 @@ import { FAULT_PATHS } from "../../host-ts/base/fault-path.ts";
 import { createGuest } from "../../host-ts/index.ts";
 
 const FOLDER = process.env.WASMVISOR_XTF;
-/** By name: the result where it is not SUCCESS, what comes on the command line, and vCPUs where it needs more than one. */
+/** What a test is run with, and how it ends. */
+interface XtfTest {
+  readonly name: string;
+  readonly expected: string;
+  readonly commandLine: string;
+  readonly vcpus: number;
+}
+
+const runs = (name: string, changes: Partial<XtfTest> = {}): XtfTest => {
+  return { name, expected: "SUCCESS", commandLine: "", vcpus: 1, ...changes };
+};
+
 // biome-ignore format: a table
-const TESTS: readonly string[][] = [
-  ["example"], ["selftest"], ["cpuid"], ["cpuid-faulting"], ["msr"], ["debug-regs"], ["memop-seg"],
-  ["pv-iopl", "SUCCESS", "hypercall"], ["pv-iopl", "SUCCESS", "vmassist"],
-  ["livepatch-priv-check"], ["argo", "SKIP"],
-  ["xsa-122"], ["xsa-183"], ["xsa-185"], ["xsa-188"], ["xsa-194"], ["xsa-213"], ["xsa-259"], ["xsa-260"], ["xsa-286"],
-  ["xsa-296", "SUCCESS", "", "2"], ["xsa-298"], ["xsa-317"], ["xsa-339"],
+const TESTS: readonly XtfTest[] = [
+  ...["example", "selftest", "cpuid", "cpuid-faulting", "msr", "debug-regs", "memop-seg", "livepatch-priv-check"].map((name) => runs(name)),
+  runs("pv-iopl", { commandLine: "hypercall" }), runs("pv-iopl", { commandLine: "vmassist" }),
+  runs("argo", { expected: "SKIP" }),
+  ...[122, 183, 185, 188, 194, 213, 259, 260, 286, 298, 317, 339].map((number) => runs(`xsa-${number}`)),
+  runs("xsa-296", { vcpus: 2 }),
 ];
 
 const title = "the Xen Test Framework, pv32pae";
 const why = FOLDER === undefined ? "WASMVISOR_XTF is not set" : undefined;
 describe.skipIf(why)(why ? `${title} (${why})` : title, () => {
   test.each(TESTS)(
-    "%s ends with %s %s, in the same state on both fault paths",
-    async (name = "", expected = "SUCCESS", commandLine = "", vcpus = "1") => {
+    "$name ($commandLine) ends with $expected, in the same state on both fault paths",
+    async ({ name, expected, commandLine, vcpus }) => {
       const file = join(FOLDER ?? "", "tests", name, `test-pv32pae-${name}`);
       expect(existsSync(file), `${file} is there`).toBe(true);
       const digests: (string | undefined)[] = [];
@@ -33,7 +44,7 @@ describe.skipIf(why)(why ? `${title} (${why})` : title, () => {
           kernel: readFileSync(file),
           abi: "xen-pv",
           commandLine,
-          vcpus: Number(vcpus),
+          vcpus,
           memoryBytes: 128 << 20,
           xen: { faultPath },
           debug: { digestAtEnd: true },
